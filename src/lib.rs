@@ -1,0 +1,4 @@
+//! Convscope: classify images with convolutional networks, see what every layer sees, train new ones while you watch.
+
+pub mod network;
+pub mod optim;

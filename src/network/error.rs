@@ -1,0 +1,92 @@
+//! What can be wrong with a network, in sentences that say what to change.
+
+use super::shape::Shape;
+
+/// Everything this module refuses. None of it depends on who asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The layer list cannot be read.
+    #[error("the architecture cannot be read: {0}")]
+    Architecture(String),
+    /// A layer is called like another one, or in a way that cannot stand in a URL.
+    #[error("layer {position}: the name `{name}` {reason}")]
+    LayerName {
+        /// Counted from 1.
+        position: usize,
+        /// As written.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A layer does not fit on the one before it.
+    #[error("layer `{layer}` ({kind}) cannot take {shape} from `{source_layer}`: {reason}")]
+    Shape {
+        /// The layer that does not fit.
+        layer: String,
+        /// Its kind.
+        kind: &'static str,
+        /// Where its input comes from; `input` is the image.
+        source_layer: String,
+        /// What it was given.
+        shape: Shape,
+        /// What it needs.
+        reason: String,
+    },
+    /// An argument is outside its range.
+    #[error("layer `{layer}` ({kind}): {reason}")]
+    Argument {
+        /// The layer.
+        layer: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The argument, its value and its range.
+        reason: String,
+    },
+    /// The whole list is unusable.
+    #[error("the network {0}")]
+    Network(String),
+    /// Parameters do not belong to the architecture.
+    #[error("the parameters do not fit the architecture `{architecture}`:\n  {}", .faults.join("\n  "))]
+    Parameters {
+        /// Name of the architecture.
+        architecture: String,
+        /// Every tensor that is missing, left over or of another shape, one sentence each.
+        faults: Vec<String>,
+    },
+    /// A name that is not there.
+    #[error("there is no layer `{name}`; the layers are {}", .known.join(", "))]
+    UnknownLayer {
+        /// As asked for.
+        name: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// A mask names a channel that is not there.
+    #[error("layer `{layer}` has channels 0 to {last}, not {channel}")]
+    UnknownChannel {
+        /// The layer.
+        layer: String,
+        /// As asked for.
+        channel: usize,
+        /// Highest channel.
+        last: usize,
+    },
+    /// A mask that cannot be read.
+    #[error("the mask `{0}` cannot be read: write it as `conv1:3,7;conv2:0`")]
+    Mask(String),
+    /// Metadata contradicts itself.
+    #[error("the model's metadata is wrong: {0}")]
+    Metadata(String),
+    /// The device cannot be had.
+    #[error("{0}")]
+    Device(String),
+    /// candle failed. Its text may carry source paths: for the log only.
+    #[error("the tensor library failed")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// The known word closest to `word`, if one is close enough to be meant.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(word, candidate);
+    known.iter().copied().min_by_key(distance).filter(|best| distance(best) <= 1 + word.len() / 3)
+}

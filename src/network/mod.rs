@@ -1,0 +1,28 @@
+//! A network is data: a list of named layers. Everything that computes with it is derived from that list.
+//!
+//! [`spec`] is the list, [`shape`] what follows from it, [`weights`] its parameters as plain numbers, [`model`] all of it
+//! together with what is needed to use it rightly. This module does not know where a model comes from (files are
+//! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
+
+pub mod device;
+pub mod error;
+pub mod evaluator;
+pub mod learner;
+pub mod model;
+pub mod preprocessing;
+pub mod presets;
+pub mod probe;
+pub mod shape;
+pub mod spec;
+pub mod weights;
+
+pub use device::DeviceChoice;
+pub use error::Error;
+pub use evaluator::Evaluator;
+pub use learner::{Batch, Learner, StepReport, StepSettings};
+pub use model::{Accuracy, Metadata, Model};
+pub use preprocessing::Preprocessing;
+pub use probe::{Evaluation, Mask, Probe, Tap};
+pub use shape::{LayerShape, Shape, infer};
+pub use spec::{Architecture, Layer, LayerKind};
+pub use weights::{Parameter, Weights};

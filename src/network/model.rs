@@ -1,0 +1,102 @@
+//! A model: an architecture, its parameters, and everything needed to use them rightly. It is what a file holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::preprocessing::Preprocessing;
+use super::shape::{self, LayerShape};
+use super::spec::Architecture;
+use super::weights::{Parameter, Weights};
+
+/// The version of [`Metadata`]'s layout.
+pub const FORMAT: u32 = 1;
+
+/// What a model says of itself: the `convscope` key of its file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Layout of this struct: [`FORMAT`].
+    pub format: u32,
+    /// The model's name.
+    pub name: String,
+    /// The layer list.
+    pub architecture: Architecture,
+    /// From pixels to the network's input.
+    pub preprocessing: Preprocessing,
+    /// What each score stands for, in order.
+    pub classes: Vec<String>,
+    /// Measured on a test set; none where nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// The recipe it was trained by, with every key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<serde_json::Value>,
+    /// Program and version that wrote it.
+    pub created_by: String,
+}
+
+/// The share of test images whose most probable class was right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// Between 0 and 1.
+    pub accuracy: f64,
+    /// How many test images it was measured on.
+    pub images: usize,
+}
+
+/// A model that is known to be consistent: shapes, parameters, classes and preprocessing belong together.
+#[derive(Debug, Clone)]
+pub struct Model {
+    metadata: Metadata,
+    layers: Vec<LayerShape>,
+    weights: Weights,
+}
+
+impl Model {
+    /// Joins `metadata` with `parameters` given in any order.
+    pub fn new(metadata: Metadata, parameters: Vec<Parameter>) -> Result<Self, Error> {
+        if metadata.format != FORMAT {
+            return Err(Error::Metadata(format!(
+                "its layout is version {}, and this program reads {FORMAT}: use a newer convscope",
+                metadata.format
+            )));
+        }
+        let layers = shape::infer(&metadata.architecture)?;
+        metadata.preprocessing.check(metadata.architecture.input)?;
+        let outputs = layers.last().map_or(0, |last| last.output.elements());
+        if outputs != metadata.classes.len() {
+            return Err(Error::Metadata(format!("there are {} class names for {outputs} scores", metadata.classes.len())));
+        }
+        let weights = Weights::fit(&metadata.architecture.name, &layers, parameters)?;
+        Ok(Self { metadata, layers, weights })
+    }
+
+    /// What it says of itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Its layers, inferred.
+    pub fn layers(&self) -> &[LayerShape] {
+        &self.layers
+    }
+
+    /// Its parameters.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The position of the layer called `name`, or an error that lists those there are.
+    pub fn layer(&self, name: &str) -> Result<usize, Error> {
+        self.metadata.architecture.position(name).ok_or_else(|| Error::UnknownLayer {
+            name: name.into(),
+            known: self.layers.iter().map(|layer| layer.name.clone()).collect(),
+        })
+    }
+}
+
+/// What this program writes into [`Metadata::created_by`].
+pub fn created_by() -> String {
+    format!("convscope {}", env!("CARGO_PKG_VERSION"))
+}

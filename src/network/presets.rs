@@ -1,0 +1,45 @@
+//! The networks that come with the program, each an architecture file like any user's.
+
+use super::spec::Architecture;
+
+const PRESETS: [(&str, &str); 1] = [("tutorial", include_str!("presets/tutorial.toml"))];
+
+/// Names of the presets.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// The preset called `name`.
+pub fn named(name: &str) -> Option<Architecture> {
+    let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
+    // A preset is a file of this crate, and a test below reads every one.
+    Some(Architecture::from_toml(text).unwrap_or_else(|e| unreachable!("preset {name}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::shape::{Shape, infer};
+
+    #[test]
+    fn every_preset_is_valid_and_called_by_its_name() {
+        for name in names() {
+            let preset = named(name).unwrap();
+            assert_eq!(preset.name, name);
+            infer(&preset).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_tutorial_is_the_published_network() {
+        let layers = infer(&named("tutorial").unwrap()).unwrap();
+        let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["conv1", "act1", "drop1", "conv2", "act2", "pool2", "flat", "fc3", "act3", "drop3", "fc4"]);
+        assert_eq!(layers[5].output, Shape::Map { channels: 32, height: 16, width: 16 });
+        assert_eq!(layers[6].output, Shape::Vector(8192));
+        let parameters: usize = layers.iter().map(super::super::shape::LayerShape::parameter_count).sum();
+        assert_eq!(parameters, 4_210_090);
+        let multiply_adds: u64 = layers.iter().map(|layer| layer.multiply_adds).sum();
+        assert_eq!(multiply_adds, 14_521_344);
+    }
+}

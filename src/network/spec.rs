@@ -1,0 +1,313 @@
+//! The layer list: what a network is, as data.
+//!
+//! Kinds, argument names and defaults are those of `torch.nn`. A list is read from TOML (an architecture file) or JSON (a
+//! request, a checkpoint's metadata); both go through the same checks, and every message names the layer it is about.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::{Error, nearest};
+
+/// A network: its input and its layers, in the order in which they are computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// What the network is called; a model's file has a name of its own.
+    pub name: String,
+    /// The image it takes.
+    pub input: Input,
+    /// Each layer takes the output of the one before it.
+    pub layers: Vec<Layer>,
+}
+
+/// The image a network takes, channel × height × width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Colour channels: 3 for RGB.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels a row.
+    pub width: usize,
+}
+
+/// One named layer. The name is also its feature map's name and the prefix of its parameters (`conv1.weight`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawLayer")]
+pub struct Layer {
+    /// Unique in the network.
+    pub name: String,
+    /// What it computes.
+    #[serde(flatten)]
+    pub kind: LayerKind,
+}
+
+/// What a layer computes, with `torch.nn`'s arguments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LayerKind {
+    /// Cross-correlation with learned filters.
+    Conv2d(Conv2d),
+    /// Normalisation of each channel over batch and plane.
+    BatchNorm2d(BatchNorm2d),
+    /// `max(x, 0)`.
+    Relu,
+    /// `x · Φ(x)`, exact (by erf).
+    Gelu,
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// The maximum of each window; a tie goes to the first in row order.
+    MaxPool2d(Pool2d),
+    /// The mean of each window; padding counts as zeros (`count_include_pad`).
+    AvgPool2d(Pool2d),
+    /// The mean over windows chosen so that the output is `output_size` × `output_size`.
+    AdaptiveAvgPool2d(AdaptiveAvgPool2d),
+    /// In training, zeroes elements with probability `p` and scales the rest by `1 / (1 - p)`.
+    Dropout(Dropout),
+    /// Channel × height × width as one vector, in this order.
+    Flatten,
+    /// `y = x·Wᵀ + b`.
+    Linear(Linear),
+    /// The sum of the layer before it and an earlier one: a residual connection.
+    Add(Add),
+}
+
+/// Arguments of `conv2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    /// Filters, and so feature maps.
+    pub out_channels: usize,
+    /// Side of the square filter.
+    pub kernel_size: usize,
+    /// Step between windows.
+    #[serde(default = "one")]
+    pub stride: usize,
+    /// Rows and columns of zeros added on each side.
+    #[serde(default)]
+    pub padding: usize,
+    /// Channels are split in this many groups that do not see each other.
+    #[serde(default = "one")]
+    pub groups: usize,
+    /// Whether a learned constant is added to each channel.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+/// Arguments of `batch_norm2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNorm2d {
+    /// Added to the variance.
+    #[serde(default = "norm_eps")]
+    pub eps: f64,
+    /// Weight of the newest batch in the running statistics.
+    #[serde(default = "norm_momentum")]
+    pub momentum: f64,
+}
+
+/// Arguments of `max_pool2d` and `avg_pool2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool2d {
+    /// Side of the square window.
+    pub kernel_size: usize,
+    /// Step between windows; the window's side where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    /// Rows and columns added on each side; at most half the window.
+    #[serde(default)]
+    pub padding: usize,
+}
+
+impl Pool2d {
+    /// The step between windows.
+    pub fn step(&self) -> usize {
+        self.stride.unwrap_or(self.kernel_size)
+    }
+}
+
+/// Arguments of `adaptive_avg_pool2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveAvgPool2d {
+    /// Height and width of the output.
+    pub output_size: usize,
+}
+
+/// Arguments of `dropout`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Probability that an element is zeroed, 0 ≤ p < 1.
+    #[serde(default = "half")]
+    pub p: f64,
+}
+
+/// Arguments of `linear`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Length of the output vector.
+    pub out_features: usize,
+    /// Whether a learned constant is added to each output.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+/// Arguments of `add`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Add {
+    /// Name of an earlier layer with an output of the same shape.
+    pub from: String,
+}
+
+/// Every kind, as it is written.
+pub const KINDS: [&str; 12] = [
+    "conv2d",
+    "batch_norm2d",
+    "relu",
+    "gelu",
+    "silu",
+    "max_pool2d",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "dropout",
+    "flatten",
+    "linear",
+    "add",
+];
+
+impl LayerKind {
+    /// The kind as it is written in an architecture file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Conv2d(_) => "conv2d",
+            Self::BatchNorm2d(_) => "batch_norm2d",
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::MaxPool2d(_) => "max_pool2d",
+            Self::AvgPool2d(_) => "avg_pool2d",
+            Self::AdaptiveAvgPool2d(_) => "adaptive_avg_pool2d",
+            Self::Dropout(_) => "dropout",
+            Self::Flatten => "flatten",
+            Self::Linear(_) => "linear",
+            Self::Add(_) => "add",
+        }
+    }
+}
+
+impl Architecture {
+    /// Reads an architecture file.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|e| Error::Architecture(e.to_string().trim_end().to_owned()))
+    }
+
+    /// Position of the layer called `name`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.name == name)
+    }
+}
+
+/// A layer as it is written. Serde's own tagged enums cannot refuse unknown arguments beside a `name`, hence this step.
+#[derive(Deserialize)]
+struct RawLayer {
+    name: String,
+    kind: String,
+    #[serde(flatten)]
+    arguments: Map<String, Value>,
+}
+
+impl TryFrom<RawLayer> for Layer {
+    type Error = String;
+
+    fn try_from(raw: RawLayer) -> Result<Self, String> {
+        let RawLayer { name, kind, arguments } = raw;
+        let kind = parse_kind(&kind, arguments).map_err(|reason| format!("layer `{name}`: {reason}"))?;
+        Ok(Self { name, kind })
+    }
+}
+
+fn parse_kind(kind: &str, arguments: Map<String, Value>) -> Result<LayerKind, String> {
+    Ok(match kind {
+        "conv2d" => LayerKind::Conv2d(parse(kind, arguments)?),
+        "batch_norm2d" => LayerKind::BatchNorm2d(parse(kind, arguments)?),
+        "relu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Relu)?,
+        "gelu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Gelu)?,
+        "silu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Silu)?,
+        "max_pool2d" => LayerKind::MaxPool2d(parse(kind, arguments)?),
+        "avg_pool2d" => LayerKind::AvgPool2d(parse(kind, arguments)?),
+        "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(kind, arguments)?),
+        "dropout" => LayerKind::Dropout(parse(kind, arguments)?),
+        "flatten" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Flatten)?,
+        "linear" => LayerKind::Linear(parse(kind, arguments)?),
+        "add" => LayerKind::Add(parse(kind, arguments)?),
+        other => {
+            let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return Err(format!("there is no layer kind `{other}`{hint} The kinds are {}", KINDS.join(", ")));
+        }
+    })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(kind: &str, arguments: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(arguments)).map_err(|e| format!("{kind}: {e}"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn one() -> usize {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn half() -> f64 {
+    0.5
+}
+fn norm_eps() -> f64 {
+    1e-5
+}
+fn norm_momentum() -> f64 {
+    0.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(text: &str) -> Result<Layer, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn arguments_default_to_pytorchs() {
+        let conv = layer("name = 'c'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 3").unwrap();
+        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, groups: 1, bias: true };
+        assert_eq!(conv.kind, LayerKind::Conv2d(expected));
+        let pool = layer("name = 'p'\nkind = 'max_pool2d'\nkernel_size = 2").unwrap();
+        assert!(matches!(pool.kind, LayerKind::MaxPool2d(pool) if pool.step() == 2));
+    }
+
+    #[test]
+    fn a_wrong_layer_is_named_in_the_message() {
+        let unknown = layer("name = 'c'\nkind = 'conv3d'").unwrap_err();
+        assert!(unknown.contains("layer `c`") && unknown.contains("did you mean `conv2d`?"), "{unknown}");
+        let argument = layer("name = 'r'\nkind = 'relu'\ninplace = true").unwrap_err();
+        assert!(argument.contains("layer `r`") && argument.contains("inplace"), "{argument}");
+        let missing = layer("name = 'l'\nkind = 'linear'").unwrap_err();
+        assert!(missing.contains("layer `l`") && missing.contains("out_features"), "{missing}");
+    }
+
+    #[test]
+    fn toml_and_json_round_trip_to_the_same_list() {
+        let preset = crate::network::presets::named("tutorial").unwrap();
+        let json = serde_json::to_string(&preset).unwrap();
+        assert_eq!(serde_json::from_str::<Architecture>(&json).unwrap(), preset);
+        assert_eq!(Architecture::from_toml(&toml::to_string(&preset).unwrap()).unwrap(), preset);
+    }
+}

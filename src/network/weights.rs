@@ -1,0 +1,104 @@
+//! A network's parameters as plain numbers, in the architecture's order: what a checkpoint holds, initialisation makes and
+//! training changes. No tensor library below this line.
+
+use super::error::Error;
+use super::shape::{LayerShape, ParameterSpec};
+
+/// One named array of numbers, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// PyTorch's state-dict name: `conv1.weight`.
+    pub name: String,
+    /// PyTorch's shape.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// All parameters of one network.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weights {
+    entries: Vec<Parameter>,
+}
+
+impl Weights {
+    /// The parameters that `layers` ask for, taken from `entries` in any order.
+    ///
+    /// # Errors
+    /// Names every tensor that is missing, left over, of another shape or of another length, with what was expected.
+    pub fn fit(architecture: &str, layers: &[LayerShape], mut entries: Vec<Parameter>) -> Result<Self, Error> {
+        let mut faults = Vec::new();
+        let mut fitted = Vec::new();
+        for spec in specs(layers) {
+            match entries.iter().position(|entry| entry.name == spec.name) {
+                None => faults.push(format!("`{}` is missing: expected {:?}", spec.name, spec.shape)),
+                Some(at) => {
+                    let entry = entries.swap_remove(at);
+                    if entry.shape != spec.shape {
+                        faults.push(format!("`{}` is {:?}: expected {:?}", spec.name, entry.shape, spec.shape));
+                    } else if entry.values.len() != entry.shape.iter().product::<usize>() {
+                        faults.push(format!("`{}` has {} values for the shape {:?}", spec.name, entry.values.len(), spec.shape));
+                    }
+                    fitted.push(entry);
+                }
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        faults.extend(entries.iter().map(|extra| format!("`{}` {:?} belongs to no layer", extra.name, extra.shape)));
+        if faults.is_empty() {
+            Ok(Self { entries: fitted })
+        } else {
+            Err(Error::Parameters { architecture: architecture.into(), faults })
+        }
+    }
+
+    /// In the architecture's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.entries.iter()
+    }
+
+    /// In the architecture's order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        self.entries.iter_mut()
+    }
+
+    /// The parameter called `name`.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+}
+
+/// What the layers own, in order.
+pub fn specs(layers: &[LayerShape]) -> impl Iterator<Item = &ParameterSpec> {
+    layers.iter().flat_map(|layer| &layer.parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{presets, shape::infer};
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let architecture = presets::named("tutorial").unwrap();
+        let layers = infer(&architecture).unwrap();
+        let mut entries: Vec<Parameter> = specs(&layers)
+            .map(|spec| Parameter {
+                name: spec.name.clone(),
+                shape: spec.shape.clone(),
+                values: vec![0.0; spec.shape.iter().product()],
+            })
+            .collect();
+        assert!(Weights::fit("tutorial", &layers, entries.clone()).is_ok());
+        entries[0].shape = vec![32, 3, 5, 5];
+        entries[1].name = "conv1.b".into();
+        let message = Weights::fit("tutorial", &layers, entries).unwrap_err().to_string();
+        for part in [
+            "`conv1.weight` is [32, 3, 5, 5]: expected [32, 3, 3, 3]",
+            "`conv1.bias` is missing: expected [32]",
+            "`conv1.b` [32] belongs to no layer",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
