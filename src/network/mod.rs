@@ -7,6 +7,7 @@
 pub mod device;
 pub mod error;
 pub mod evaluator;
+pub mod init;
 pub mod learner;
 pub mod model;
 pub mod preprocessing;
@@ -19,6 +20,7 @@ pub mod weights;
 pub use device::DeviceChoice;
 pub use error::Error;
 pub use evaluator::Evaluator;
+pub use init::Init;
 pub use learner::{Batch, Learner, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
 pub use preprocessing::Preprocessing;
