@@ -4,3 +4,4 @@ pub mod kernels;
 pub mod network;
 pub mod ops;
 pub mod optim;
+pub mod training;
