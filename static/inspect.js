@@ -1,7 +1,7 @@
 // One channel, enlarged, with its numbers; arrow keys go through the layer.
 
 import { blob } from "./api.js";
-import { $, h, showBlob } from "./dom.js";
+import { $, h, showBlob, showProblem } from "./dom.js";
 import { number, percent } from "./format.js";
 
 let open = null;
@@ -10,10 +10,19 @@ let open = null;
 export function inspect(about) {
   open = about;
   $("inspect").showModal();
-  return draw();
+  draw();
 }
 
 async function draw() {
+  try {
+    showProblem($("inspect-problem"), null);
+    await show();
+  } catch (error) {
+    showProblem($("inspect-problem"), error);
+  }
+}
+
+async function show() {
   const { layer, path, ask, model, summary, channel } = open;
   const { min, max, mean, zeros } = summary.channels[channel];
   $("inspect-title").textContent = `${layer.name}, channel ${channel} (of 0 to ${layer.output[0] - 1})`;
