@@ -6,6 +6,10 @@ import { events } from "./events.js";
 import { count, duration, number, percent } from "./format.js";
 
 const ENDS = ["done", "failed", "cancelled"];
+const STAGES = {
+  reading: () => "reading the data set",
+  ready: (data) => `${count(data.train_images)} pictures to train on, ${count(data.test_images)} to measure with`,
+};
 const COLUMNS = ["epoch", "test accuracy", "training accuracy", "training loss", "learning rate", "images a second"];
 
 /** A run's panel: `node` is its element, `watch` keeps it up to date until the run ends. */
@@ -55,10 +59,10 @@ export class Run {
       this.draw();
     } else if (event === "step") {
       this.state = "running";
-      this.progress.value = data.steps ? data.step / data.steps : 0;
-      this.step.textContent = `epoch ${data.epoch}, step ${data.step} of ${data.steps}, loss ${number(data.loss)}`;
+      this.progress.value = data.step / data.steps;
+      this.step.textContent = `epoch ${data.epoch}, step ${data.step} of ${data.steps}, loss ${number(data.train_loss)}, ${count(Math.round(data.images_per_second))} images a second`;
     } else if (event === "data") {
-      this.step.textContent = data.message ?? "reading the data set";
+      this.step.textContent = STAGES[data.stage]?.(data) ?? data.stage;
     } else if (ENDS.includes(event)) {
       this.state = event;
       this.job.error = data.error ?? this.job.error;

@@ -1,7 +1,7 @@
 // What a layer's kind is called, and what it does, in one plain sentence.
 
 const WORDS = {
-  conv2d: ["convolution", "One small filter a map, slid over everything above: bright where its pattern is."],
+  conv2d: ["convolution", "One small filter a map, slid over everything above. Blue: its pattern is there. Red: its opposite is."],
   batch_norm2d: ["batch norm", "Each map shifted and scaled to a common range, so that later layers train well."],
   relu: ["ReLU", "Negative values become 0, the rest pass unchanged."],
   gelu: ["GELU", "Positive values pass, negative ones are pressed softly towards 0."],
