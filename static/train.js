@@ -60,8 +60,8 @@ async function listRuns(onModel, chosen) {
 async function follow(id, onModel) {
   following?.abort();
   following = new AbortController();
-  const job = await json(`admin/jobs/${encodeURIComponent(id)}`, { admin: true, signal: following.signal });
-  const run = new Run(job.job ?? job, { onModel, cancel: () => attempt(() => send(`admin/jobs/${encodeURIComponent(id)}/cancel`)) });
+  const { job } = await json(`admin/jobs/${encodeURIComponent(id)}`, { admin: true, signal: following.signal });
+  const run = new Run(job, { onModel, cancel: () => attempt(() => send(`admin/jobs/${encodeURIComponent(id)}/cancel`)) });
   $("run").replaceChildren(run.node);
   $("run").hidden = false;
   await run.watch(following.signal);
