@@ -1,0 +1,4 @@
+//! Everything that is tested from outside. One module a feature.
+
+mod allocations;
+mod pictures;
