@@ -1,4 +1,6 @@
 //! Everything that is tested from outside. One module a feature.
 
 mod allocations;
+mod dataset;
+mod download;
 mod pictures;
