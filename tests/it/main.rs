@@ -3,4 +3,5 @@
 mod allocations;
 mod dataset;
 mod download;
+mod grids;
 mod pictures;
