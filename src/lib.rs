@@ -2,5 +2,8 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod kernels;
 pub mod network;
+pub mod ops;
 pub mod optim;
+pub mod training;
