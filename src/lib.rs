@@ -6,4 +6,5 @@ pub mod kernels;
 pub mod network;
 pub mod ops;
 pub mod optim;
+pub mod picture;
 pub mod training;

@@ -2,3 +2,4 @@
 
 mod checkpoint;
 mod config;
+mod picture;
