@@ -1,5 +1,9 @@
-//! One binary for all integration tests: a module a feature.
+//! Everything that is tested from outside. One module a feature.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+mod allocations;
 mod checkpoint;
+mod cli;
 mod config;
-mod picture;
+mod import;
+mod pictures;
