@@ -5,5 +5,7 @@ mod allocations;
 mod checkpoint;
 mod cli;
 mod config;
+mod dataset;
+mod download;
 mod import;
 mod pictures;
