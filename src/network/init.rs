@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn pytorchs_default_is_uniform_within_one_over_root_fan_in() {
         let weights = weights(&tutorial(), Init::Pytorch, 7);
-        for (name, fan_in) in [("conv1.weight", 27), ("conv2.weight", 288), ("fc3.weight", 8192), ("fc4.weight", 512), ("fc3.bias", 8192)]
+        for (name, fan_in) in
+            [("conv1.weight", 27), ("conv2.weight", 288), ("fc3.weight", 8192), ("fc4.weight", 512), ("fc3.bias", 8192)]
         {
             let bound = 1.0 / f64::from(fan_in).sqrt();
             let values = &weights.get(name).unwrap().values;
@@ -117,7 +118,10 @@ mod tests {
             let values = &weights.get(name).unwrap().values;
             let n = values.len() as f64;
             let (mean, measured, _) = moments(values);
-            assert!(mean.abs() < 4.0 * std / n.sqrt() && (measured / std - 1.0).abs() < 4.0 / (2.0 * n).sqrt(), "{name}: {measured}");
+            assert!(
+                mean.abs() < 4.0 * std / n.sqrt() && (measured / std - 1.0).abs() < 4.0 / (2.0 * n).sqrt(),
+                "{name}: {measured}"
+            );
             // 68.27 % of normal numbers lie within one deviation.
             let within = values.iter().filter(|v| f64::from(v.abs()) < std).count() as f64 / n;
             assert!((within - 0.6827).abs() < 4.0 * (0.2166 / n).sqrt(), "{name}: {within}");

@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn without_warm_up_it_only_falls() {
         let schedule = Schedule::OneCycle { warmup: 0.0 };
-        assert!((schedule.learning_rate(1.0, 0, 2) - 0.75).abs() < 1e-12 && (schedule.learning_rate(1.0, 1, 2) - 0.25).abs() < 1e-12);
+        assert!(
+            (schedule.learning_rate(1.0, 0, 2) - 0.75).abs() < 1e-12 && (schedule.learning_rate(1.0, 1, 2) - 0.25).abs() < 1e-12
+        );
     }
 
     #[test]

@@ -143,7 +143,12 @@ impl Recipe {
         let share = |value: f64| (0.0..1.0).contains(&value);
         let below_one = "at least 0 and below 1";
         let mut checks = vec![
-            ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate <= 100.0, "above 0, and at most 100"),
+            (
+                "learning_rate",
+                self.learning_rate,
+                self.learning_rate > 0.0 && self.learning_rate <= 100.0,
+                "above 0, and at most 100",
+            ),
             ("momentum", self.momentum, share(self.momentum), below_one),
             ("weight_decay", self.weight_decay, share(self.weight_decay), below_one),
             ("warmup", self.warmup, share(self.warmup), below_one),
