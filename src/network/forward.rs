@@ -193,7 +193,7 @@ mod tests {
             .map(|spec| {
                 let mut values = values(spec.shape.iter().product());
                 if spec.name.ends_with("running_var") {
-                    values.iter_mut().for_each(|v| *v += 1.0);
+                    values = values.iter().map(|v| v + 1.0).collect();
                 }
                 Parameter { name: spec.name.clone(), shape: spec.shape.clone(), values }
             })
