@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Scope;
 
 use super::recipe::Recipe;
-use crate::dataset::{TrainSet, augment, shuffle};
+use crate::dataset::{Augmenter, TrainSet, shuffle};
 use crate::network::Preprocessing;
 
 /// Batches that wait for the learner.
@@ -63,15 +63,17 @@ impl<'a> Source<'a> {
     }
 
     fn make(self, ready: &SyncSender<Prepared>, used: &Receiver<Prepared>) {
-        let seed = self.recipe.seed;
-        let mut augmented = Vec::new();
-        for indices in shuffle::order(seed, self.epoch, self.images.len()).chunks(self.recipe.batch_size) {
+        let Recipe { seed, augmentation, batch_size, .. } = *self.recipe;
+        let (epoch, input) = (u64::from(self.epoch), self.preprocessing);
+        let shape = [input.height, input.width, input.mean.len()];
+        let augmenter = Augmenter::new(augmentation, seed, shape);
+        let mut augmented = vec![0; shape.iter().product()];
+        for indices in shuffle::order(seed, epoch, self.images.len()).chunks(batch_size) {
             let mut batch = used.try_recv().unwrap_or_default();
             batch.images.clear();
             batch.labels.clear();
             for &index in indices {
-                let pixels = self.images.pixels(index as usize);
-                augment::apply(seed, self.epoch, index, pixels, &mut augmented);
+                augmenter.apply(epoch, u64::from(index), self.images.pixels(index as usize), &mut augmented);
                 self.preprocessing.normalize(&augmented, &mut batch.images);
                 batch.labels.push(self.images.label(index as usize));
             }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use candle_core::Device;
 
-use super::epoch::Trainee;
 use super::batches::Source;
+use super::epoch::Trainee;
 use super::error::Error;
 use super::event::{DataStage, EpochRecord, Event, Outcome};
 use super::learner;
@@ -20,11 +20,14 @@ use crate::network::model::{FORMAT, created_by};
 use crate::network::{Accuracy, LayerShape, Metadata, Model, Parameter, Preprocessing, Weights, infer, init};
 use crate::optim::Ema;
 
+/// What is held out of a folder without `test/` does not follow the recipe's seed: whoever measures the model later finds the
+/// same images held out.
+const SPLIT_SEED: u64 = 0;
+
 /// A run at work.
 pub(super) struct Session<'a> {
     run: &'a Run,
     dataset: Dataset,
-    layers: Vec<LayerShape>,
     device: Device,
     trainee: Trainee,
     head: Head,
@@ -44,11 +47,16 @@ impl<'a> Session<'a> {
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let dataset = dataset::open(&run.data, run.recipe.seed)?;
-        fits(&dataset, run, &layers)?;
+        let dataset = dataset::open_at(&run.data, SPLIT_SEED, &Preprocessing::unit(run.architecture.input))?;
+        check_classes(&dataset, &layers)?;
         let data = summary(&dataset, run);
-        let (train_images, test_images, classes) = (data.train_images, data.test_images, data.classes.len());
-        if on_event(&Event::Data(DataStage::Ready { train_images, test_images, classes })) == ControlFlow::Break(()) {
+        let ready = DataStage::Ready {
+            train_images: data.train_images,
+            test_images: data.test_images,
+            classes: data.classes.len(),
+            notes: dataset.notes.clone(),
+        };
+        if on_event(&Event::Data(ready)) == ControlFlow::Break(()) {
             return Ok(None);
         }
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data);
@@ -67,7 +75,7 @@ impl<'a> Session<'a> {
             }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
-        Ok(Some(Self { run, dataset, layers, device, trainee, head, started, spent_before }))
+        Ok(Some(Self { run, dataset, device, trainee, head, started, spent_before }))
     }
 
     pub(super) fn epochs_over(&self) -> u32 {
@@ -76,12 +84,8 @@ impl<'a> Session<'a> {
 
     /// Trains an epoch, measures it and keeps it; none where `on_event` ended it.
     pub(super) fn epoch(&mut self, epoch: u32, on_event: &mut OnEvent<'_>) -> Result<Option<EpochRecord>, Error> {
-        let source = Source {
-            images: &self.dataset.train,
-            preprocessing: &self.head.data.preprocessing,
-            recipe: &self.run.recipe,
-            epoch,
-        };
+        let source =
+            Source { images: &self.dataset.train, preprocessing: &self.head.data.preprocessing, recipe: &self.run.recipe, epoch };
         let Some(trained) = self.trainee.pass(source, on_event)? else { return Ok(None) };
         let test = self.measure(epoch)?;
         let record = EpochRecord {
@@ -155,4 +159,49 @@ impl<'a> Session<'a> {
         let average = self.trainee.average.is_some().then(|| self.weights()).transpose()?;
         Ok(State { head: self.head.clone(), weights: learner.weights()?, momentum: learner.momentum()?, average })
     }
+}
+
+impl Session<'_> {
+    /// The figures of the test set after `epoch`.
+    fn measure(&self, epoch: u32) -> Result<evaluation::Report, Error> {
+        let model = self.model()?;
+        let finite = model.weights().iter().all(|parameter| parameter.values.iter().all(|value| value.is_finite()));
+        if !finite {
+            let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
+            return Err(Error::diverged(&self.run.recipe, epoch, steps as u64));
+        }
+        Ok(evaluation::evaluate(&model, &self.dataset.test, &self.device)?)
+    }
+}
+
+/// The average, with `weights` as where it stands.
+fn ema(recipe: &Recipe, weights: &Weights) -> Ema {
+    Ema::new(recipe.ema_decay, weights.iter().map(|parameter| parameter.values.clone()).collect())
+}
+
+fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<(), Error> {
+    let (classes, scores) = (dataset.classes.len(), layers.last().map_or(0, |last| last.output.elements()));
+    if classes == scores {
+        return Ok(());
+    }
+    let last = layers.last().map_or("", |last| &last.name);
+    Err(Error::Mismatch(format!(
+        "the images have {classes} classes and the network gives {scores} scores: let its last layer, `{last}`, have \
+         `out_features = {classes}`"
+    )))
+}
+
+fn summary(dataset: &Dataset, run: &Run) -> DataSummary {
+    let input = run.architecture.input;
+    let preprocessing = match run.recipe.normalize {
+        Normalize::Unit => Preprocessing::unit(input),
+        Normalize::Channel => {
+            let measured = dataset.train.statistics();
+            // A channel that never changes has no deviation to divide by.
+            let std = measured.std.iter().map(|&std| if std > 0.0 { std as f32 } else { 1.0 }).collect();
+            Preprocessing::normalized(input, measured.mean.iter().map(|&mean| mean as f32).collect(), std)
+        }
+    };
+    let (train_images, test_images) = (dataset.train.len(), dataset.test.len());
+    DataSummary { preprocessing, classes: dataset.classes.clone(), train_images, test_images }
 }

@@ -1,5 +1,7 @@
 //! One binary for all integration tests: a module a feature.
 
+mod allocations;
 mod checkpoint;
 mod config;
-mod picture;
+mod pictures;
+mod training;
