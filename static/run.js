@@ -55,10 +55,7 @@ export class Run {
       this.draw();
       return LIVE.includes(job.state);
     };
-    for await (const { event, data } of events(`${path}/events`, goesOn, signal)) {
-      this.take(event, data);
-      if (ENDS.includes(event)) return;
-    }
+    for await (const { event, data } of events(`${path}/events`, goesOn, signal)) this.take(event, data);
   }
 
   take(event, data) {
