@@ -1,0 +1,50 @@
+//! What every request shares. It is handed to handlers as `State`, never kept in a global: each test server has its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::auth::AdminToken;
+use super::budget::Budget;
+use crate::config::Config;
+use crate::serving::canary::Canary;
+use crate::serving::{Engine, Registry};
+use crate::training::supervisor::Supervisor;
+
+/// One server.
+#[derive(Debug)]
+pub struct App {
+    /// As it was started.
+    pub config: Config,
+    /// The models.
+    pub registry: Arc<Registry>,
+    /// The model thread.
+    pub engine: Engine,
+    /// Whether its answers can be trusted.
+    pub canary: Canary,
+    /// The training runs.
+    pub supervisor: Supervisor,
+    /// What admin requests must present.
+    pub admin: AdminToken,
+    /// Bytes of bodies that are being read or wait to be decoded.
+    pub bodies: Budget,
+    /// Bytes of images that are being decoded.
+    pub decoding: Budget,
+    /// Ends streams of events when the server stops.
+    pub stopping: CancellationToken,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Whether new requests are refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on new requests are refused, and streams of events end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.stopping.cancel();
+    }
+}
