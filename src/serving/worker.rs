@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::engine::{Error, Reply, Request, Settings, Speed};
 use super::registry::Served;
-use crate::network::{Evaluation, Evaluator, Probe, Tap};
+use crate::network::{Evaluation, Evaluator, Tap};
 
 /// Models kept on the device at once; the one asked for longest ago makes room.
 const RESIDENT: usize = 4;
@@ -103,7 +103,7 @@ impl Worker {
         }
         // Jobs share a batch only where no probe is set, so the first one's is everyone's.
         let probe = &batch[0].request.probe;
-        let evaluation = self.resident(served)?.evaluate(&images, batch.len(), probe).map_err(|e| format!("{e}: {e:?}"))?;
+        let evaluation = self.resident(served)?.evaluate(&images, probe).map_err(|e| format!("{e}: {e:?}"))?;
         self.images = images;
         Ok(evaluation)
     }

@@ -1,0 +1,9 @@
+//! The arithmetic: functions on slices, one file a kind of layer, forward and backward.
+//!
+//! Tensors are batch × channel × height × width in plain order. A kernel writes every element of what it returns, takes
+//! its sizes from a value that is checked once, and gives the same bits for any number of threads: work is split by the
+//! problem, never by the machine, and partial sums are added in a fixed order. `naive` is each kernel written as its
+//! formula, which the tests compare with. Nothing here knows a tensor library, a layer's name, or where numbers come from.
+
+pub mod dropout;
+pub mod real;
