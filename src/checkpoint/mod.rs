@@ -2,8 +2,8 @@
 //! files turned into them.
 //!
 //! [`container`] is the file format, [`atomic`] the way any file of this program reaches the disk, [`store`] which file a
-//! model's name and version mean, [`embedded`] the models inside the program. This module does not know who asks, what a
-//! model is used for, or where its folders come from.
+//! model's name and version mean, [`embedded`] the models inside the program, [`import`] takes over weights of
+//! other programs. This module does not know who asks, what a model is used for, or where its folders come from.
 
 pub mod atomic;
 pub mod container;
@@ -11,6 +11,8 @@ mod describe;
 pub mod dtype;
 pub mod embedded;
 pub mod error;
+pub mod import;
+mod pth;
 pub mod store;
 
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
 //! One binary for all integration tests: a module a feature.
 
 mod checkpoint;
+mod config;
+mod picture;
