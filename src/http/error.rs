@@ -9,6 +9,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::network;
+use crate::picture::{decode, grid};
+use crate::serving::{engine, registry};
+use crate::training;
+
 /// What a program reads: the error's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -167,5 +172,81 @@ impl IntoResponse for Error {
 impl From<PathRejection> for Error {
     fn from(rejection: PathRejection) -> Self {
         Self::new(Code::BadRequest, format!("the path cannot be read: {}", rejection.body_text()))
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Full { retry_after, .. } => {
+                Self::new(Code::QueueFull, "the server has as many images as it can take; try again in a moment").retry_after(retry_after)
+            }
+            engine::Error::TooMany { .. } => Self::new(Code::TooManyImages, format!("{error}: send them in several requests")),
+            engine::Error::Late => Self::timed_out(),
+            engine::Error::Closed => Self::stopping(),
+            engine::Error::Failed(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::Unknown(reason) => Self::new(Code::UnknownModel, reason.to_string()),
+            registry::Error::Broken { .. } => Self::internal(error),
+            registry::Error::Stopped => Self::stopping(),
+        }
+    }
+}
+
+impl From<network::Error> for Error {
+    fn from(error: network::Error) -> Self {
+        let code = match error {
+            network::Error::UnknownLayer { .. } => Code::UnknownLayer,
+            network::Error::Mask(_) => Code::BadQuery,
+            // candle's texts can carry source paths.
+            network::Error::Device(_) | network::Error::Tensor(_) => return Self::internal(format!("{error}: {error:?}")),
+            _ => Code::Unprocessable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<decode::Error> for Error {
+    fn from(error: decode::Error) -> Self {
+        let code = match error {
+            decode::Error::Empty => Code::NoImage,
+            decode::Error::UnknownFormat { .. } => Code::UnsupportedImage,
+            decode::Error::TooManyPixels { .. } | decode::Error::TooMuchMemory { .. } => Code::ImageTooLarge,
+            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } => Code::BadImage,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<grid::Error> for Error {
+    fn from(error: grid::Error) -> Self {
+        match error {
+            grid::Error::Channel { .. } => Self::new(Code::Unprocessable, error.to_string()),
+            grid::Error::Zero(_) | grid::Error::TooLarge { .. } => Self::new(Code::BadQuery, error.to_string()),
+            grid::Error::Values { .. } | grid::Error::Png(_) => Self::internal(format!("{error}: {error:?}")),
+        }
+    }
+}
+
+impl From<training::Error> for Error {
+    fn from(error: training::Error) -> Self {
+        use training::Error as E;
+        let code = match error {
+            E::Network(error) => return error.into(),
+            E::Closing => return Self::stopping(),
+            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } => return Self::internal(error),
+            E::UnknownJob(_) => Code::UnknownJob,
+            E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
+            E::UnknownRecipe { .. } | E::UnknownArchitecture { .. } | E::RecipeFile(_) | E::Recipe(_) | E::Mismatch(_) => {
+                Code::Unprocessable
+            }
+        };
+        Self::new(code, error.to_string())
     }
 }

@@ -10,7 +10,10 @@ use super::budget::Budget;
 use crate::config::Config;
 use crate::serving::canary::Canary;
 use crate::serving::{Engine, Registry};
-use crate::training::supervisor::Supervisor;
+use crate::training::Supervisor;
+
+/// Bodies of the largest size that may be in memory together.
+const LARGEST_BODIES: u64 = 16;
 
 /// One server.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub struct App {
     pub admin: AdminToken,
     /// Bytes of bodies that are being read or wait to be decoded.
     pub bodies: Budget,
-    /// Bytes of images that are being decoded.
+    /// Bytes of pictures that are being decoded or drawn.
     pub decoding: Budget,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
@@ -37,6 +40,22 @@ pub struct App {
 }
 
 impl App {
+    /// Joins the parts of a server that is about to start.
+    pub fn new(config: Config, (engine, registry, admin): (Engine, Registry, AdminToken), supervisor: Supervisor) -> Self {
+        Self {
+            bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
+            decoding: Budget::new(config.limits.decode_bytes),
+            config,
+            registry: Arc::new(registry),
+            engine,
+            canary: Canary::default(),
+            supervisor,
+            admin,
+            stopping: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
     /// Whether new requests are refused.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

@@ -8,6 +8,7 @@
 
 pub mod colormap;
 pub mod decode;
+pub mod encode;
 pub mod error;
 pub mod fit;
 pub mod format;

@@ -127,6 +127,12 @@ impl Engine {
         self.capacity - self.places.available_permits()
     }
 
+    /// Returns once no image is under way. Whoever asks for a place meanwhile is refused.
+    pub async fn idle(&self) {
+        // The semaphore is fair, and never closed: this waits in front of every later caller.
+        drop(self.places.acquire_many(self.capacity as u32).await);
+    }
+
     /// The refusal that a caller gets when nothing is free.
     pub fn full(&self) -> Error {
         Error::Full { places: self.capacity, retry_after: self.speed.time_for(self.under_way()) }
