@@ -17,6 +17,13 @@ pub struct Line {
     pub data: String,
 }
 
+impl Line {
+    /// The event, where it is one that this program knows.
+    pub fn parse(&self) -> Option<Event> {
+        serde_json::from_str(&format!(r#"{{"event":"{}","data":{}}}"#, self.event, self.data)).ok()
+    }
+}
+
 /// The writing end.
 #[derive(Debug)]
 pub struct Journal {
