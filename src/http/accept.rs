@@ -5,8 +5,13 @@ use axum::http::{HeaderMap, header};
 /// The one of `offered` media types (`type/subtype`) that `Accept` ranks highest; the first where it has no preference.
 /// Nothing acceptable gives the first, too: an answer serves a caller better than 406.
 pub fn preferred<'a>(headers: &HeaderMap, offered: &[&'a str]) -> Option<&'a str> {
-    let accept: Vec<(&str, f32)> =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(',')).map(range).collect();
+    let accept: Vec<(&str, f32)> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(range)
+        .collect();
     // The most specific range that covers a type decides its quality.
     let quality = |media: &str| {
         let ranks = accept.iter().filter_map(|&(range, quality)| Some((specificity(range, media)?, quality)));

@@ -99,9 +99,10 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
             let sentence = "this needs the admin token: send it as `Authorization: Bearer TOKEN`";
             Err(Error::new(Code::Unauthorized, sentence))
         }
-        Some((_, token)) if !app.admin.is(token.trim()) => {
-            Err(Error::new(Code::Forbidden, "this is not this server's admin token: it is in the server's log, or where it was set"))
-        }
+        Some((_, token)) if !app.admin.is(token.trim()) => Err(Error::new(
+            Code::Forbidden,
+            "this is not this server's admin token: it is in the server's log, or where it was set",
+        )),
         Some(_) => Ok(next.run(request).await),
     }
 }

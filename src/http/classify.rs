@@ -50,7 +50,7 @@ struct Ranked<'a> {
     probability: f32,
 }
 
-/// In class order: a map of serde_json's would sort the names.
+/// In class order: a map of `serde_json` would sort the names.
 #[derive(Debug)]
 struct Probabilities<'a>(&'a [String], &'a [f32]);
 

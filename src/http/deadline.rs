@@ -32,7 +32,8 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     let time = match request.headers().get(HEADER) {
         None => longest,
         Some(value) => {
-            let milliseconds = value.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|&milliseconds| milliseconds > 0);
+            let milliseconds =
+                value.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|&milliseconds| milliseconds > 0);
             let sentence = || format!("`{HEADER}` must be a whole number of milliseconds, at least 1");
             Duration::from_millis(milliseconds.ok_or_else(|| Error::new(Code::BadRequest, sentence()))?).min(longest)
         }

@@ -126,7 +126,8 @@ impl Error {
 
     /// The refusal of a server that stops.
     pub fn stopping() -> Self {
-        Self::new(Code::Stopping, "the server is stopping; try again, another may take its place").retry_after(Duration::from_secs(1))
+        Self::new(Code::Stopping, "the server is stopping; try again, another may take its place")
+            .retry_after(Duration::from_secs(1))
     }
 
     /// The refusal of a caller whose deadline passed.
@@ -179,7 +180,8 @@ impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
         match error {
             engine::Error::Full { retry_after, .. } => {
-                Self::new(Code::QueueFull, "the server has as many images as it can take; try again in a moment").retry_after(retry_after)
+                Self::new(Code::QueueFull, "the server has as many images as it can take; try again in a moment")
+                    .retry_after(retry_after)
             }
             engine::Error::TooMany { .. } => Self::new(Code::TooManyImages, format!("{error}: send them in several requests")),
             engine::Error::Late => Self::timed_out(),

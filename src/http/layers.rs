@@ -98,7 +98,8 @@ pub async fn weights(
     if format == Format::Json {
         let values: usize = chosen.iter().map(|parameter| parameter.values.len()).sum();
         if values > JSON_VALUES {
-            let sentence = format!("`{name}` has {values} numbers, more than the {JSON_VALUES} sent as JSON: ask for `format=npy` or `f32`");
+            let sentence =
+                format!("`{name}` has {values} numbers, more than the {JSON_VALUES} sent as JSON: ask for `format=npy` or `f32`");
             return Err(Error::new(Code::Unprocessable, sentence));
         }
         let parameters = chosen.iter().map(|p| json!({"name": p.name, "shape": p.shape, "values": p.values}));

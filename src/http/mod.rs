@@ -5,27 +5,27 @@
 //! `upload` → `forward` → [`crate::serving::Engine`]. This module does not know what a tensor is, how a network is evaluated,
 //! or how a run of training goes.
 
-mod accept;
-mod access;
-mod admin;
-mod arrays;
+pub mod accept;
+pub mod access;
+pub mod admin;
+pub mod arrays;
 pub mod auth;
-mod budget;
-mod classify;
-mod deadline;
+pub mod budget;
+pub mod classify;
+pub mod deadline;
 pub mod error;
-mod extract;
-mod featuremaps;
-mod forward;
-mod health;
-mod layers;
-mod models;
-mod npy;
-mod page;
+pub mod extract;
+pub mod featuremaps;
+pub mod forward;
+pub mod health;
+pub mod layers;
+pub mod models;
+pub mod npy;
+pub mod page;
 pub mod router;
-mod samples;
+pub mod samples;
 pub mod serve;
 pub mod state;
-mod upload;
+pub mod upload;
 
 pub use serve::{Setup, run};

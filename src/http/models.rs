@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::extract::Query;
 use super::state::App;
-use crate::network::{Accuracy, Metadata};
+use crate::network::Metadata;
 use crate::serving::Served;
 use crate::serving::registry::Listed;
 
@@ -32,14 +32,6 @@ impl<'a> Named<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Version<'a> {
-    version: u64,
-    active: bool,
-    accuracy: Option<Accuracy>,
-    created_by: &'a str,
-}
-
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
 pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOptions>) -> Result<Json<Value>, Error> {
     let listed = app.registry.list().await?;
@@ -49,9 +41,9 @@ pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOpti
 
 fn describe(listed: &Listed, default: &str) -> Option<Value> {
     let active: &Metadata = listed.versions.get(&listed.active)?;
-    let version = |(&version, metadata): (&u64, &'_ Arc<Metadata>)| {
-        let active = version == listed.active;
-        json!(Version { version, active, accuracy: metadata.accuracy, created_by: &metadata.created_by })
+    let version = |(version, metadata): (&u64, &Arc<Metadata>)| {
+        let (active, accuracy) = (*version == listed.active, metadata.accuracy);
+        json!({"version": version, "active": active, "accuracy": accuracy, "created_by": metadata.created_by})
     };
     Some(json!({
         "name": listed.name,

@@ -2,9 +2,11 @@
 
 /// The file of `values`, row-major with `shape`, as little-endian f32.
 pub fn encode(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
-    // A tuple of one needs its comma, others have none at the end.
-    let sides = if shape.len() == 1 { sides.trim_end() } else { sides.trim_end_matches(", ") };
+    let mut sides = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    if shape.len() == 1 {
+        // Python's tuple of one.
+        sides.push(',');
+    }
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sides}), }}").into_bytes();
     // Magic, version and length are 10 bytes; the data begins at a multiple of 64, after a line's end.
     let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;

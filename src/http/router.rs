@@ -8,7 +8,6 @@ use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
-use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Error};
@@ -40,18 +39,17 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
     let api = inference.merge(catalog).merge(admin).route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
     let health = Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
-    let layers = ServiceBuilder::new()
-        .layer(from_fn(access::log))
-        .layer(map_response(access::secure))
-        .layer(CatchPanicLayer::custom(access::panicked))
-        .layer(DefaultBodyLimit::max(app.config.limits.body_bytes));
     Router::new()
         .merge(api)
         .merge(health)
         .merge(page::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(layers)
+        // The last one is the outermost.
+        .layer(DefaultBodyLimit::max(app.config.limits.body_bytes))
+        .layer(CatchPanicLayer::custom(access::panicked))
+        .layer(map_response(access::secure))
+        .layer(from_fn(access::log))
         .with_state(app)
 }
 

@@ -20,7 +20,8 @@ use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::network;
 use crate::serving::{Engine, Registry, engine};
-use crate::training::{self, Supervisor, supervisor};
+use crate::training::supervisor::Supervisor;
+use crate::training::{self, supervisor};
 
 /// What answers of the last moment are given to reach their callers, after the drain.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -41,10 +42,10 @@ pub struct Setup {
 pub enum Error {
     /// The device cannot be had.
     #[error(transparent)]
-    Device(#[from] network::Error),
+    Device(Box<network::Error>),
     /// The runs of earlier servers cannot be read.
     #[error(transparent)]
-    Training(#[from] training::Error),
+    Training(Box<training::Error>),
     /// The system refused a socket or a thread.
     #[error("the server cannot {doing}: {fault}")]
     System {
@@ -97,18 +98,19 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
         device: config.device.to_string(),
         concurrent: config.train.max_runs,
         grace: TRAINING_GRACE,
-    })?;
+    })
+    .map_err(|e| Error::Training(Box::new(e)))?;
     // Files and devices block.
-    let opening = move || {
-        let device = config.device.open()?;
-        let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
-        let engine = Engine::start(engine::Settings { device, places, batch }).map_err(system("start the model thread"))?;
-        let registry = Registry::open(Store::new(config.model_folders()), config.models.default.clone());
-        let admin = AdminToken::establish(&config, address);
-        Ok((config, engine, registry, admin))
-    };
-    let (config, engine, registry, admin) = tokio::task::spawn_blocking(opening).await.map_err(|_| Error::Stopped)??;
-    Ok(App::new(config, (engine, registry, admin), supervisor))
+    tokio::task::spawn_blocking(move || open(config, address, supervisor)).await.map_err(|_| Error::Stopped)?
+}
+
+fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<App, Error> {
+    let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
+    let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
+    let engine = Engine::start(engine::Settings { device, places, batch }).map_err(system("start the model thread"))?;
+    let registry = Registry::open(Store::new(config.model_folders()), config.models.default.clone());
+    let admin = AdminToken::establish(&config, address);
+    Ok(App::new(config, engine, registry, admin, supervisor))
 }
 
 /// Evaluates one image, so that the first caller does not wait for a model to be read and placed.

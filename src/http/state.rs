@@ -10,7 +10,7 @@ use super::budget::Budget;
 use crate::config::Config;
 use crate::serving::canary::Canary;
 use crate::serving::{Engine, Registry};
-use crate::training::Supervisor;
+use crate::training::supervisor::Supervisor;
 
 /// Bodies of the largest size that may be in memory together.
 const LARGEST_BODIES: u64 = 16;
@@ -41,7 +41,7 @@ pub struct App {
 
 impl App {
     /// Joins the parts of a server that is about to start.
-    pub fn new(config: Config, (engine, registry, admin): (Engine, Registry, AdminToken), supervisor: Supervisor) -> Self {
+    pub fn new(config: Config, engine: Engine, registry: Registry, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
             decoding: Budget::new(config.limits.decode_bytes),

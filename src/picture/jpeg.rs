@@ -101,8 +101,10 @@ impl Scan {
             let length = usize::from(u16::from_be_bytes([*bytes.get(position)?, *bytes.get(position + 1)?]));
             match marker {
                 0xC2 => progressive = true,
-                0xDA => return Some(Self { start: position + length, components: *bytes.get(position + 2)?, progressive })
-                    .filter(|scan| scan.start <= bytes.len()),
+                0xDA => {
+                    return Some(Self { start: position + length, components: *bytes.get(position + 2)?, progressive })
+                        .filter(|scan| scan.start <= bytes.len());
+                }
                 _ => {}
             }
             position += length.max(2);

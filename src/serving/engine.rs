@@ -60,7 +60,9 @@ pub struct Settings {
 /// One image that may be under way. Dropping it makes room for another.
 #[derive(Debug)]
 pub struct Place {
-    _permit: OwnedSemaphorePermit,
+    /// Held, never looked at.
+    #[allow(dead_code, reason = "dropping it is its use")]
+    permit: OwnedSemaphorePermit,
 }
 
 /// One image to be evaluated.
@@ -119,7 +121,7 @@ impl Engine {
         }
         let mut permits = Arc::clone(&self.places).try_acquire_many_owned(count as u32).map_err(|_| self.full())?;
         // `permits` holds exactly `count`, so splitting off one `count` times never fails.
-        Ok(std::iter::repeat_with(|| permits.split(1)).take(count).flatten().map(|_permit| Place { _permit }).collect())
+        Ok(std::iter::repeat_with(|| permits.split(1)).take(count).flatten().map(|permit| Place { permit }).collect())
     }
 
     /// Images under way.

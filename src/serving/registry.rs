@@ -103,13 +103,10 @@ impl Registry {
         self.look(asked.checked_sub(FRESH)).await?;
         let name = name.unwrap_or(&self.default_name);
         loop {
-            let resolved = match self.resolve(name, version) {
-                Ok(resolved) => resolved,
-                Err(_) => {
-                    self.look(Some(asked)).await?;
-                    self.resolve(name, version).map_err(Error::Unknown)?
-                }
-            };
+            if self.resolve(name, version).is_err() {
+                self.look(Some(asked)).await?;
+            }
+            let resolved = self.resolve(name, version).map_err(Error::Unknown)?;
             if let Some(served) = self.loaded(name, resolved) {
                 return Ok(served);
             }

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: a module a feature.
 
+mod allocations;
 mod checkpoint;
 mod config;
-mod picture;
+mod pictures;

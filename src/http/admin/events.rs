@@ -32,13 +32,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
     let after = match headers.get(LAST_EVENT_ID) {
         None => 0,
-        Some(value) => value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-            Error::new(Code::BadRequest, "`Last-Event-ID` must be the `id` of an event: a whole number")
-        })?,
+        Some(value) => value
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .ok_or_else(|| Error::new(Code::BadRequest, "`Last-Event-ID` must be the `id` of an event: a whole number"))?,
     };
     let lines = follow(&app, &id, after)?;
     Ok(if preferred(&headers, &[EVENT_STREAM, LINES]) == Some(LINES) {
-        let lines = lines.map(|line| Ok::<_, Infallible>(format!("{{\"id\":{},\"event\":\"{}\",\"data\":{}}}\n", line.id, line.event, line.data)));
+        let lines = lines.map(|line| {
+            Ok::<_, Infallible>(format!("{{\"id\":{},\"event\":\"{}\",\"data\":{}}}\n", line.id, line.event, line.data))
+        });
         ([(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, "no-cache")], Body::from_stream(lines)).into_response()
     } else {
         sse(lines)

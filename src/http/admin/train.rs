@@ -68,6 +68,7 @@ fn dataset(app: &App, data: &str) -> Result<PathBuf, Error> {
     if app.config.train.allow_paths {
         return Ok(PathBuf::from(data));
     }
-    let sentence = "`data` must be the name of a dataset in the data folder: paths are allowed by `train.allow_paths` in config.toml";
+    let sentence =
+        "`data` must be the name of a dataset in the data folder: paths are allowed by `train.allow_paths` in config.toml";
     Err(Error::new(Code::Forbidden, sentence))
 }
