@@ -5,6 +5,7 @@
 use std::str::FromStr;
 
 use super::colormap::Colormap;
+use super::encode;
 use super::error::UnknownName;
 use super::summary::{Summary, summary};
 
@@ -140,7 +141,8 @@ pub fn render(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Grid, Error
     };
     let colormap = options.colormap.unwrap_or(default);
     let pixels = layout.paint(map, &summary, options.scale);
-    let png = encode(&pixels, layout.width, layout.height, colormap)?;
+    // Gaps show what is behind the picture.
+    let png = encode::indexed([layout.width as usize, layout.height as usize], &pixels, &palette(colormap), GAP)?;
     Ok(Grid { width: layout.width, height: layout.height, png, range: summary.range, colormap })
 }
 
@@ -230,26 +232,12 @@ fn level(value: f32, [low, high]: [f32; 2]) -> u8 {
     (share * (LEVELS - 1) as f64).round() as u8
 }
 
-fn encode(pixels: &[u8], width: u32, height: u32, colormap: Colormap) -> Result<Vec<u8>, Error> {
-    let table = colormap.table();
-    let last = LEVELS - 1;
-    let mut palette: Vec<u8> = (0..LEVELS).flat_map(|level| table[(level * 255 + last / 2) / last]).collect();
-    palette.extend([255, 0, 255]);
-    palette.extend([255; 3]);
-    // Gaps show what is behind the picture; all other entries are opaque.
-    let mut alpha = [255; 256];
-    alpha[usize::from(GAP)] = 0;
-    let mut png = Vec::new();
-    let mut encoder = png::Encoder::new(&mut png, width, height);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette);
-    encoder.set_trns(alpha.as_slice());
-    encoder.set_compression(png::Compression::Fast);
-    // Zoomed rows repeat the one above: what is left of them is zeros, which this compression does best.
-    encoder.set_filter(png::Filter::Up);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
-    writer.finish()?;
-    Ok(png)
+/// The map's colours spread over [`LEVELS`] entries, then magenta for what is no number, then white for gaps.
+fn palette(colormap: Colormap) -> [[u8; 3]; 256] {
+    let (table, last) = (colormap.table(), LEVELS - 1);
+    std::array::from_fn(|index| match index {
+        _ if index <= last => table[(index * 255 + last / 2) / last],
+        _ if index == usize::from(NOT_A_NUMBER) => [255, 0, 255],
+        _ => [255; 3],
+    })
 }

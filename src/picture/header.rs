@@ -72,7 +72,7 @@ impl<'a> Opened<'a> {
             // A frame of its own beside the screen, RGBA.
             Format::Gif => 4 * pixels,
             // Frame, canvas, planes and alpha plane.
-            Format::WebP => 14 * pixels,
+            Format::WebP => 11 * pixels,
             // Grey becomes RGB in a second buffer.
             _ if decoder.color_type().channel_count() < 3 => 3 * pixels,
             _ => 0,

@@ -48,7 +48,7 @@ impl<'a> Decoder<'a> {
         let components = self.inner.info().map_or(4, |info| u64::from(info.components));
         // Blocks of 8 with up to fourfold subsampling; whole rows of blocks are buffered a few times over.
         let (columns, rows) = (u64::from(width.next_multiple_of(32)), u64::from(height.next_multiple_of(32)));
-        let rows_in_flight = columns * components * 512;
+        let rows_in_flight = columns * components * 192;
         // Several scans are put together from all their coefficients, 16 bits each.
         let coefficients = if self.scan.progressive || u64::from(self.scan.components) < components { 2 * components } else { 0 };
         u64::from(width) * u64::from(height) * CHANNELS as u64 + columns * rows * coefficients + rows_in_flight

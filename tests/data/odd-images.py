@@ -132,6 +132,29 @@ def resized(photo: Image.Image) -> None:
         (folder / f"{fit}.rgb").write_bytes(picture.tobytes())
 
 
+def large() -> None:
+    """Plain pictures, small as files and large in memory, of each kind that decoders need more than the pixels for."""
+    folder = ODD / "large"
+    folder.mkdir(exist_ok=True)
+    picture = Image.new("RGB", (1600, 1200), (200, 120, 40))
+    picture.paste((20, 60, 180), (100, 100, 900, 700))
+    translucent = picture.copy()
+    translucent.putalpha(Image.linear_gradient("L").resize(picture.size))
+    again = [picture.transpose(Image.Transpose.ROTATE_180)]
+    picture.save(folder / "baseline.jpg")
+    picture.save(folder / "progressive.jpg", progressive=True)
+    picture.convert("CMYK").save(folder / "progressive-cmyk.jpg", progressive=True)
+    picture.resize((60000, 8)).save(folder / "wide.jpg", progressive=True)
+    picture.resize((8, 60000)).save(folder / "tall.jpg", progressive=True)
+    picture.convert("L").save(folder / "grey.png")
+    translucent.convert("LA").save(folder / "grey-alpha.png")
+    picture.quantize(4).save(folder / "palette.gif")
+    picture.save(folder / "lossless.webp", lossless=True)
+    translucent.save(folder / "lossless-alpha.webp", lossless=True)
+    translucent.save(folder / "lossy-alpha.webp")
+    translucent.save(folder / "animated-alpha.webp", save_all=True, append_images=again, duration=50, lossless=True)
+
+
 def main() -> None:
     ODD.mkdir(exist_ok=True)
     picture = base()
@@ -163,6 +186,7 @@ def main() -> None:
     ycck(picture)
     sixteen_bits(picture)
     oriented(picture)
+    large()
     rng = numpy.random.default_rng(11)
     photo = numpy.asarray(picture.resize((120, 90), Image.Resampling.BICUBIC)).astype(int)
     resized(Image.fromarray((photo + rng.integers(-20, 21, photo.shape)).clip(0, 255).astype(numpy.uint8)))
