@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,12 +12,11 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
 use tokio_stream::StreamExt;
 
 use super::error::{Code, Error};
+use super::state::App;
 use crate::network::error::nearest;
 
 /// The largest JSON body. A network of a thousand layers is a tenth of it.
 pub const JSON_LIMIT: usize = 1 << 20;
-/// From a body's first byte to its last.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// A path's variable parts.
 #[derive(Debug, FromRequestParts)]
@@ -73,38 +73,34 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
-        let bytes = read_body(request.into_body(), JSON_LIMIT).await?;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        let bytes = read_body(request.into_body(), JSON_LIMIT, app.patience()).await?;
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|e| Error::new(Code::BadRequest, format!("the body is not the JSON that is taken here: {e}")))
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
+/// Reads a whole body of at most `limit` bytes, each part of which arrives within `patience`.
+pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Vec<u8>, Error> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
-    in_time(async {
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| cut_off())?;
-            if bytes.len() + chunk.len() > limit {
-                return Err(body_too_large(limit));
-            }
-            bytes.extend_from_slice(&chunk);
+    while let Some(chunk) = in_time(patience, chunks.next()).await? {
+        let chunk = chunk.map_err(|_| cut_off())?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(body_too_large(limit));
         }
-        Ok(())
-    })
-    .await?;
+        bytes.extend_from_slice(&chunk);
+    }
     Ok(bytes)
 }
 
-/// Gives `reading` of a body the time that any body has: a caller who sends a byte a minute holds a place for nobody else.
-pub async fn in_time<T>(reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Error::new(Code::RequestTimeout, "the body did not arrive in time: send it faster, or send less");
-    tokio::time::timeout(BODY_TIME, reading).await.map_err(late)?
+/// Waits for the next part of a body, though not for ever: who stops sending holds a place for nobody else.
+pub async fn in_time<T>(patience: Duration, reading: impl Future<Output = T>) -> Result<T, Error> {
+    let late = |_| Error::new(Code::RequestTimeout, "the body stopped arriving: send it again, without pauses");
+    tokio::time::timeout(patience, reading).await.map_err(late)
 }
 
 /// A body whose end never came.

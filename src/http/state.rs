@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,11 @@ impl App {
             stopping: CancellationToken::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// How long the next part of a body may keep us waiting: as long as a request's headers.
+    pub fn patience(&self) -> Duration {
+        self.config.server.header_timeout
     }
 
     /// Whether new requests are refused.

@@ -10,7 +10,7 @@ use super::budget::Share;
 use super::error::{Code, Error};
 use super::extract::{body_too_large, cut_off, in_time, read_body, unknown};
 use super::state::App;
-use crate::serving::Place;
+use crate::serving::{Place, engine};
 
 /// The multipart field that carries an image.
 const FIELD: &str = "image";
@@ -68,9 +68,9 @@ impl FromRequest<Arc<App>> for Upload {
         // Without a length it may be as long as any.
         let share = app.bodies.try_take(announced.unwrap_or(limit as u64)).ok_or_else(|| app.engine.full())?;
         let bodies = if is_multipart(request.headers()) {
-            in_time(read_form(request, app, limit)).await?
+            read_form(request, app, limit).await?
         } else {
-            vec![read_body(request.into_body(), limit).await?]
+            vec![read_body(request.into_body(), limit, app.patience()).await?]
         };
         if bodies.iter().all(Vec::is_empty) {
             let sentence = "there is no image in the request: send its bytes as the body, or as the multipart field `image`";
@@ -91,16 +91,17 @@ async fn read_form(request: Request, app: &Arc<App>, limit: usize) -> Result<Vec
     };
     let mut form = Multipart::from_request(request, app).await.map_err(|e| unreadable(e.body_text()))?;
     let mut images = Vec::new();
-    while let Some(mut field) = form.next_field().await.map_err(failed)? {
+    while let Some(mut field) = in_time(app.patience(), form.next_field()).await?.map_err(failed)? {
         let name = field.name().unwrap_or_default();
         if name != FIELD {
             return Err(Error::new(Code::BadRequest, unknown("form field", name, &[FIELD])));
         }
         if images.len() == app.config.limits.queue_images {
-            return Err(app.engine.admit(images.len() + 1).map_or_else(Error::from, |_| Error::internal("places were made")));
+            let (wanted, places) = (images.len() + 1, images.len());
+            return Err(engine::Error::TooMany { wanted, places }.into());
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = field.chunk().await.map_err(failed)? {
+        while let Some(chunk) = in_time(app.patience(), field.chunk()).await?.map_err(failed)? {
             bytes.extend_from_slice(&chunk);
         }
         images.push(bytes);

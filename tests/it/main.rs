@@ -2,5 +2,12 @@
 
 mod allocations;
 mod checkpoint;
+mod classify;
 mod config;
+mod errors;
+mod featuremaps;
+mod health;
+mod layers;
 mod pictures;
+mod rules;
+mod support;

@@ -140,7 +140,12 @@ fn truncated_files_are_refused() {
                 Err(_) => {}
                 Ok(picture) => {
                     let left = bytes.len() - keep;
-                    assert!(picture == whole, "{}: {keep} of {} bytes gave another picture ({left} lost)", path.display(), bytes.len());
+                    assert!(
+                        picture == whole,
+                        "{}: {keep} of {} bytes gave another picture ({left} lost)",
+                        path.display(),
+                        bytes.len()
+                    );
                 }
             }
         }
@@ -166,7 +171,11 @@ fn foreign_and_empty_files_are_named() {
     let refused = |bytes: &[u8]| decode(bytes, &sized(32, 32), &Limits::default()).unwrap_err();
     assert_eq!(refused(b""), Error::Empty);
     assert_eq!(refused(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), Error::UnknownFormat { name: Some("HEIC/HEIF") });
-    assert!(matches!(refused(b"\x89PNG\r\n\x1a\n"), Error::Truncated { format: Format::Png }), "{:?}", refused(b"\x89PNG\r\n\x1a\n"));
+    assert!(
+        matches!(refused(b"\x89PNG\r\n\x1a\n"), Error::Truncated { format: Format::Png }),
+        "{:?}",
+        refused(b"\x89PNG\r\n\x1a\n")
+    );
 }
 
 /// A PNG whose header claims `width` × `height`, with `data` as its compressed pixels.
