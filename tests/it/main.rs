@@ -6,6 +6,7 @@ mod classify;
 mod config;
 mod errors;
 mod featuremaps;
+mod gradients;
 mod health;
 mod layers;
 mod pictures;
