@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::job::JobState;
-use crate::{checkpoint, network};
+use super::recipe::Recipe;
+use crate::{checkpoint, dataset, network};
 
 /// Everything this module refuses. None of it depends on who asked. A fault that is shown in a message is not also its source:
 /// printed as a chain, each sentence stands once.
@@ -37,16 +38,14 @@ pub enum Error {
     Mismatch(String),
     /// The loss left the numbers.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}: lower `learning_rate` ({learning_rate} at its peak), or lengthen \
+        "the loss left the finite numbers in epoch {epoch}, step {step}: lower `learning_rate` ({learning_rate} at its peak), or lengthen \
          `warmup`"
     )]
     Diverged {
-        /// `NaN` or `inf`.
-        loss: f32,
         /// From 1.
         epoch: u32,
         /// From 1, within the epoch.
-        step: usize,
+        step: u64,
         /// The recipe's.
         learning_rate: f64,
     },
@@ -93,6 +92,9 @@ pub enum Error {
     /// No jobs are taken any more.
     #[error("the server is shutting down: start the run again once it is back")]
     Closing,
+    /// The images cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] dataset::Error),
     /// The network refused.
     #[error(transparent)]
     Network(#[from] network::Error),
@@ -102,6 +104,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// After `step` steps of `epoch`.
+    pub(super) fn diverged(recipe: &Recipe, epoch: u32, step: u64) -> Self {
+        Self::Diverged { epoch, step, learning_rate: recipe.learning_rate }
+    }
+
     /// The fault of a file, for `map_err`.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |fault| Self::Io { doing, path: path.into(), fault }

@@ -60,6 +60,8 @@ pub enum DataStage {
         test_images: usize,
         /// Classes among them.
         classes: usize,
+        /// What is to be known about them: an incomplete set, files left out.
+        notes: Vec<String>,
     },
 }
 
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn names_are_those_that_are_written() {
-        let ready = DataStage::Ready { train_images: 50_000, test_images: 10_000, classes: 10 };
+        let ready = DataStage::Ready { train_images: 50_000, test_images: 10_000, classes: 10, notes: vec![] };
         let failure = Failure { error: "lower `learning_rate`".into() };
         for event in [Event::Data(ready), Event::Failed(failure), Event::Cancelled(Ended { epoch: 1, epochs: 2 })] {
             let line: Value = serde_json::from_str(&event.to_line()).unwrap();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::overrides;
+use crate::dataset::Augmentation;
 use crate::network::{Architecture, Init, LayerKind, presets};
 use crate::optim::Schedule;
 
@@ -75,16 +76,6 @@ pub enum ScheduleKind {
     Constant,
     /// Up to the peak and down to 0.
     OneCycle,
-}
-
-/// Random changes to training images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Augmentation {
-    /// Mirrors every other image.
-    pub flip: bool,
-    /// Pixels of reflected border from which an image-sized part is cut; 0 for none.
-    pub crop_padding: usize,
 }
 
 /// What pixels are brought to.

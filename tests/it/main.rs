@@ -16,3 +16,4 @@ mod layers;
 mod pictures;
 mod rules;
 mod support;
+mod training;
