@@ -1,5 +1,21 @@
 //! One binary for all integration tests; a module a feature.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "where something is missing, a test has failed")]
-
+mod allocations;
+mod checkpoint;
+mod classify;
+mod cli;
+mod config;
+mod dataset;
+mod download;
+mod errors;
+mod featuremaps;
 mod gradients;
+mod grids;
+mod health;
+mod import;
+mod layers;
+mod pictures;
+mod readme;
+mod rules;
+mod support;
+mod training;
