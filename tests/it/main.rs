@@ -7,4 +7,5 @@ mod dataset;
 mod download;
 mod gradients;
 mod grids;
+mod hostile_pictures;
 mod pictures;
