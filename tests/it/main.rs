@@ -4,4 +4,6 @@ mod allocations;
 mod checkpoint;
 mod config;
 mod pictures;
+mod supervisor;
+mod train_command;
 mod training;
