@@ -7,6 +7,7 @@
 
 pub mod atomic;
 pub mod container;
+mod describe;
 pub mod dtype;
 pub mod embedded;
 pub mod error;

@@ -129,6 +129,17 @@ pub fn version_path(folder: &Path, name: &str, version: u64) -> PathBuf {
     folder.join(name).join(format!("{version}.{EXTENSION}"))
 }
 
+/// The name and version that the rules above give the file at `path`, wherever it is.
+pub fn identity(path: &Path) -> (String, u64) {
+    let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).unwrap_or_default().to_owned();
+    let stem = text(path.file_stem());
+    let folder = text(path.parent().and_then(Path::file_name));
+    match version_number(&stem) {
+        Some(version) if !folder.is_empty() => (folder, version),
+        _ => (stem, 1),
+    }
+}
+
 /// Whether `name` can be a model's: it is part of paths and URLs, and hidden files are nobody's models.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -216,6 +227,8 @@ mod tests {
         assert_eq!(found, [("a", vec![1]), ("b", vec![2, 10])]);
         let b = store(&[&models]).find("b").unwrap();
         assert_eq!(b.highest(), Some((10, &Source::File(version_path(models.path(), "b", 10)))));
+        assert_eq!(identity(&version_path(models.path(), "b", 10)), ("b".into(), 10));
+        assert_eq!(identity(Path::new("models/mine.safetensors")), ("mine".into(), 1));
         assert_eq!(b.version(3).unwrap_err().to_string(), "the model `b` has no version 3; it has 2, 10");
     }
 

@@ -42,13 +42,17 @@ pub trait Real:
     /// The same value as `f64`.
     fn to_f64(self) -> f64;
     /// e to the power of it.
+    #[must_use]
     fn exp(self) -> Self;
+    /// The error function of it.
+    #[must_use]
+    fn erf(self) -> Self;
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
 }
 
 macro_rules! real {
-    ($type:ty) => {
+    ($type:ty, $erf:path) => {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -66,6 +70,10 @@ macro_rules! real {
                 self.exp()
             }
             #[inline(always)]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            #[inline(always)]
             fn is_nan(self) -> bool {
                 self.is_nan()
             }
@@ -73,5 +81,5 @@ macro_rules! real {
     };
 }
 
-real!(f32);
-real!(f64);
+real!(f32, libm::erff);
+real!(f64, libm::erf);

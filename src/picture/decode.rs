@@ -8,8 +8,8 @@ use crate::network::Preprocessing;
 
 pub use super::error::Error;
 use super::fit;
-pub use super::header::{Header, probe};
 use super::header::guarded;
+pub use super::header::{Header, probe};
 
 /// What an image may cost. Checked on its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

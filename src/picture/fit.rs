@@ -91,7 +91,8 @@ impl Plan {
 /// The largest size of the proportions of `shape` within `frame`; no side is lost altogether.
 fn largest_inside(shape: (u32, u32), frame: (u32, u32)) -> (u32, u32) {
     let ((width, height), (columns, rows)) = ((u64::from(shape.0), u64::from(shape.1)), (u64::from(frame.0), u64::from(frame.1)));
-    let share = |length: u64, numerator: u64, denominator: u64| ((length * numerator + denominator / 2) / denominator).max(1) as u32;
+    let share =
+        |length: u64, numerator: u64, denominator: u64| ((length * numerator + denominator / 2) / denominator).max(1) as u32;
     if columns * height >= rows * width {
         (share(rows, width, height).min(frame.0), frame.1)
     } else {

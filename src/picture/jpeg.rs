@@ -71,8 +71,9 @@ impl<'a> Decoder<'a> {
 fn unreadable(error: zune_jpeg::errors::DecodeErrors) -> Error {
     use zune_jpeg::errors::DecodeErrors;
     match error {
-        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => Error::Truncated { format: FORMAT },
-        DecodeErrors::FormatStatic("Premature end of buffer") => Error::Truncated { format: FORMAT },
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) | DecodeErrors::FormatStatic("Premature end of buffer") => {
+            Error::Truncated { format: FORMAT }
+        }
         // `Debug` is the short text here, without the decoder's name before it.
         other => Error::unreadable(FORMAT, format!("{other:?}").trim_matches('"')),
     }
@@ -101,8 +102,10 @@ impl Scan {
             let length = usize::from(u16::from_be_bytes([*bytes.get(position)?, *bytes.get(position + 1)?]));
             match marker {
                 0xC2 => progressive = true,
-                0xDA => return Some(Self { start: position + length, components: *bytes.get(position + 2)?, progressive })
-                    .filter(|scan| scan.start <= bytes.len()),
+                0xDA => {
+                    return Some(Self { start: position + length, components: *bytes.get(position + 2)?, progressive })
+                        .filter(|scan| scan.start <= bytes.len());
+                }
                 _ => {}
             }
             position += length.max(2);

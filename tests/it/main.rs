@@ -1,9 +1,24 @@
-//! One binary for all integration tests: a module a feature.
+//! One binary for all integration tests; a module a feature.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 mod allocations;
 mod checkpoint;
+mod classify;
+mod cli;
 mod config;
+mod dataset;
+mod download;
+mod errors;
+mod featuremaps;
+mod gradients;
+mod grids;
+mod health;
+mod import;
+mod layers;
 mod pictures;
+mod readme;
+mod rules;
 mod supervisor;
+mod support;
 mod train_command;
 mod training;
