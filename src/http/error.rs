@@ -242,7 +242,7 @@ impl From<training::Error> for Error {
         let code = match error {
             E::Network(error) => return error.into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } => return Self::internal(error),
+            E::Io { .. } | E::Dataset(_) | E::Evaluation(_) | E::Checkpoint(_) | E::Diverged { .. } => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,
             E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
             E::UnknownRecipe { .. } | E::UnknownArchitecture { .. } | E::RecipeFile(_) | E::Recipe(_) | E::Mismatch(_) => {

@@ -18,5 +18,7 @@ mod layers;
 mod pictures;
 mod readme;
 mod rules;
+mod supervisor;
 mod support;
+mod train_command;
 mod training;
