@@ -1,5 +1,6 @@
-//! Everything that is tested from outside. One module a feature.
+//! One binary for all integration tests: a module a feature.
 
+mod admin;
 mod allocations;
 mod checkpoint;
 mod classify;
@@ -14,6 +15,7 @@ mod health;
 mod import;
 mod layers;
 mod pictures;
+mod program;
 mod rules;
 mod support;
 mod training;
