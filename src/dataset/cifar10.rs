@@ -54,8 +54,8 @@ pub(super) fn folder(path: &Path, preprocessing: &Preprocessing) -> Result<Datas
     for (name, _) in FILES {
         let file = path.join(name);
         if file.is_file() {
-            let length = file.metadata().map_err(|source| Error::io(&file, source))?.len();
-            let reader = File::open(&file).map_err(|source| Error::io(&file, source))?;
+            let length = file.metadata().map_err(|cause| Error::io(&file, cause))?.len();
+            let reader = File::open(&file).map_err(|cause| Error::io(&file, cause))?;
             batches.read(name, length, reader).map_err(|error| error.located(&file))?;
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn folder(path: &Path, preprocessing: &Preprocessing) -> Result<Datas
 /// Reads the batches out of a `.tar.gz` without unpacking it.
 pub(super) fn archive(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, Error> {
     check_size(preprocessing)?;
-    let damaged = |source| Error::io(path, source);
+    let damaged = |cause| Error::io(path, cause);
     let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).map_err(damaged)?));
     let mut batches = Batches::default();
     for entry in archive.entries().map_err(damaged)? {
@@ -87,9 +87,22 @@ fn check_size(preprocessing: &Preprocessing) -> Result<(), Error> {
     if (height, width) == (SIDE, SIDE) { Ok(()) } else { Err(Error::ImageSize { height, width }) }
 }
 
-/// A batch that has been read, at its place among [`FILES`].
+/// What has been read so far. Batches are unpacked one after the other, so that no pixel is held twice.
 #[derive(Default)]
-struct Batches([Option<(Vec<u8>, Vec<u32>)>; FILES.len()]);
+struct Batches {
+    records: Vec<u8>,
+    train: Unpacked,
+    test: Unpacked,
+    /// Place among [`FILES`] and number of images of what `train` holds, in its order.
+    parts: Vec<(usize, usize)>,
+}
+
+/// image × row × column × channel, and an image's class.
+#[derive(Default)]
+struct Unpacked {
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
+}
 
 /// An error that may still lack the place of the file.
 enum Fault {
@@ -100,7 +113,7 @@ enum Fault {
 impl Fault {
     fn located(self, path: &Path) -> Error {
         match self {
-            Self::Io(source) => Error::io(path, source),
+            Self::Io(cause) => Error::io(path, cause),
             Self::Known(error) => error,
         }
     }
@@ -108,52 +121,50 @@ impl Fault {
 
 impl Batches {
     fn read(&mut self, name: &'static str, length: u64, mut reader: impl Read) -> Result<(), Fault> {
-        let size = || Fault::Known(Error::Size { file: name.into(), bytes: length });
         if length == 0 || length > OFFICIAL_BYTES || !length.is_multiple_of(RECORD as u64) {
-            return Err(size());
+            return Err(Fault::Known(Error::Size { file: name.into(), bytes: length }));
         }
-        let mut records = vec![0; length as usize];
-        reader.read_exact(&mut records).map_err(Fault::Io)?;
-        let Some(place) = FILES.iter().position(|(known, _)| *known == name) else { return Ok(()) };
+        self.records.resize(length as usize, 0);
+        reader.read_exact(&mut self.records).map_err(Fault::Io)?;
+        let place = FILES.iter().position(|(known, _)| *known == name).unwrap_or_default();
         if length == OFFICIAL_BYTES {
-            let (found, expected) = (hex(&Sha256::digest(&records)), FILES[place].1);
+            let (found, expected) = (hex(&Sha256::digest(&self.records)), FILES[place].1);
             if found != expected {
                 return Err(Fault::Known(Error::Digest { file: name.into(), expected: expected.into(), found }));
             }
         }
-        self.0[place] = Some(unpack(name, &records).map_err(Fault::Known)?);
-        Ok(())
+        let images = self.records.len() / RECORD;
+        if name == TEST {
+            self.test = Unpacked::default();
+            self.test.append(name, &self.records).map_err(Fault::Known)
+        } else {
+            self.parts.push((place, images));
+            self.train.append(name, &self.records).map_err(Fault::Known)
+        }
     }
 
-    fn finish(self, path: &Path) -> Result<Dataset, Error> {
+    fn finish(mut self, path: &Path) -> Result<Dataset, Error> {
         let mut notes = Vec::new();
-        // Sized once: each batch is freed as it is appended.
-        let images = self.0[..5].iter().flatten().map(|(_, labels)| labels.len()).sum::<usize>();
-        let mut train = (Vec::with_capacity(images * IMAGE), Vec::with_capacity(images));
-        let mut test = None;
-        for ((name, _), batch) in FILES.iter().zip(self.0) {
-            match batch {
-                None if *name == TEST || *name == FILES[0].0 => {
-                    return Err(Error::Missing { path: path.into(), file: (*name).into() });
-                }
-                None => notes.push(format!("{name} is missing: this is a part of CIFAR-10")),
-                Some((pixels, labels)) => {
-                    if labels.len() < OFFICIAL_IMAGES {
-                        notes.push(format!("{name} has {} of the official 10,000 images", labels.len()));
-                    }
-                    if *name == TEST {
-                        test = Some(Images::new(pixels, labels, IMAGE, CHANNELS));
-                    } else {
-                        train.0.extend(pixels);
-                        train.1.extend(labels);
-                    }
-                }
+        for (place, (name, _)) in FILES.iter().enumerate() {
+            let images = match self.parts.iter().find(|(part, _)| *part == place) {
+                Some((_, images)) => *images,
+                None if *name == TEST => self.test.labels.len(),
+                None => 0,
+            };
+            match images {
+                OFFICIAL_IMAGES => {}
+                0 if *name == TEST || place == 0 => return Err(Error::Missing { path: path.into(), file: (*name).into() }),
+                0 => notes.push(format!("{name} is missing: this is a part of CIFAR-10")),
+                _ => notes.push(format!("{name} has {images} of the official 10,000 images")),
             }
         }
-        let test = test.ok_or_else(|| Error::Missing { path: path.into(), file: TEST.into() })?;
+        if !self.parts.is_sorted() {
+            self.train = self.train.reordered(&self.parts);
+        }
+        let images = |unpacked: Unpacked| Images::new(unpacked.pixels, unpacked.labels, IMAGE, CHANNELS);
         Ok(Dataset {
-            train: TrainSet(Images::new(train.0, train.1, IMAGE, CHANNELS)),
-            test: TestSet(test),
+            train: TrainSet(images(self.train)),
+            test: TestSet(images(self.test)),
             classes: CLASSES.map(String::from).to_vec(),
             height: SIDE,
             width: SIDE,
@@ -163,23 +174,37 @@ impl Batches {
     }
 }
 
-/// Records as pixels (image × row × column × channel) and labels.
-fn unpack(file: &str, records: &[u8]) -> Result<(Vec<u8>, Vec<u32>), Error> {
-    let images = records.len() / RECORD;
-    let (mut pixels, mut labels) = (vec![0; images * IMAGE], Vec::with_capacity(images));
-    for (image, (record, out)) in records.chunks_exact(RECORD).zip(pixels.chunks_exact_mut(IMAGE)).enumerate() {
-        let (label, planes) = (record[0], &record[1..]);
-        if usize::from(label) >= CLASSES.len() {
-            return Err(Error::Label { file: file.into(), image, label });
-        }
-        labels.push(u32::from(label));
-        for (channel, plane) in planes.chunks_exact(PLANE).enumerate() {
-            for (pixel, value) in out.chunks_exact_mut(CHANNELS).zip(plane) {
-                pixel[channel] = *value;
+impl Unpacked {
+    fn append(&mut self, file: &str, records: &[u8]) -> Result<(), Error> {
+        let start = self.pixels.len();
+        self.pixels.resize(start + records.len() / RECORD * IMAGE, 0);
+        for (image, (record, out)) in records.chunks_exact(RECORD).zip(self.pixels[start..].chunks_exact_mut(IMAGE)).enumerate() {
+            let (label, planes) = (record[0], &record[1..]);
+            if usize::from(label) >= CLASSES.len() {
+                return Err(Error::Label { file: file.into(), image, label });
+            }
+            self.labels.push(u32::from(label));
+            for (channel, plane) in planes.chunks_exact(PLANE).enumerate() {
+                for (pixel, value) in out.chunks_exact_mut(CHANNELS).zip(plane) {
+                    pixel[channel] = *value;
+                }
             }
         }
+        Ok(())
     }
-    Ok((pixels, labels))
+
+    /// The same images in the order of [`FILES`], when an archive had them in another.
+    fn reordered(&self, parts: &[(usize, usize)]) -> Self {
+        let starts = parts.iter().scan(0, |next, (_, images)| Some(std::mem::replace(next, *next + images)));
+        let mut ranges: Vec<_> = parts.iter().zip(starts).map(|((place, images), start)| (*place, start..start + images)).collect();
+        ranges.sort_unstable_by_key(|(place, _)| *place);
+        let mut sorted = Self::default();
+        for (_, range) in ranges {
+            sorted.labels.extend(&self.labels[range.clone()]);
+            sorted.pixels.extend(&self.pixels[range.start * IMAGE..range.end * IMAGE]);
+        }
+        sorted
+    }
 }
 
 /// A digest as it is written in lists.

@@ -1,6 +1,6 @@
 //! One file over HTTP, gone on with after every interruption, this process's end included.
 //!
-//! Bytes go to a `.part` file. Beside it stands what identifies the file they are of (URL, and the server's ETag or date):
+//! Bytes go to a `.part` file. Beside it stands what identifies the file they are of (URL, and the server's `ETag` or date):
 //! a server asked with `If-Range` sends the rest only of that very file, and all of it otherwise.
 
 use std::fs::{self, File, OpenOptions};
@@ -187,7 +187,7 @@ fn go_on(part: &Part, start: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// What `If-Range` may be asked with: a strong ETag, else a date.
+/// What `If-Range` may be asked with: a strong `ETag`, else a date.
 fn strong_validator(response: &Response<Body>) -> Option<String> {
     let text = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
     text(header::ETAG).filter(|tag| !tag.starts_with("W/")).or_else(|| text(header::LAST_MODIFIED))

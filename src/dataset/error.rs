@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {cause}", .path.display())]
     Io {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Part of the sentence, and so no `source` that would be told twice.
+        cause: io::Error,
     },
     /// A path that holds no dataset.
     #[error(
@@ -100,7 +100,7 @@ fn first(lines: &[String]) -> String {
 }
 
 impl Error {
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+    pub(super) fn io(path: &Path, cause: io::Error) -> Self {
+        Self::Io { path: path.into(), cause }
     }
 }

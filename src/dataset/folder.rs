@@ -121,7 +121,7 @@ fn is_image(path: &Path) -> bool {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::io(folder, source);
+    let failed = |cause| Error::io(folder, cause);
     folder.read_dir().map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
 }
 

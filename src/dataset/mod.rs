@@ -54,7 +54,7 @@ pub fn open(path: &Path, seed: u64) -> Result<Dataset, Error> {
 /// Opens the images at `path` at the size, fit and background of `preprocessing`; its mean and deviation are not used.
 /// CIFAR-10's own images are never resized: another size is an error that names both.
 pub fn open_at(path: &Path, seed: u64, preprocessing: &Preprocessing) -> Result<Dataset, Error> {
-    let metadata = path.metadata().map_err(|source| Error::io(path, source))?;
+    let metadata = path.metadata().map_err(|cause| Error::io(path, cause))?;
     if metadata.is_file() {
         return if is_gzip(path)? { cifar10::archive(path, preprocessing) } else { Err(Error::Unrecognised(path.into())) };
     }
@@ -69,6 +69,6 @@ pub fn open_at(path: &Path, seed: u64, preprocessing: &Preprocessing) -> Result<
 
 fn is_gzip(path: &Path) -> Result<bool, Error> {
     let mut magic = [0; 2];
-    let read = File::open(path).and_then(|mut file| file.read(&mut magic)).map_err(|source| Error::io(path, source))?;
+    let read = File::open(path).and_then(|mut file| file.read(&mut magic)).map_err(|cause| Error::io(path, cause))?;
     Ok(magic[..read] == [0x1F, 0x8B])
 }

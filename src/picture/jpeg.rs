@@ -71,8 +71,9 @@ impl<'a> Decoder<'a> {
 fn unreadable(error: zune_jpeg::errors::DecodeErrors) -> Error {
     use zune_jpeg::errors::DecodeErrors;
     match error {
-        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => Error::Truncated { format: FORMAT },
-        DecodeErrors::FormatStatic("Premature end of buffer") => Error::Truncated { format: FORMAT },
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) | DecodeErrors::FormatStatic("Premature end of buffer") => {
+            Error::Truncated { format: FORMAT }
+        }
         // `Debug` is the short text here, without the decoder's name before it.
         other => Error::unreadable(FORMAT, format!("{other:?}").trim_matches('"')),
     }
