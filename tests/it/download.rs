@@ -30,7 +30,7 @@ fn archive() -> Vec<u8> {
 }
 
 fn digest(name: &str) -> String {
-    Sha256::digest(fs::read(data().join(name)).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(fs::read(data().join(name)).unwrap()).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// How one connection is answered.

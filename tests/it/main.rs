@@ -13,6 +13,7 @@ mod featuremaps;
 mod gradients;
 mod grids;
 mod health;
+mod hostile_pictures;
 mod import;
 mod layers;
 mod pictures;
