@@ -20,5 +20,7 @@ mod pictures;
 mod program;
 mod readme;
 mod rules;
+mod supervisor;
 mod support;
+mod train_command;
 mod training;
