@@ -1,5 +1,6 @@
 //! One binary for all integration tests; a module a feature.
 
+mod admin;
 mod allocations;
 mod checkpoint;
 mod classify;
@@ -16,6 +17,7 @@ mod hostile_pictures;
 mod import;
 mod layers;
 mod pictures;
+mod program;
 mod readme;
 mod rules;
 mod supervisor;
