@@ -1,4 +1,5 @@
 //! Convscope: classify images with convolutional networks, see what every layer sees, train new ones while you watch.
 
+pub mod kernels;
 pub mod network;
 pub mod optim;
