@@ -2,4 +2,6 @@
 
 pub mod kernels;
 pub mod network;
+pub mod ops;
 pub mod optim;
+pub mod training;

@@ -23,9 +23,8 @@ impl DeviceChoice {
     /// Opens the device.
     pub fn open(self) -> Result<Device, Error> {
         match self {
-            Self::Cpu => Ok(Device::Cpu),
             Self::Auto if cfg!(feature = "cuda") => Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
-            Self::Auto => Ok(Device::Cpu),
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(index) if cfg!(feature = "cuda") => Device::new_cuda(index).map_err(|e| {
                 tracing::debug!(error = %e, "CUDA did not start");
                 Error::Device(cuda_failure(&e.to_string(), index))

@@ -4,21 +4,28 @@
 //! together with what is needed to use it rightly. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 
+pub mod autograd;
 pub mod device;
 pub mod error;
 pub mod evaluator;
+pub mod forward;
+pub mod init;
 pub mod learner;
 pub mod model;
 pub mod preprocessing;
 pub mod presets;
 pub mod probe;
+#[cfg(test)]
+pub(crate) mod random;
 pub mod shape;
 pub mod spec;
 pub mod weights;
 
+pub use autograd::Autograd;
 pub use device::DeviceChoice;
 pub use error::Error;
 pub use evaluator::Evaluator;
+pub use init::Init;
 pub use learner::{Batch, Learner, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
 pub use preprocessing::Preprocessing;

@@ -313,3 +313,49 @@ fn misfit(layer: &Layer, before: &[LayerShape], shape: Shape, reason: String) ->
     let source_layer = before.last().map_or_else(|| "input".to_owned(), |last| last.name.clone());
     Error::Shape { layer: layer.name.clone(), kind: layer.kind.name(), source_layer, shape, reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(layers: &str) -> String {
+        let text = format!("name = 'x'\ninput = {{ channels = 3, height = 9, width = 7 }}\n{layers}");
+        infer(&Architecture::from_toml(&text).unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_misfit_names_the_layer_and_both_shapes() {
+        let cases = [
+            ("layers = [{ name = 'fc', kind = 'linear', out_features = 2 }]", "`fc` (linear) cannot take 3×9×7 from `input`"),
+            (
+                "layers = [{ name = 'a', kind = 'flatten' }, { name = 'b', kind = 'max_pool2d', kernel_size = 2 }]",
+                "`b` (max_pool2d) cannot take a vector of 189 from `a`",
+            ),
+            (
+                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 4, kernel_size = 8 }]",
+                "its 8×8 window is larger than the padded plane of 9×7",
+            ),
+            (
+                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 4, kernel_size = 3, groups = 2 }]",
+                "`groups` = 2 must divide both 3 and `out_channels` = 4",
+            ),
+            (
+                "layers = [{ name = 'a', kind = 'relu' }, { name = 'b', kind = 'max_pool2d', kernel_size = 2 }, { name = 'c', kind = 'add', from = 'a' }]",
+                "`c` (add) cannot take 3×4×3 from `b`: `a` gives 3×9×7",
+            ),
+            ("layers = [{ name = 'a', kind = 'add', from = 'z' }]", "`from` names `z`, which is not an earlier layer"),
+            ("layers = [{ name = 'a', kind = 'relu' }]", "ends in 3×9×7"),
+            ("layers = []", "has no layers"),
+            ("layers = [{ name = 'a', kind = 'relu' }, { name = 'a', kind = 'flatten' }]", "layer 2: the name `a` is taken"),
+            ("layers = [{ name = 'a/b', kind = 'relu' }]", "must be letters"),
+            (
+                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 1000000, kernel_size = 7, padding = 100000000 }]",
+                "would hold more than",
+            ),
+        ];
+        for (layers, expected) in cases {
+            let message = fails(layers);
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

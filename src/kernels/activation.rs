@@ -1,0 +1,49 @@
+//! The activation functions, element by element.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+use super::parallel::{map, map2};
+use super::real::Real;
+
+/// Which function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`; NaN stays NaN, and at 0 the gradient is 0 (as PyTorch).
+    Relu,
+    /// `x · Φ(x)`, Φ the normal distribution by the error function (Hendrycks, Gimpel, arXiv 1606.08415).
+    Gelu,
+    /// `x · sigmoid(x)` (Elfwing et al., arXiv 1702.03118).
+    Silu,
+}
+
+/// `output` = the function of `input`.
+pub fn forward<T: Real>(activation: Activation, input: &[T], output: &mut [T]) {
+    match activation {
+        // Not `max`: that would turn NaN into 0.
+        Activation::Relu => map(input, output, |x| if x <= T::ZERO { T::ZERO } else { x }),
+        Activation::Gelu => map(input, output, |x| x * normal(x)),
+        Activation::Silu => map(input, output, |x| x / (T::ONE + (-x).exp())),
+    }
+}
+
+/// The gradient of the input from that of the output and the input of the forward pass.
+pub fn backward<T: Real>(activation: Activation, input: &[T], grad_output: &[T], grad_input: &mut [T]) {
+    match activation {
+        Activation::Relu => map2(input, grad_output, grad_input, |x, dy| if x <= T::ZERO { T::ZERO } else { dy }),
+        Activation::Gelu => {
+            let half = T::from_f64(-0.5);
+            let peak = T::from_f64(1.0 / (2.0 * PI).sqrt());
+            map2(input, grad_output, grad_input, |x, dy| dy * (normal(x) + x * peak * (half * x * x).exp()));
+        }
+        Activation::Silu => map2(input, grad_output, grad_input, |x, dy| {
+            let sigmoid = T::ONE / (T::ONE + (-x).exp());
+            dy * sigmoid * (T::ONE + x * (T::ONE - sigmoid))
+        }),
+    }
+}
+
+/// Φ(x): the share of the normal distribution below `x`.
+#[inline(always)]
+fn normal<T: Real>(x: T) -> T {
+    T::from_f64(0.5) * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf())
+}

@@ -1,0 +1,52 @@
+//! Softmax and cross-entropy in one, with label smoothing, as `torch.nn.CrossEntropyLoss` (mean over the batch).
+//!
+//! With smoothing ε over C classes the target of an image is `1 - ε + ε/C` at its label and `ε/C` elsewhere (Szegedy et
+//! al., arXiv 1512.00567). The loss is Σ target · (log Σ exp(score) - score), its gradient (softmax - target) / batch.
+
+use super::real::Real;
+
+/// What the scores are measured against.
+#[derive(Debug, Clone, Copy)]
+pub struct Targets<'a> {
+    /// Class of each image; below `classes`.
+    pub labels: &'a [u32],
+    /// Scores an image.
+    pub classes: usize,
+    /// ε: the share of a target spread evenly over all classes, 0 to 1.
+    pub smoothing: f64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Mean loss of the batch.
+    pub loss: f64,
+    /// Images whose label has the first of the highest scores; none where a score is NaN.
+    pub correct: usize,
+}
+
+/// The loss of `logits` (batch × class), and into `gradient`, where one is wanted, the gradient of them.
+pub fn cross_entropy<T: Real>(targets: &Targets<'_>, logits: &[T], mut gradient: Option<&mut [T]>) -> Measured {
+    let (batch, classes) = (targets.labels.len(), targets.classes);
+    assert_eq!(logits.len(), batch * classes, "cross-entropy: one score an image and class");
+    assert!(gradient.as_ref().is_none_or(|gradient| gradient.len() == logits.len()), "cross-entropy: the gradient's length");
+    let (mut loss, mut correct) = (0.0, 0);
+    for (image, (&label, logits)) in targets.labels.iter().zip(logits.chunks_exact(classes)).enumerate() {
+        let label = label as usize;
+        let highest = logits.iter().fold(f64::NEG_INFINITY, |highest, x| highest.max(x.to_f64()));
+        let total: f64 = logits.iter().map(|x| (x.to_f64() - highest).exp()).sum();
+        let log_total = highest + total.ln();
+        let mean: f64 = logits.iter().map(|x| log_total - x.to_f64()).sum::<f64>() / classes as f64;
+        loss += (1.0 - targets.smoothing) * (log_total - logits[label].to_f64()) + targets.smoothing * mean;
+        let right = |(class, x): (usize, &T)| *x < logits[label] || (*x == logits[label] && class >= label);
+        correct += usize::from(logits.iter().enumerate().all(right));
+        if let Some(gradient) = gradient.as_deref_mut() {
+            let even = targets.smoothing / classes as f64;
+            for (class, (x, dx)) in logits.iter().zip(&mut gradient[image * classes..][..classes]).enumerate() {
+                let target = if class == label { 1.0 - targets.smoothing + even } else { even };
+                *dx = T::from_f64(((x.to_f64() - log_total).exp() - target) / batch as f64);
+            }
+        }
+    }
+    Measured { loss: loss / batch as f64, correct }
+}

@@ -1,0 +1,83 @@
+//! Dropout: which elements are zeroed is a hash of a seed and the element's position.
+//!
+//! A stream of random numbers would have to be drawn in order; a hash gives every element's bit on its own, so the mask is
+//! the same for any number of threads, need not be kept for the backward pass, and is computed in vector registers. The
+//! hash is MurmurHash3's 32-bit finalizer (`fmix32`, Austin Appleby, public domain, smhasher/src/MurmurHash3.cpp) applied
+//! twice with a key before each round; a new pair of keys for every block of elements comes from SplitMix64 (Steele, Lea,
+//! Flood, OOPSLA 2014, doi 10.1145/2660193.2660195). Shuffling, augmentation and initialisation draw from ChaCha; at one
+//! draw an element (tens of thousands an image) that would cost more than the convolution it follows.
+
+use rayon::prelude::*;
+
+use super::real::Real;
+
+/// Elements that share a pair of keys.
+const BLOCK: usize = 4096;
+
+/// Which elements are kept, and what they are multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mask {
+    seed: u64,
+    /// Elements whose hash is below are zeroed: `p · 2³²`, rounded, so the share is exact to 2⁻³³.
+    threshold: u64,
+    scale: f64,
+}
+
+impl Mask {
+    /// A mask that zeroes each element with probability `p`, 0 ≤ p < 1.
+    pub fn new(p: f64, seed: u64) -> Self {
+        Self { seed, threshold: (p * 4_294_967_296.0).round() as u64, scale: 1.0 / (1.0 - p) }
+    }
+
+    /// `1 / (1 - p)`: what keeps the expected sum as it was.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Whether the element at `index` (its position in the tensor, in order of storage) is kept.
+    pub fn keeps(&self, index: u64) -> bool {
+        let block = BLOCK as u64;
+        u64::from(hash((index % block) as u32, self.keys(index / block))) >= self.threshold
+    }
+
+    /// The keys of a block.
+    fn keys(&self, block: u64) -> [u32; 2] {
+        let key = splitmix64(self.seed.wrapping_add(splitmix64(block)));
+        [key as u32, (key >> 32) as u32]
+    }
+
+    /// Writes `input` with this mask applied. Applied to the gradient of the output, this is the backward pass too.
+    pub fn apply<T: Real>(&self, input: &[T], output: &mut [T]) {
+        assert_eq!(input.len(), output.len(), "dropout: as many outputs as inputs");
+        let scale = T::from_f64(self.scale);
+        let blocks = input.par_chunks(BLOCK).zip(output.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each(|(block, (input, output))| {
+            let keys = self.keys(block as u64);
+            for ((index, &x), y) in (0u32..).zip(input).zip(output) {
+                let kept = u64::from(hash(index, keys)) >= self.threshold;
+                *y = if kept { x * scale } else { T::ZERO };
+            }
+        });
+    }
+}
+
+#[inline(always)]
+fn hash(index: u32, keys: [u32; 2]) -> u32 {
+    fmix32(fmix32(index ^ keys[0]).wrapping_add(keys[1]))
+}
+
+#[inline(always)]
+fn fmix32(mut h: u32) -> u32 {
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x85eb_ca6b);
+    h ^= h >> 13;
+    h = h.wrapping_mul(0xc2b2_ae35);
+    h ^ (h >> 16)
+}
+
+fn splitmix64(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

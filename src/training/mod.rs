@@ -1,0 +1,7 @@
+//! Training.
+pub mod error;
+pub mod overrides;
+pub mod recipe;
+
+pub use error::Error;
+pub use recipe::Recipe;

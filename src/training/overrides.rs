@@ -1,0 +1,124 @@
+//! Changes to a recipe, wherever they were written: unknown keys and wrong types are all named at once.
+
+use serde_json::{Map, Value};
+
+use super::recipe::Recipe;
+use crate::network::error::nearest;
+
+/// Keys whose tables may name anything: they are checked against the network later.
+const OPEN_TABLES: [&str; 1] = ["dropout"];
+
+/// `recipe` with `changes`, a table changed key by key; or one sentence a fault.
+pub(super) fn apply(recipe: &Recipe, changes: &Map<String, Value>) -> Result<Recipe, Vec<String>> {
+    // A recipe is a struct of plain fields: it always becomes an object.
+    let Ok(Value::Object(before)) = serde_json::to_value(recipe) else { unreachable!("a recipe is a table") };
+    let mut after = before.clone();
+    let mut faults = Vec::new();
+    for (key, value) in changes {
+        let Some(old) = before.get(key) else {
+            faults.push(unknown(key, &before));
+            continue;
+        };
+        let new = merged(key, old, value, &mut faults);
+        let mut alone = before.clone();
+        alone.insert(key.clone(), new.clone());
+        match serde_json::from_value::<Recipe>(Value::Object(alone)) {
+            Ok(_) => drop(after.insert(key.clone(), new)),
+            Err(reason) => faults.push(format!("`{key}`: {reason}")),
+        }
+    }
+    if faults.is_empty() { serde_json::from_value(Value::Object(after)).map_err(|e| vec![e.to_string()]) } else { Err(faults) }
+}
+
+/// A table keeps what `new` does not say.
+fn merged(key: &str, old: &Value, new: &Value, faults: &mut Vec<String>) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let mut table = old.clone();
+    for (inner, value) in new {
+        if old.contains_key(inner) || OPEN_TABLES.contains(&key) {
+            table.insert(inner.clone(), value.clone());
+        } else {
+            faults.push(unknown(&format!("{key}.{inner}"), &old.keys().map(|k| (format!("{key}.{k}"), Value::Null)).collect()));
+        }
+    }
+    Value::Object(table)
+}
+
+fn unknown(key: &str, known: &Map<String, Value>) -> String {
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    match nearest(key, &known) {
+        Some(near) => format!("there is no key `{key}`; did you mean `{near}`?"),
+        None => format!("there is no key `{key}`; the keys are {}", known.join(", ")),
+    }
+}
+
+/// Reads `KEY=VALUE`, as behind `--set`: the value as TOML has it, a word without quotes being text, and `TABLE.KEY` for a key
+/// of a table.
+pub fn parse(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` sets nothing: write KEY=VALUE"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let line: Result<Map<String, Value>, _> = toml::from_str(&format!("value = {value}"));
+    let value = line.ok().and_then(|mut line| line.remove("value")).unwrap_or_else(|| Value::String(value.into()));
+    Ok(match key.split_once('.') {
+        Some((table, inner)) => (table.into(), Value::Object(Map::from_iter([(inner.into(), value)]))),
+        None => (key.into(), value),
+    })
+}
+
+/// Joins what [`parse`] read; of two values for one key the later one stands.
+pub fn collect(pairs: impl IntoIterator<Item = (String, Value)>) -> Map<String, Value> {
+    let mut changes = Map::new();
+    for (key, value) in pairs {
+        match (changes.get_mut(&key), value) {
+            (Some(Value::Object(table)), Value::Object(more)) => table.extend(more),
+            (_, value) => drop(changes.insert(key, value)),
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::Recipe;
+
+    fn set(pairs: &[&str]) -> Result<Recipe, String> {
+        let changes = collect(pairs.iter().map(|text| parse(text).unwrap()));
+        Recipe::of("tutorial").unwrap().with(&changes).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn values_are_written_as_in_a_file_or_bare() {
+        let set = set(&[
+            "learning_rate=0.05",
+            "schedule=constant",
+            "init = \"pytorch\"",
+            "nesterov=false",
+            "epochs=3",
+            "augmentation.flip=false",
+            "dropout.drop1=0.2",
+            "dropout.drop3=0",
+        ])
+        .unwrap();
+        assert_eq!((set.learning_rate, set.epochs, set.nesterov), (0.05, 3, false));
+        assert_eq!((set.augmentation.flip, set.augmentation.crop_padding), (false, 4), "the rest of a table stays");
+        assert_eq!((set.dropout["drop1"], set.dropout["drop3"]), (0.2, 0.0));
+        assert_eq!(set.schedule(), crate::optim::Schedule::Constant);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once_with_the_nearest_key() {
+        let message = set(&["learning_rat=1", "epochs=many", "augmentation.flop=true", "zzz=1", "momentum=0.8"]).unwrap_err();
+        for part in [
+            "no key `learning_rat`; did you mean `learning_rate`?",
+            "`epochs`: invalid type: string \"many\"",
+            "no key `augmentation.flop`; did you mean `augmentation.flip`?",
+            "no key `zzz`; the keys are ",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(parse("epochs").unwrap_err().contains("KEY=VALUE"));
+        let kinds = set(&["optimizer=adamw"]).unwrap_err();
+        assert!(kinds.contains("`optimizer`: unknown variant `adamw`, expected `sgd`"), "{kinds}");
+    }
+}

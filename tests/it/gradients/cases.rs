@@ -1,0 +1,142 @@
+//! The cases `tests/data/pytorch/ops.py` wrote, and how one is computed here.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use convscope::network::spec::{AdaptiveAvgPool2d, Pool2d};
+use convscope::optim::Sgd;
+use safetensors::SafeTensors;
+use serde_json::{Value, from_value};
+
+use super::layers::{KERNELS, Layers};
+
+/// Names and numbers: `y`, then the inputs' gradients.
+pub(super) type Outcome = Vec<(String, Vec<f64>)>;
+
+/// One layer with given inputs, and what PyTorch made of them.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) op: String,
+    arguments: Value,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Case {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pytorch/ops.safetensors")).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&file).unwrap();
+        let cases: Vec<Value> = serde_json::from_str(&header.metadata().as_ref().unwrap()["cases"]).unwrap();
+        let tensors = candle_core::safetensors::load_buffer(&file, &Device::Cpu).unwrap();
+        assert!(cases.len() > 50);
+        cases.into_iter().map(move |case| {
+            let text = |key: &str| case[key].as_str().unwrap().to_owned();
+            let prefix = format!("{}.", text("name"));
+            let own = tensors.iter().filter_map(|(key, tensor)| Some((key.strip_prefix(&prefix)?.to_owned(), tensor.clone())));
+            Self { name: text("name"), op: text("op"), arguments: case["arguments"].clone(), tensors: own.collect() }
+        })
+    }
+
+    /// What was recorded under `name`.
+    pub(super) fn values(&self, name: &str) -> Vec<f64> {
+        self.tensors[name].flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// The inputs that have a gradient, in the order of the arguments.
+    pub(super) fn inputs(&self) -> Vec<&'static str> {
+        ["x", "weight", "bias"].into_iter().filter(|name| self.tensors.contains_key(&format!("d{name}"))).collect()
+    }
+
+    pub(super) fn has_kinks(&self) -> bool {
+        self.op == "max_pool2d" && (self.name.contains("ties") || self.name.contains("zeros"))
+    }
+
+    /// Forward and backward by `layers` in `dtype`.
+    pub(super) fn run(&self, layers: &Layers, dtype: DType) -> Result<Outcome> {
+        if self.op == "sgd" {
+            return self.train(layers, dtype);
+        }
+        let variable = |name: &str| Var::from_tensor(&self.tensors[name].to_dtype(dtype)?);
+        let variables = self.inputs().into_iter().map(variable).collect::<Result<Vec<Var>>>()?;
+        let (y, measured) = self.forward(layers, &variables)?;
+        let gradients = (&y * self.tensors["dy"].to_dtype(dtype)?)?.sum_all()?.backward()?;
+        let mut outcome = vec![("y".to_owned(), plain(&y)?)];
+        for (name, variable) in self.inputs().iter().zip(&variables) {
+            outcome.push((format!("d{name}"), plain(gradients.get(variable).unwrap())?));
+        }
+        outcome.extend(measured);
+        Ok(outcome)
+    }
+
+    /// `Σ dy · y` after a step of one number of one input, in f64.
+    pub(super) fn scalar_with(&self, input: &str, at: usize, step: f64) -> Result<f64> {
+        let moved = |name: &str| -> Result<Var> {
+            let mut values = self.values(name);
+            if name == input {
+                values[at] += step;
+            }
+            Var::from_vec(values, self.tensors[name].shape(), &Device::Cpu)
+        };
+        let variables = self.inputs().into_iter().map(moved).collect::<Result<Vec<Var>>>()?;
+        let (y, _) = self.forward(&KERNELS, &variables)?;
+        (y * &self.tensors["dy"])?.sum_all()?.to_scalar()
+    }
+
+    /// The output, and what else the layer tells.
+    fn forward(&self, layers: &Layers, inputs: &[Var]) -> Result<(Tensor, Outcome)> {
+        let x = inputs[0].as_tensor();
+        let pool = || from_value::<Pool2d>(self.arguments.clone()).unwrap();
+        let eps = self.arguments["eps"].as_f64().unwrap_or_default();
+        let y = match self.op.as_str() {
+            "conv2d" => {
+                let conv = from_value(self.arguments.clone()).unwrap();
+                (layers.conv2d)(x, &inputs[1], inputs.get(2).map(Var::as_tensor), &conv)?
+            }
+            "linear" => (layers.linear)(x, &inputs[1], inputs.get(2).map(Var::as_tensor))?,
+            "max_pool2d" => (layers.max_pool2d)(x, &pool())?,
+            "avg_pool2d" => (layers.avg_pool2d)(x, &pool())?,
+            "adaptive_avg_pool2d" => {
+                (layers.adaptive_avg_pool2d)(x, &from_value::<AdaptiveAvgPool2d>(self.arguments.clone()).unwrap())?
+            }
+            "relu" => (layers.relu)(x)?,
+            "gelu" => (layers.gelu)(x)?,
+            "silu" => (layers.silu)(x)?,
+            "batch_norm2d" => {
+                let (y, mean, variance) = (layers.batch_norm2d)(x, &inputs[1], &inputs[2], eps)?;
+                return Ok((y, vec![("mean".into(), plain(&mean)?), ("variance".into(), plain(&variance)?)]));
+            }
+            "batch_norm2d_eval" => {
+                let kept = |name: &str| self.tensors[name].to_dtype(x.dtype());
+                let (mean, variance) = (kept("mean")?, kept("variance")?);
+                (layers.batch_norm2d_eval)(x, [&inputs[1], &inputs[2], &mean, &variance], eps)?
+            }
+            "cross_entropy" => {
+                let labels: Vec<u32> = from_value(self.arguments["labels"].clone()).unwrap();
+                let (loss, correct) = (layers.cross_entropy)(x, &labels, self.arguments["smoothing"].as_f64().unwrap())?;
+                return Ok((loss, vec![("correct".into(), vec![correct as f64])]));
+            }
+            other => panic!("no op `{other}`"),
+        };
+        Ok((y, Vec::new()))
+    }
+
+    /// Three updates of SGD.
+    fn train(&self, layers: &Layers, dtype: DType) -> Result<Outcome> {
+        let constant = |name: &str| self.arguments[name].as_f64().unwrap() as f32;
+        let sgd = Sgd {
+            learning_rate: constant("learning_rate"),
+            momentum: constant("momentum"),
+            nesterov: self.arguments["nesterov"].as_bool().unwrap(),
+            weight_decay: constant("weight_decay"),
+        };
+        let weights = Var::from_tensor(&self.tensors["x"].to_dtype(dtype)?)?;
+        let momentum = Var::zeros(weights.shape(), dtype, &Device::Cpu)?;
+        for step in 0..3 {
+            (layers.sgd_update)(&weights, &self.tensors[&format!("gradient{step}")].to_dtype(dtype)?, &momentum, &sgd)?;
+        }
+        Ok(vec![("y".to_owned(), plain(&weights)?)])
+    }
+}
+
+fn plain(tensor: &Tensor) -> Result<Vec<f64>> {
+    tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()
+}
