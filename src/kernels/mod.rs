@@ -12,6 +12,7 @@ pub mod batch_norm2d;
 pub mod blocked;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod dense;
 pub mod dropout;
 pub mod gemm;
 pub mod im2col;

@@ -114,6 +114,14 @@ impl Team {
         }
     }
 
+    /// Calls `job` once with each part of `parts`.
+    pub fn each<P: Parts>(&self, parts: P, job: impl Fn(usize, P::Part) + Sync) {
+        self.run(parts.count(), |task, _| {
+            // SAFETY: `run` gives out each task once.
+            job(task, unsafe { parts.part(task) });
+        });
+    }
+
     /// Calls `job` once with each part of `parts`, and with one of `workspaces` (at least [`Team::size`] of them).
     pub fn split<P: Parts, W: Send>(&self, parts: P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
         assert!(workspaces.len() >= self.size(), "a workspace for each thread");
@@ -223,14 +231,21 @@ pub struct Chunks<'a, T> {
     start: *mut T,
     len: usize,
     size: usize,
+    count: usize,
     slice: PhantomData<&'a mut [T]>,
 }
 
 impl<'a, T> Chunks<'a, T> {
     /// `slice` in chunks of `size` > 0.
     pub fn new(slice: &'a mut [T], size: usize) -> Self {
-        assert!(size > 0, "a chunk holds something");
-        Self { start: slice.as_mut_ptr(), len: slice.len(), size, slice: PhantomData }
+        let count = slice.len().div_ceil(size);
+        Self::of(slice, size, count)
+    }
+
+    /// The first `count` chunks of `size`, which may be 0: then all are empty.
+    pub fn of(slice: &'a mut [T], size: usize, count: usize) -> Self {
+        assert!(count == 0 || (count - 1) * size <= slice.len(), "chunks inside the slice");
+        Self { start: slice.as_mut_ptr(), len: slice.len(), size, count, slice: PhantomData }
     }
 }
 
@@ -243,7 +258,7 @@ unsafe impl<'a, T: Send> Parts for Chunks<'a, T> {
     type Part = &'a mut [T];
 
     fn count(&self) -> usize {
-        self.len.div_ceil(self.size)
+        self.count
     }
 
     unsafe fn part(&self, index: usize) -> &'a mut [T] {

@@ -7,7 +7,10 @@
 
 pub mod conv;
 pub mod direct;
-mod tile;
+pub mod norm;
+pub mod pointwise;
+pub mod pool;
+pub(super) mod tile;
 pub mod winograd;
 
 use super::lanes::WIDTH;
