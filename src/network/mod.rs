@@ -19,6 +19,7 @@ pub mod probe;
 pub(crate) mod random;
 pub mod shape;
 pub mod spec;
+pub mod step;
 pub mod weights;
 
 pub use autograd::Autograd;
