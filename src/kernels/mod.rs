@@ -22,4 +22,6 @@ pub mod parallel;
 pub mod real;
 pub mod sgd;
 pub mod sum;
+#[cfg(test)]
+mod testing;
 pub mod window;

@@ -84,7 +84,7 @@ mod tests {
 
     fn set(pairs: &[&str]) -> Result<Recipe, String> {
         let changes = collect(pairs.iter().map(|text| parse(text).unwrap()));
-        Recipe::of("tutorial").unwrap().with(&changes).map_err(|e| e.to_string())
+        Recipe::named("tutorial").unwrap().with(&changes).map_err(|e| e.to_string())
     }
 
     #[test]

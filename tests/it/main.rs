@@ -1,11 +1,22 @@
 //! One binary for all integration tests; a module a feature.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail the test by panicking, as the test itself does")]
-
 mod allocations;
+mod checkpoint;
+mod classify;
+mod cli;
+mod config;
 mod dataset;
 mod download;
+mod errors;
+mod featuremaps;
 mod gradients;
 mod grids;
+mod health;
 mod hostile_pictures;
+mod import;
+mod layers;
 mod pictures;
+mod readme;
+mod rules;
+mod support;
+mod training;

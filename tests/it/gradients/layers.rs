@@ -6,6 +6,7 @@ use convscope::ops::{self, twin};
 use convscope::optim::Sgd;
 
 type Unary = fn(&Tensor) -> Result<Tensor>;
+type Weighted<A> = fn(&Tensor, &Tensor, Option<&Tensor>, A) -> Result<Tensor>;
 type Pooling = fn(&Tensor, &Pool2d) -> Result<Tensor>;
 
 /// One implementation of every layer.
