@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use self::report::Reporter;
 use self::stop::{Stop, StopFlag};
 use super::Globals;
+use super::globals::architecture;
 use crate::training::event::{Event, Failure};
 use crate::training::folder::RunFolder;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
@@ -18,7 +19,7 @@ use crate::training::{Recipe, overrides};
 mod report;
 mod stop;
 
-/// Train a network and write it to a model file
+/// Arguments of `train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
@@ -64,7 +65,7 @@ enum EventFormat {
 }
 
 /// Trains as `args` say.
-pub fn run(args: Args, globals: &Globals) -> anyhow::Result<()> {
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let folder = args.run_dir.as_ref().map(RunFolder::new);
     // Held until the process ends.
     let _lock = folder.as_ref().map(RunFolder::lock).transpose()?;
@@ -75,7 +76,7 @@ pub fn run(args: Args, globals: &Globals) -> anyhow::Result<()> {
         if heard.is_err() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A panic is a fault of ours, but whoever follows the run must still hear that it is over.
-    let attempt = AssertUnwindSafe(|| Ok(train(&prepare(&args, globals, folder.as_ref())?, &mut on_event)?));
+    let attempt = AssertUnwindSafe(|| Ok(train(&prepare(args, globals, folder.as_ref())?, &mut on_event)?));
     let finish = catch_unwind(attempt).unwrap_or_else(|_| Err(anyhow!("the program failed; the lines above say where")));
     let (last, result) = match finish {
         Ok(Finish::Done(outcome)) => (Some(Event::Done(outcome)), Ok(())),
@@ -94,7 +95,7 @@ pub fn run(args: Args, globals: &Globals) -> anyhow::Result<()> {
 
 /// Everything that is read before the first image.
 fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow::Result<Run> {
-    let architecture = super::architecture(&args.arch)?;
+    let architecture = architecture(&args.arch)?;
     let recipe = match &args.recipe {
         None => Recipe::of(&architecture)?,
         Some(name) if Recipe::names().any(|known| known == name) || !Path::new(name).exists() => Recipe::named(name)?,
@@ -104,7 +105,14 @@ fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow
         }
     };
     let recipe = recipe.fitted(&architecture, &args.changes())?;
-    Ok(Run { architecture, data: args.data.clone(), recipe, device: globals.device(), output: args.output(folder), resume: args.resume })
+    Ok(Run {
+        architecture,
+        data: args.data.clone(),
+        recipe,
+        device: globals.config.device,
+        output: args.output(folder),
+        resume: args.resume,
+    })
 }
 
 impl Args {

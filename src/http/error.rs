@@ -242,12 +242,15 @@ impl From<training::Error> for Error {
         let code = match error {
             E::Network(error) => return error.into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } => return Self::internal(error),
+            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,
             E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
-            E::UnknownRecipe { .. } | E::UnknownArchitecture { .. } | E::RecipeFile(_) | E::Recipe(_) | E::Mismatch(_) => {
-                Code::Unprocessable
-            }
+            E::UnknownRecipe { .. }
+            | E::UnknownArchitecture { .. }
+            | E::RecipeFile(_)
+            | E::Recipe(_)
+            | E::Mismatch(_)
+            | E::Dataset(_) => Code::Unprocessable,
         };
         Self::new(code, error.to_string())
     }

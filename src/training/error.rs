@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::job::JobState;
 use super::recipe::Recipe;
-use crate::{checkpoint, dataset, network};
+use crate::{checkpoint, dataset, evaluation, network};
 
 /// Everything this module refuses. None of it depends on who asked. A fault that is shown in a message is not also its source:
 /// printed as a chain, each sentence stands once.
@@ -95,6 +95,9 @@ pub enum Error {
     /// The images cannot be read.
     #[error(transparent)]
     Dataset(#[from] dataset::Error),
+    /// The network cannot be measured.
+    #[error(transparent)]
+    Evaluation(#[from] evaluation::Error),
     /// The network refused.
     #[error(transparent)]
     Network(#[from] network::Error),

@@ -126,8 +126,8 @@ impl Recipe {
 
     /// This recipe with the keys in `changes` replaced, or every fault in them at once.
     pub fn with(&self, changes: &Map<String, Value>) -> Result<Self, Error> {
-        let recipe = overrides::apply(self, changes).map_err(Error::Recipe)?;
-        let faults = recipe.faults();
+        let (recipe, mut faults) = overrides::apply(self, changes);
+        faults.extend(recipe.faults());
         if faults.is_empty() { Ok(recipe) } else { Err(Error::Recipe(faults)) }
     }
 

@@ -17,12 +17,8 @@ use crate::checkpoint;
 use crate::dataset::{self, Dataset};
 use crate::evaluation;
 use crate::network::model::{FORMAT, created_by};
-use crate::network::{Accuracy, LayerShape, Metadata, Model, Parameter, Preprocessing, Weights, infer, init};
+use crate::network::{Accuracy, Evaluator, LayerShape, Metadata, Model, Parameter, Preprocessing, Weights, infer, init};
 use crate::optim::Ema;
-
-/// What is held out of a folder without `test/` does not follow the recipe's seed: whoever measures the model later finds the
-/// same images held out.
-const SPLIT_SEED: u64 = 0;
 
 /// A run at work.
 pub(super) struct Session<'a> {
@@ -47,7 +43,7 @@ impl<'a> Session<'a> {
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let dataset = dataset::open_at(&run.data, SPLIT_SEED, &Preprocessing::unit(run.architecture.input))?;
+        let dataset = dataset::open_at(&run.data, run.recipe.seed, &Preprocessing::unit(run.architecture.input))?;
         check_classes(&dataset, &layers)?;
         let data = summary(&dataset, run);
         let ready = DataStage::Ready {
@@ -170,7 +166,8 @@ impl Session<'_> {
             let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
             return Err(Error::diverged(&self.run.recipe, epoch, steps as u64));
         }
-        Ok(evaluation::evaluate(&model, &self.dataset.test, &self.device)?)
+        let mut evaluator = Evaluator::new(&model, &self.device)?;
+        Ok(evaluation::evaluate(&mut evaluator, &model, &self.dataset.test, &mut |_| {})?)
     }
 }
 

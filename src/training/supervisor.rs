@@ -168,6 +168,28 @@ impl Supervisor {
         self.job(id).ok_or_else(|| Error::UnknownJob(id.into()))
     }
 
+    /// Lets a run that ended before its last epoch go on from the last one it kept.
+    pub async fn resume(&self, id: &str) -> Result<Job, Error> {
+        let (folder, request) = {
+            let mut jobs = self.shared.lock();
+            if jobs.closing {
+                return Err(Error::Closing);
+            }
+            let entry = jobs.entry(id)?;
+            match entry.job.state {
+                JobState::Done => return Err(Error::Over { id: id.into(), state: entry.job.state }),
+                state if state.is_live() || entry.stop.is_some() => return Err(Error::Live { id: id.into(), state }),
+                _ => {}
+            }
+            entry.request.cancelled = false;
+            (entry.job.state, entry.job.error) = (JobState::Queued, None);
+            (entry.folder.clone(), entry.request.clone())
+        };
+        blocking(move || request.write(&folder)).await?;
+        self.shared.start_waiting();
+        self.job(id).ok_or_else(|| Error::UnknownJob(id.into()))
+    }
+
     /// Removes a run that is over, with its journal and the models of its epochs; one that was activated under another name
     /// is a copy, and stays.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {

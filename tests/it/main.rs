@@ -1,5 +1,6 @@
 //! One binary for all integration tests; a module a feature.
 
+mod admin;
 mod allocations;
 mod checkpoint;
 mod classify;
@@ -16,7 +17,10 @@ mod hostile_pictures;
 mod import;
 mod layers;
 mod pictures;
+mod program;
 mod readme;
 mod rules;
+mod supervisor;
 mod support;
+mod train_command;
 mod training;

@@ -11,12 +11,12 @@ use convscope::training::{Error, Recipe};
 use serde_json::json;
 
 /// 320 images to train on and 200 to test, of ten classes.
-fn images() -> PathBuf {
+pub(crate) fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin")
 }
 
 /// Small enough to be trained in a moment, with every part that has state of its own: dropout, batch norm's statistics.
-fn small() -> Architecture {
+pub(crate) fn small() -> Architecture {
     Architecture::from_toml(
         "name = 'small'\ninput = { channels = 3, height = 32, width = 32 }\n\
          [[layers]]\nname = 'conv1'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 3\nstride = 2\n\
@@ -144,6 +144,25 @@ fn a_complete_run_takes_more_epochs() {
     run.recipe.learning_rate = 0.5;
     let refusal = train(&run, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(refusal.contains("`learning_rate` was 0.02 and is now 0.5"), "{refusal}");
+}
+
+#[test]
+fn test_images_do_not_touch_what_is_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for entry in std::fs::read_dir(images()).unwrap().map(Result::unwrap) {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        let test = entry.file_name() == "test_batch.bin";
+        std::fs::write(data.join(entry.file_name()), if test { &bytes[..77 * 3073] } else { &bytes[..] }).unwrap();
+    }
+    let run = run_in(folder.path(), recipe(json!({"epochs": 1})));
+    let other = Run { data, output: Output { models: Models::Last(folder.path().join("o")), ..run.output.clone() }, ..run.clone() };
+    let ((a, _), (b, _)) = (complete(&run), complete(&other));
+    assert_eq!((a[0].test_images, b[0].test_images), (200, 77));
+    assert!(a[0].train_loss == b[0].train_loss && a[0].test_loss != b[0].test_loss);
+    let [a, b] = ["m.safetensors", "o"].map(|name| checkpoint::load(&folder.path().join(name)).unwrap());
+    assert!(a.weights() == b.weights());
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Where a run's events go: a progress bar and a line an epoch for people, JSON lines for programs, the journal for the server.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::print;
 use crate::training::event::{DataStage, EpochRecord, Event};
 use crate::training::folder::RunFolder;
 use crate::training::journal::Journal;
@@ -46,9 +47,7 @@ impl Reporter {
 }
 
 fn line(text: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
-    output.flush()
+    print(&format!("{text}\n"))
 }
 
 fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
@@ -58,9 +57,10 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
             bar.enable_steady_tick(Duration::from_millis(100));
             Ok(())
         }
-        Event::Data(DataStage::Ready { train_images, test_images, classes }) => {
-            bar.suspend(|| line(&format!("{train_images} training images, {test_images} test images, {classes} classes")))
-        }
+        Event::Data(DataStage::Ready { train_images, test_images, classes, notes }) => bar.suspend(|| {
+            notes.iter().try_for_each(|note| line(note))?;
+            line(&format!("{train_images} training images, {test_images} test images, {classes} classes"))
+        }),
         Event::Step(step) => {
             // The template is a constant that a test below parses.
             if let Ok(style) = ProgressStyle::with_template(BAR) {
