@@ -6,6 +6,7 @@
 
 pub mod classify;
 pub mod eval;
+pub mod fetch_data;
 pub mod globals;
 pub mod health;
 pub mod import;
@@ -51,6 +52,8 @@ enum Command {
     Classify(classify::Args),
     /// Turn PyTorch's weights into a model
     Import(import::Args),
+    /// Download CIFAR-10, with verification
+    FetchData(fetch_data::Args),
     /// Ask a running server whether it is ready
     Health(health::Args),
 }
@@ -61,6 +64,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
+            Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
         }
     }
