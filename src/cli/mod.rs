@@ -10,6 +10,7 @@ pub mod globals;
 pub mod health;
 pub mod import;
 pub mod output;
+pub mod train;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,8 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Train a network and write it to a model file
+    Train(train::Args),
     /// Measure a model on the test images of a dataset
     Eval(eval::Args),
     /// Say what images show
@@ -58,6 +61,7 @@ enum Command {
 impl Command {
     fn run(self, globals: &Globals) -> anyhow::Result<()> {
         match self {
+            Self::Train(args) => train::run(&args, globals),
             Self::Eval(args) => eval::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
