@@ -6,10 +6,10 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 
 /**
- * Yields `{ id, event, data }` from `path`, reconnecting after the last id seen where the connection breaks. It ends when the
- * caller stops asking; a refusal of the server ends it with an error.
+ * Yields `{ id, event, data }` from `path`. Where the connection breaks it is made again, after the last id seen; where it ends
+ * in order, as long as `goesOn()` says so. A refusal of the server is thrown.
  */
-export async function* events(path, signal) {
+export async function* events(path, goesOn, signal) {
   let last = "";
   let wait = FIRST_PAUSE;
   for (;;) {
@@ -21,6 +21,7 @@ export async function* events(path, signal) {
         wait = FIRST_PAUSE;
         yield message;
       }
+      if (!(await goesOn())) return;
     } catch (error) {
       if (error.name === "AbortError" || error instanceof SyntaxError || error.status) throw error;
     }

@@ -1,11 +1,13 @@
 // One run of training on the screen: where it stands, its accuracy so far, and what can be done with it.
 
-import { h } from "./dom.js";
+import { json } from "./api.js";
 import { curve } from "./curve.js";
+import { h } from "./dom.js";
 import { events } from "./events.js";
 import { count, duration, number, percent } from "./format.js";
 
 const ENDS = ["done", "failed", "cancelled"];
+const LIVE = ["queued", "running"];
 const STAGES = {
   reading: () => "reading the data set",
   ready: (data) => `${count(data.train_images)} pictures to train on, ${count(data.test_images)} to measure with`,
@@ -46,19 +48,22 @@ export class Run {
 
   /** Follows the run's events until it has ended or `signal` is given up. */
   async watch(signal) {
-    for await (const { event, data } of events(`admin/jobs/${encodeURIComponent(this.job.id)}/events`, signal)) {
-      this.take(event, data);
-      if (ENDS.includes(event)) return;
-    }
+    const path = `admin/jobs/${encodeURIComponent(this.job.id)}`;
+    const goesOn = async () => {
+      const { job } = await json(path, { admin: true, signal });
+      this.state = job.state;
+      this.draw();
+      return LIVE.includes(job.state);
+    };
+    for await (const { event, data } of events(`${path}/events`, goesOn, signal)) this.take(event, data);
   }
 
   take(event, data) {
+    if (this.state === "queued") this.state = "running"; // what is told of other states may be the past
     if (event === "epoch") {
       this.records = [...this.records.filter((record) => record.epoch < data.epoch), data];
-      this.state = "running";
       this.draw();
     } else if (event === "step") {
-      this.state = "running";
       this.progress.value = data.step / data.steps;
       this.step.textContent = `epoch ${data.epoch}, step ${data.step} of ${data.steps}, loss ${number(data.train_loss)}, ${count(Math.round(data.images_per_second))} images a second`;
     } else if (event === "data") {
@@ -73,7 +78,7 @@ export class Run {
   draw() {
     const last = this.records.at(-1);
     const total = last?.epochs ?? this.job.epochs ?? 1;
-    const ended = ENDS.includes(this.state);
+    const ended = !LIVE.includes(this.state);
     this.status.textContent = last ? summary(this.state, last) : (this.job.error ?? this.state);
     if (ended && this.job.error) this.status.textContent = this.job.error;
     this.status.classList.toggle("error", this.state === "failed");

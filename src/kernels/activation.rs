@@ -70,3 +70,34 @@ pub fn backward<T: Real>(activation: Activation, input: &[T], grad_output: &[T],
 fn normal<T: Real>(x: T) -> T {
     T::from_f64(0.5) * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive::activation as formula;
+    use super::super::testing::{assert_close, filled, numbers};
+    use super::*;
+
+    #[test]
+    fn each_is_its_formula() {
+        let (mut x, dy) = (numbers::<f64>(1, 40_000), numbers::<f64>(2, 40_000));
+        x[..6].copy_from_slice(&[0.0, -0.0, 1e-30, -30.0, 800.0, -800.0]);
+        let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+        let (x32, dy32) = (narrow(&x), narrow(&dy));
+        for activation in [Activation::Relu, Activation::Gelu, Activation::Silu] {
+            let expected = filled(x.len(), |y| formula::forward(activation, &x, y));
+            assert_close(&filled(x.len(), |y| forward(activation, &x, y)), &expected, 1e-14);
+            assert_close(&filled(x.len(), |y| forward(activation, &x32, y)), &narrow(&expected), 1e-6);
+            let expected = filled(x.len(), |dx| formula::backward(activation, &x, &dy, dx));
+            assert_close(&filled(x.len(), |dx| backward(activation, &x, &dy, dx)), &expected, 1e-14);
+            assert_close(&filled(x.len(), |dx| backward(activation, &x32, &dy32, dx)), &narrow(&expected), 1e-6);
+        }
+    }
+
+    #[test]
+    fn nan_is_not_hidden() {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::Silu] {
+            assert!(filled(1, |y| forward(activation, &[f32::NAN], y))[0].is_nan());
+            assert!(filled(1, |dx| backward(activation, &[1.0], &[f32::NAN], dx))[0].is_nan());
+        }
+    }
+}

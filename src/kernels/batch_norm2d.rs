@@ -141,3 +141,57 @@ pub fn backward<T: Real>(norm: &Norm<'_, T>, input: &[T], grad_output: &[T], gra
         values.for_each(|((&x, &dy), dx)| *dx = (dy - mean_gradient - (x - mean) * along) * factor);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive::batch_norm2d as formula;
+    use super::super::testing::{assert_close, assert_same_for_any_threads, filled, numbers};
+    use super::*;
+
+    type Backward<T> = fn(&Norm<'_, T>, &[T], &[T], &mut NormGradients<'_, T>);
+
+    fn gradients<T: Real>(norm: &Norm<'_, T>, x: &[T], dy: &[T], backward: Backward<T>) -> [Vec<T>; 3] {
+        let (mut input, mut scale, mut shift) = (vec![T::ONE; x.len()], numbers(8, norm.scale.len()), numbers(9, norm.scale.len()));
+        backward(norm, x, dy, &mut NormGradients { input: &mut input, scale: &mut scale, shift: &mut shift });
+        [input, scale, shift]
+    }
+
+    fn assert_is_its_formula<T: Real>(shape: NormShape, of_batch: bool, tolerance: f64) {
+        let len = shape.batch * shape.channels * shape.plane;
+        // Far from 0, where the square of the mean would drown the variance.
+        let x: Vec<T> = numbers::<T>(1, len).into_iter().map(|x| x + T::from_f64(100.0)).collect();
+        let (scale, shift, dy) = (numbers(2, shape.channels), numbers::<T>(3, shape.channels), numbers(4, len));
+        let statistics = formula::statistics(&shape, &x);
+        let found = Statistics::of(&shape, &x);
+        assert_close(&found.mean, &statistics.mean, tolerance);
+        assert_close(&found.variance, &statistics.variance, tolerance);
+        let norm = Norm { shape, statistics: &statistics, of_batch, scale: &scale, eps: 1e-5 };
+        let y = filled(len, |y| forward(&norm, &shift, &x, y));
+        assert_close(&y, &filled(len, |y| formula::forward(&norm, &shift, &x, y)), tolerance);
+        let found = gradients(&norm, &x, &dy, backward);
+        found.iter().zip(gradients(&norm, &x, &dy, formula::backward)).for_each(|(a, b)| assert_close(a, &b, tolerance));
+    }
+
+    #[test]
+    fn any_norm_is_its_formula() {
+        for (batch, channels, plane) in [(2, 1, 1), (1, 3, 2), (3, 5, 35), (33, 2, 17), (2, 40, 1)] {
+            for of_batch in [true, false] {
+                let shape = NormShape { batch, channels, plane };
+                assert_is_its_formula::<f64>(shape, of_batch, 1e-11);
+                assert_is_its_formula::<f32>(shape, of_batch, 2e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let shape = NormShape { batch: 20, channels: 9, plane: 50 };
+        let (x, dy) = (numbers::<f32>(1, 9000), numbers::<f32>(2, 9000));
+        let scale = numbers(3, 9);
+        assert_same_for_any_threads(|| {
+            let statistics = Statistics::of(&shape, &x);
+            let norm = Norm { shape, statistics: &statistics, of_batch: true, scale: &scale, eps: 1e-5 };
+            (filled(9000, |y| forward(&norm, &scale, &x, y)), gradients(&norm, &x, &dy, backward))
+        });
+    }
+}

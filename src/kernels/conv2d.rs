@@ -254,3 +254,117 @@ fn columns_of<'a, T: Real>(shape: &Conv2dShape, image: &'a [T], strip: &Range<us
     im2col(shape, image, strip, columns);
     Matrix::new(columns, shape.filter_len(), pixels)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::naive;
+    use super::super::testing::{assert_close, assert_same_for_any_threads, filled, numbers};
+    use super::*;
+
+    /// Output and gradients: of the image, of the filters, of the biases.
+    type All<T> = [Vec<T>; 4];
+
+    fn by_kernel<T: Real>(shape: &Conv2dShape) -> All<T> {
+        let (x, w, b, dy) = inputs::<T>(shape);
+        [
+            filled(dy.len(), |y| forward(shape, &x, &w, Some(&b), y)),
+            filled(x.len(), |dx| backward_data(shape, &w, &dy, dx)),
+            filled(w.len(), |dw| backward_weight(shape, &x, &dy, dw)),
+            filled(b.len(), |db| backward_bias(shape, &dy, db)),
+        ]
+    }
+
+    fn by_formula<T: Real>(shape: &Conv2dShape) -> All<T> {
+        use naive::conv2d as formula;
+        let (x, w, b, dy) = inputs::<T>(shape);
+        [
+            filled(dy.len(), |y| formula::forward(shape, &x, &w, Some(&b), y)),
+            filled(x.len(), |dx| formula::backward_data(shape, &w, &dy, dx)),
+            filled(w.len(), |dw| formula::backward_weight(shape, &x, &dy, dw)),
+            filled(b.len(), |db| formula::backward_bias(shape, &dy, db)),
+        ]
+    }
+
+    fn inputs<T: Real>(shape: &Conv2dShape) -> (Vec<T>, Vec<T>, Vec<T>, Vec<T>) {
+        let (images, maps) = (shape.batch * shape.image_len(), shape.batch * shape.map_len());
+        (numbers(1, images), numbers(2, shape.weight_len()), numbers(3, shape.out_channels), numbers(4, maps))
+    }
+
+    fn assert_is_its_formula(shape: &Conv2dShape) {
+        by_kernel::<f64>(shape).iter().zip(by_formula::<f64>(shape)).for_each(|(a, b)| assert_close(a, &b, 1e-13));
+        by_kernel::<f32>(shape).iter().zip(by_formula::<f32>(shape)).for_each(|(a, b)| assert_close(a, &b, 1e-5));
+    }
+
+    prop_compose! {
+        fn shapes()(
+            (batch, groups, group_in, group_out) in (1usize..4, 1usize..4, 1usize..4, 1usize..4),
+            (kernel, stride, padding) in (1usize..6, 1usize..4, 0usize..4), (h, w) in (0usize..9, 0usize..9),
+        ) -> Conv2dShape {
+            let least = kernel.saturating_sub(2 * padding).max(1);
+            let (in_channels, out_channels) = (groups * group_in, groups * group_out);
+            Conv2dShape { batch, in_channels, out_channels, height: least + h, width: least + w, kernel, stride, padding, groups }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_convolution_is_its_formula(shape in shapes()) {
+            assert_is_its_formula(&shape);
+        }
+    }
+
+    #[test]
+    fn strips_join_and_parts_add_up() {
+        // Strips of 7, 7 and 6 rows in f32; 5 images in as many parts, then 40 in parts of two.
+        let shape = Conv2dShape {
+            batch: 5,
+            in_channels: 32,
+            out_channels: 6,
+            height: 20,
+            width: 30,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            groups: 1,
+        };
+        assert_eq!(shape.strips::<f32>().collect::<Vec<_>>(), [0..7, 7..14, 14..20]);
+        assert_is_its_formula(&shape);
+        assert_is_its_formula(&Conv2dShape { batch: 40, in_channels: 2, height: 5, width: 5, ..shape });
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let shape = Conv2dShape {
+            batch: 37,
+            in_channels: 3,
+            out_channels: 8,
+            height: 15,
+            width: 17,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+            groups: 1,
+        };
+        assert_same_for_any_threads(|| by_kernel::<f32>(&shape));
+        let one = Conv2dShape { batch: 1, in_channels: 48, out_channels: 64, stride: 1, height: 40, ..shape };
+        assert_same_for_any_threads(|| by_kernel::<f32>(&one));
+    }
+
+    #[test]
+    fn no_images_give_no_maps_and_no_gradient() {
+        let shape = Conv2dShape {
+            batch: 0,
+            in_channels: 1,
+            out_channels: 2,
+            height: 4,
+            width: 4,
+            kernel: 3,
+            stride: 1,
+            padding: 0,
+            groups: 1,
+        };
+        assert_eq!(by_kernel::<f32>(&shape), [vec![], vec![], vec![0.0; 18], vec![0.0; 2]]);
+    }
+}

@@ -50,3 +50,35 @@ pub fn cross_entropy<T: Real>(targets: &Targets<'_>, logits: &[T], mut gradient:
     }
     Measured { loss: loss / batch as f64, correct }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive::cross_entropy as formula;
+    use super::super::testing::{assert_close, filled, numbers};
+    use super::*;
+
+    #[test]
+    fn it_is_its_formula() {
+        for (batch, classes, smoothing) in [(1, 1, 0.0), (1, 2, 0.5), (7, 10, 0.0), (7, 10, 0.1), (33, 5, 1.0)] {
+            let labels: Vec<u32> = (0..batch as u32).map(|image| image * 3 % classes as u32).collect();
+            let (targets, logits) = (Targets { labels: &labels, classes, smoothing }, numbers::<f64>(1, batch * classes));
+            let (mut found, mut expected) = (None, None);
+            let gradient = filled(logits.len(), |dx| found = Some(cross_entropy(&targets, &logits, Some(dx))));
+            let by_formula = filled(logits.len(), |dx| expected = Some(formula::cross_entropy(&targets, &logits, dx)));
+            assert_close(&gradient, &by_formula, 1e-14);
+            let (found, expected) = (found.unwrap(), expected.unwrap());
+            assert!((found.loss - expected.loss).abs() < 1e-12, "{found:?} {expected:?}");
+            assert_eq!(found.correct, expected.correct);
+            assert_eq!(cross_entropy(&targets, &logits, None), found);
+        }
+    }
+
+    #[test]
+    fn scores_far_apart_and_nan_give_what_they_must() {
+        let of = |logits: &[f32]| cross_entropy(&Targets { labels: &[1], classes: 3, smoothing: 0.0 }, logits, None);
+        assert_eq!(of(&[-1e30, 1e30, 0.0]), Measured { loss: 0.0, correct: 1 });
+        assert_eq!(of(&[1e4, -1e4, 0.0]), Measured { loss: 2e4, correct: 0 });
+        let broken = of(&[0.0, 1.0, f32::NAN]);
+        assert!(broken.loss.is_nan() && broken.correct == 0);
+    }
+}

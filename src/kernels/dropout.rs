@@ -114,3 +114,64 @@ fn splitmix64(seed: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive::dropout as formula;
+    use super::super::testing::{assert_same_for_any_threads, filled, numbers};
+    use super::*;
+
+    const N: u64 = 1 << 20;
+
+    /// Of `N` elements, the share for which `is` holds.
+    fn share(is: impl Fn(u64) -> bool) -> f64 {
+        (0..N).filter(|&index| is(index)).count() as f64 / N as f64
+    }
+
+    /// Five standard deviations of the share of `N` independent events of probability `p`.
+    fn near(share: f64, p: f64) -> bool {
+        (share - p).abs() < 5.0 * (p * (1.0 - p) / N as f64).sqrt()
+    }
+
+    #[test]
+    fn the_mask_is_its_formula_for_any_number_of_threads() {
+        let x = numbers::<f32>(1, 3 * BLOCK + 7);
+        let mask = Mask::new(0.3, 5);
+        let expected = filled(x.len(), |y| formula::apply(&mask, &x, y));
+        assert_eq!(filled(x.len(), |y| mask.apply(&x, y)), expected);
+        assert_same_for_any_threads(|| filled(x.len(), |y| mask.apply(&x, y)));
+        assert_eq!(filled(x.len(), |y| Mask::new(0.0, 5).apply(&x, y)), x);
+    }
+
+    #[test]
+    fn the_share_dropped_is_p_for_every_seed() {
+        for p in [0.001, 0.1, 0.3, 0.5, 0.99] {
+            for seed in [0, 1, 2, u64::MAX, 1 << 32] {
+                let mask = Mask::new(p, seed);
+                assert!(near(share(|index| !mask.keeps(index)), p), "p = {p}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn elements_are_independent_of_their_neighbours_and_of_other_seeds() {
+        // Steps along a row, a plane of 32 × 32, a block; seeds that follow one another, as those of steps and layers do.
+        for (step, seeds) in [(1, 0), (2, 0), (32, 0), (1024, 0), (4096, 0), (32_768, 0), (0, 1), (1, 1), (0, 2), (0, 1 << 32)] {
+            let (a, b) = (Mask::new(0.5, 7), Mask::new(0.5, 7 + seeds));
+            assert!(near(share(|index| a.keeps(index) == b.keeps(index + step)), 0.5), "step {step}, seeds {seeds} apart");
+        }
+    }
+
+    #[test]
+    fn runs_of_eight_elements_take_every_pattern_alike() {
+        let mask = Mask::new(0.5, 3);
+        let mut counts = [0u32; 256];
+        for start in (0..N).step_by(8) {
+            counts[(0..8).fold(0, |pattern, at| pattern << 1 | usize::from(mask.keeps(start + at)))] += 1;
+        }
+        let expected = N as f64 / 8.0 / 256.0;
+        let chi_squared: f64 = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
+        // 255 degrees of freedom: mean 255, deviation 22.6.
+        assert!((chi_squared - 255.0).abs() < 5.0 * 22.6, "{chi_squared}");
+    }
+}

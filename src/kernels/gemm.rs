@@ -28,6 +28,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// The same numbers, rows taken for columns.
+    #[must_use]
     pub fn transposed(self) -> Self {
         let Self { data, rows, columns, row_stride, column_stride } = self;
         Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
@@ -78,7 +79,8 @@ pub enum Threads {
 /// Computes `out = a · b` or `out += a · b`.
 pub fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: MatrixMut<'_, T>, write: Write, threads: Threads) {
     assert_eq!(a.columns, b.rows, "a product of {} columns and {} rows", a.columns, b.rows);
-    assert_eq!((a.rows, b.columns), (out.rows, out.columns), "the product has another shape than its output");
+    let MatrixMut { data, rows, columns, row_stride } = out;
+    assert_eq!((a.rows, b.columns), (rows, columns), "the product has another shape than its output");
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,
         Threads::All => gemm::Parallelism::Rayon(0),
@@ -90,12 +92,12 @@ pub fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: MatrixMut<'_, 
     // along). `T` is f32 or f64, `Real` being sealed, and both are known to the crate. The shapes agree by the assertions.
     unsafe {
         gemm::gemm(
-            a.rows,
-            b.columns,
+            rows,
+            columns,
             a.columns,
-            out.data.as_mut_ptr(),
+            data.as_mut_ptr(),
             1,
-            stride(out.row_stride),
+            stride(row_stride),
             write == Write::Add,
             a.data.as_ptr(),
             stride(a.column_stride),

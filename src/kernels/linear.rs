@@ -59,3 +59,45 @@ pub fn backward_bias<T: Real>(shape: &LinearShape, grad_output: &[T], grad_bias:
         grad_bias.iter_mut().zip(row).for_each(|(sum, &gradient)| *sum += gradient);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive;
+    use super::super::testing::{assert_close, assert_same_for_any_threads, filled, numbers};
+    use super::LinearShape;
+
+    macro_rules! all {
+        ($module:path, $shape:expr, $T:ty) => {{
+            use $module as module;
+            let shape = $shape;
+            let (x, w) = (numbers::<$T>(1, shape.batch * shape.inputs), numbers::<$T>(2, shape.inputs * shape.outputs));
+            let (b, dy) = (numbers::<$T>(3, shape.outputs), numbers::<$T>(4, shape.batch * shape.outputs));
+            [
+                filled(dy.len(), |y| module::forward(shape, &x, &w, Some(&b), y)),
+                filled(dy.len(), |y| module::forward(shape, &x, &w, None, y)),
+                filled(x.len(), |dx| module::backward_data(shape, &w, &dy, dx)),
+                filled(w.len(), |dw| module::backward_weight(shape, &x, &dy, dw)),
+                filled(b.len(), |db| module::backward_bias(shape, &dy, db)),
+            ]
+        }};
+    }
+
+    #[test]
+    fn any_layer_is_its_formula() {
+        for batch in [0, 1, 2, 5, 33] {
+            for (inputs, outputs) in [(1, 1), (3, 10), (130, 17), (17, 130)] {
+                let shape = &LinearShape { batch, inputs, outputs };
+                let pairs = all!(crate::kernels::linear, shape, f64).into_iter().zip(all!(naive::linear, shape, f64));
+                pairs.for_each(|(a, b)| assert_close(&a, &b, 1e-13));
+                let pairs = all!(crate::kernels::linear, shape, f32).into_iter().zip(all!(naive::linear, shape, f32));
+                pairs.for_each(|(a, b)| assert_close(&a, &b, 1e-5));
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let shape = &LinearShape { batch: 32, inputs: 600, outputs: 130 };
+        assert_same_for_any_threads(|| all!(crate::kernels::linear, shape, f32));
+    }
+}

@@ -62,7 +62,40 @@ pub fn backward<T: Real>(shape: &Pool2dShape, winners: &[u32], grad_output: &[T]
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::naive;
+    use super::super::testing::{assert_same_for_any_threads, filled, numbers};
     use super::*;
+
+    type Forward = fn(&Pool2dShape, &[f32], &mut [f32], &mut [u32]);
+    type Backward = fn(&Pool2dShape, &[u32], &[f32], &mut [f32]);
+
+    fn all(shape: &Pool2dShape, forward: Forward, backward: Backward) -> (Vec<f32>, Vec<u32>, Vec<f32>) {
+        let mut winners = vec![77; shape.output_len()];
+        let y = filled(shape.output_len(), |y| forward(shape, &numbers(1, shape.input_len()), y, &mut winners));
+        let dx = filled(shape.input_len(), |dx| backward(shape, &winners, &numbers(2, shape.output_len()), dx));
+        (y, winners, dx)
+    }
+
+    proptest! {
+        #[test]
+        fn any_pooling_is_its_formula(
+            (planes, kernel, stride, padding) in (0usize..4, 1usize..5, 1usize..5, 0usize..3), (h, w) in (0usize..9, 0usize..9),
+        ) {
+            let padding = padding.min(kernel / 2);
+            let least = kernel - padding;
+            let shape = Pool2dShape { planes, height: least + h, width: least + w, kernel, stride, padding };
+            // Every number is copied or added in the same order: equal, not close.
+            prop_assert_eq!(all(&shape, forward, backward), all(&shape, naive::max_pool2d::forward, naive::max_pool2d::backward));
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let shape = Pool2dShape { planes: 50, height: 9, width: 9, kernel: 3, stride: 2, padding: 1 };
+        assert_same_for_any_threads(|| all(&shape, forward, backward));
+    }
 
     #[test]
     fn ties_nan_and_minus_infinity_go_where_pytorch_sends_them() {

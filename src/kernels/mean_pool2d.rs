@@ -60,9 +60,59 @@ pub fn backward<T: Real>(shape: &Rectangles, grad_output: &[T], grad_input: &mut
                 let share = gradient * shape.share(rows, columns);
                 for y in rows.clone() {
                     let row = &mut grad_input[y * width + columns.start..y * width + columns.end];
-                    row.iter_mut().for_each(|x| *x += share);
+                    for x in row {
+                        *x += share;
+                    }
                 }
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::adaptive_avg_pool2d::{self, AdaptiveShape};
+    use super::super::testing::{assert_close, assert_same_for_any_threads, filled, numbers};
+    use super::super::window::Pool2dShape;
+    use super::super::{avg_pool2d, naive};
+
+    proptest! {
+        #[test]
+        fn any_average_pooling_is_its_formula(
+            (planes, kernel, stride, padding) in (0usize..4, 1usize..5, 1usize..5, 0usize..3), (h, w) in (0usize..9, 0usize..9),
+        ) {
+            use naive::avg_pool2d as formula;
+            let padding = padding.min(kernel / 2);
+            let least = kernel - padding;
+            let shape = Pool2dShape { planes, height: least + h, width: least + w, kernel, stride, padding };
+            let (x, dy) = (numbers::<f64>(1, shape.input_len()), numbers::<f64>(2, shape.output_len()));
+            let y = filled(dy.len(), |y| avg_pool2d::forward(&shape, &x, y));
+            assert_close(&y, &filled(dy.len(), |y| formula::forward(&shape, &x, y)), 1e-14);
+            let dx = filled(x.len(), |dx| avg_pool2d::backward(&shape, &dy, dx));
+            assert_close(&dx, &filled(x.len(), |dx| formula::backward(&shape, &dy, dx)), 1e-14);
+        }
+
+        #[test]
+        fn any_adaptive_pooling_is_its_formula((planes, height, width, output) in (0usize..4, 1usize..12, 1usize..12, 1usize..8)) {
+            use naive::adaptive_avg_pool2d as formula;
+            let shape = AdaptiveShape { height, width, output };
+            let (x, dy) = (numbers::<f64>(1, planes * height * width), numbers::<f64>(2, planes * output * output));
+            let y = filled(dy.len(), |y| adaptive_avg_pool2d::forward(&shape, &x, y));
+            assert_close(&y, &filled(dy.len(), |y| formula::forward(&shape, &x, y)), 1e-14);
+            let dx = filled(x.len(), |dx| adaptive_avg_pool2d::backward(&shape, &dy, dx));
+            assert_close(&dx, &filled(x.len(), |dx| formula::backward(&shape, &dy, dx)), 1e-14);
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let shape = Pool2dShape { planes: 50, height: 9, width: 9, kernel: 3, stride: 2, padding: 1 };
+        let (x, dy) = (numbers::<f32>(1, shape.input_len()), numbers::<f32>(2, shape.output_len()));
+        assert_same_for_any_threads(|| {
+            let y = filled(dy.len(), |y| avg_pool2d::forward(&shape, &x, y));
+            (y, filled(x.len(), |dx| avg_pool2d::backward(&shape, &dy, dx)))
+        });
+    }
 }

@@ -26,6 +26,8 @@ pub mod real;
 pub mod sgd;
 pub mod sum;
 pub mod team;
+#[cfg(test)]
+mod testing;
 pub mod tier;
 pub mod window;
 

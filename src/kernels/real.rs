@@ -42,8 +42,10 @@ pub trait Real:
     /// The same value as `f64`.
     fn to_f64(self) -> f64;
     /// e to the power of it.
+    #[must_use]
     fn exp(self) -> Self;
     /// The error function of it.
+    #[must_use]
     fn erf(self) -> Self;
     /// Whether it is not a number.
     fn is_nan(self) -> bool;

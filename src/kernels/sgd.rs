@@ -30,3 +30,28 @@ pub fn update_here<T: Real>(sgd: &Sgd, weights: &mut [T], gradient: &[T], moment
         *w -= rate * if sgd.nesterov { g + kept * *v } else { *v };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::naive::sgd as formula;
+    use super::super::testing::{assert_same_for_any_threads, numbers};
+    use super::*;
+
+    type Update = fn(&Sgd, &mut [f32], &[f32], &mut [f32]);
+
+    fn trained(sgd: &Sgd, update: Update) -> (Vec<f32>, Vec<f32>) {
+        let n = 3 * CHUNK + 5;
+        let (mut weights, mut momentum) = (numbers(1, n), vec![0.0; n]);
+        (0..3).for_each(|step| update(sgd, &mut weights, &numbers(2 + step, n), &mut momentum));
+        (weights, momentum)
+    }
+
+    #[test]
+    fn updates_are_their_formula() {
+        for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.1), (0.9, true, 0.1)] {
+            let sgd = Sgd { learning_rate: 0.05, momentum, nesterov, weight_decay };
+            assert_eq!(trained(&sgd, update), trained(&sgd, formula::update));
+            assert_same_for_any_threads(|| trained(&sgd, update));
+        }
+    }
+}

@@ -1,11 +1,27 @@
 //! What can go wrong with a run of training, in sentences that say what to change.
 
-/// Everything this module refuses. None of it depends on who asked.
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::job::JobState;
+use super::recipe::Recipe;
+use crate::{checkpoint, dataset, evaluation, network};
+
+/// Everything this module refuses. None of it depends on who asked. A fault that is shown in a message is not also its source:
+/// printed as a chain, each sentence stands once.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No recipe has this name.
     #[error("there is no recipe `{name}`; the recipes are {}", .known.join(", "))]
     UnknownRecipe {
+        /// As asked for.
+        name: String,
+        /// Those there are.
+        known: Vec<&'static str>,
+    },
+    /// No preset has this name.
+    #[error("there is no architecture `{name}`; the presets are {}", .known.join(", "))]
+    UnknownArchitecture {
         /// As asked for.
         name: String,
         /// Those there are.
@@ -17,4 +33,87 @@ pub enum Error {
     /// Keys or values of a recipe are wrong, one sentence each.
     #[error("the recipe cannot be used:\n  {}", .0.join("\n  "))]
     Recipe(Vec<String>),
+    /// The images are not what the network or the recipe needs.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The loss left the numbers.
+    #[error(
+        "the loss left the finite numbers in epoch {epoch}, step {step}: lower `learning_rate` ({learning_rate} at its peak), or lengthen \
+         `warmup`"
+    )]
+    Diverged {
+        /// From 1.
+        epoch: u32,
+        /// From 1, within the epoch.
+        step: u64,
+        /// The recipe's.
+        learning_rate: f64,
+    },
+    /// A run cannot go on from this state.
+    #[error("cannot resume from {}: {reason}. Start without `--resume`, or move the file away", .path.display())]
+    Resume {
+        /// The state's file.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// Another process works in this run's folder.
+    #[error("another process is training in {}: wait for it to end", .0.display())]
+    Locked(PathBuf),
+    /// The file system refused.
+    #[error("cannot {doing} {}: {fault}", .path.display())]
+    Io {
+        /// `read`, `write`, `lock`.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Its answer.
+        fault: io::Error,
+    },
+    /// No such job.
+    #[error("there is no job `{0}`")]
+    UnknownJob(String),
+    /// The job is over.
+    #[error("the job `{id}` is {state} already")]
+    Over {
+        /// The job.
+        id: String,
+        /// How it ended.
+        state: JobState,
+    },
+    /// The job is not over.
+    #[error("the job `{id}` is {state}: cancel it first")]
+    Live {
+        /// The job.
+        id: String,
+        /// What it does.
+        state: JobState,
+    },
+    /// No jobs are taken any more.
+    #[error("the server is shutting down: start the run again once it is back")]
+    Closing,
+    /// The images cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] dataset::Error),
+    /// The network cannot be measured.
+    #[error(transparent)]
+    Evaluation(#[from] evaluation::Error),
+    /// The network refused.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// The model's file refused.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+}
+
+impl Error {
+    /// After `step` steps of `epoch`.
+    pub(super) fn diverged(recipe: &Recipe, epoch: u32, step: u64) -> Self {
+        Self::Diverged { epoch, step, learning_rate: recipe.learning_rate }
+    }
+
+    /// The fault of a file, for `map_err`.
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |fault| Self::Io { doing, path: path.into(), fault }
+    }
 }

@@ -1,7 +1,28 @@
-//! Training.
+//! A run of training: from a network, images and a recipe to a model's file, watched from outside.
+//!
+//! [`recipe`] says how, [`trainer`] does it and reports [`event`]s, [`state`] is what an interrupted run goes on from,
+//! [`journal`] what happened, on disk. [`supervisor`] runs trainers as processes of this same program, each in its [`folder`].
+//! Only the supervisor knows tokio; nothing here knows the configuration, HTTP, or who serves the models that come out: they
+//! are files.
+
 pub mod error;
+pub mod event;
+pub mod folder;
+pub mod job;
+pub mod journal;
+pub mod learner;
 pub mod overrides;
 pub mod recipe;
+pub mod state;
+pub mod supervisor;
+pub mod trainer;
+
+mod batches;
+mod child;
+mod epoch;
+mod follow;
+mod session;
 
 pub use error::Error;
+pub use event::Event;
 pub use recipe::Recipe;

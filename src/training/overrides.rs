@@ -8,8 +8,8 @@ use crate::network::error::nearest;
 /// Keys whose tables may name anything: they are checked against the network later.
 const OPEN_TABLES: [&str; 1] = ["dropout"];
 
-/// `recipe` with `changes`, a table changed key by key; or one sentence a fault.
-pub(super) fn apply(recipe: &Recipe, changes: &Map<String, Value>) -> Result<Recipe, Vec<String>> {
+/// `recipe` with those of `changes` that can be made, a table changed key by key, and one sentence for each of the others.
+pub(super) fn apply(recipe: &Recipe, changes: &Map<String, Value>) -> (Recipe, Vec<String>) {
     // A recipe is a struct of plain fields: it always becomes an object.
     let Ok(Value::Object(before)) = serde_json::to_value(recipe) else { unreachable!("a recipe is a table") };
     let mut after = before.clone();
@@ -27,7 +27,9 @@ pub(super) fn apply(recipe: &Recipe, changes: &Map<String, Value>) -> Result<Rec
             Err(reason) => faults.push(format!("`{key}`: {reason}")),
         }
     }
-    if faults.is_empty() { serde_json::from_value(Value::Object(after)).map_err(|e| vec![e.to_string()]) } else { Err(faults) }
+    // Each change was read by itself just above, and fields do not depend on one another.
+    let recipe = serde_json::from_value(Value::Object(after)).unwrap_or_else(|e| unreachable!("{e}"));
+    (recipe, faults)
 }
 
 /// A table keeps what `new` does not say.
@@ -84,7 +86,7 @@ mod tests {
 
     fn set(pairs: &[&str]) -> Result<Recipe, String> {
         let changes = collect(pairs.iter().map(|text| parse(text).unwrap()));
-        Recipe::of("tutorial").unwrap().with(&changes).map_err(|e| e.to_string())
+        Recipe::named("tutorial").unwrap().with(&changes).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -108,12 +110,13 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_once_with_the_nearest_key() {
-        let message = set(&["learning_rat=1", "epochs=many", "augmentation.flop=true", "zzz=1", "momentum=0.8"]).unwrap_err();
+        let message = set(&["learning_rat=1", "epochs=many", "augmentation.flop=true", "zzz=1", "momentum=1.5"]).unwrap_err();
         for part in [
             "no key `learning_rat`; did you mean `learning_rate`?",
             "`epochs`: invalid type: string \"many\"",
             "no key `augmentation.flop`; did you mean `augmentation.flip`?",
             "no key `zzz`; the keys are ",
+            "`momentum` is 1.5: it must be",
         ] {
             assert!(message.contains(part), "{message}");
         }

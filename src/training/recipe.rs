@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::overrides;
-use crate::network::Init;
+use crate::dataset::Augmentation;
+use crate::network::{Architecture, Init, LayerKind, presets};
 use crate::optim::Schedule;
 
 const RECIPES: [(&str, &str); 3] = [
@@ -77,16 +78,6 @@ pub enum ScheduleKind {
     OneCycle,
 }
 
-/// Random changes to training images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Augmentation {
-    /// Mirrors every other image.
-    pub flip: bool,
-    /// Pixels of reflected border from which an image-sized part is cut; 0 for none.
-    pub crop_padding: usize,
-}
-
 /// What pixels are brought to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,9 +111,11 @@ impl Recipe {
         toml::from_str(text).map_err(|e| Error::RecipeFile(e.to_string()))
     }
 
-    /// The recipe of the network called `architecture`: its own, or the general one.
-    pub fn of(architecture: &str) -> Result<Self, Error> {
-        Self::named(if Self::names().any(|name| name == architecture) { architecture } else { "default" })
+    /// The recipe that `architecture` is trained by where none is asked for: a preset's own, or the general one.
+    pub fn of(architecture: &Architecture) -> Result<Self, Error> {
+        let name = architecture.name.as_str();
+        let own = Self::names().any(|known| known == name) && presets::named(name).as_ref() == Some(architecture);
+        Self::named(if own { name } else { "default" })
     }
 
     /// Reads a recipe file; what it does not say is as in the recipe `default`.
@@ -133,9 +126,33 @@ impl Recipe {
 
     /// This recipe with the keys in `changes` replaced, or every fault in them at once.
     pub fn with(&self, changes: &Map<String, Value>) -> Result<Self, Error> {
-        let recipe = overrides::apply(self, changes).map_err(Error::Recipe)?;
-        let faults = recipe.faults();
+        let (recipe, mut faults) = overrides::apply(self, changes);
+        faults.extend(recipe.faults());
         if faults.is_empty() { Ok(recipe) } else { Err(Error::Recipe(faults)) }
+    }
+
+    /// As [`Recipe::with`], and checked against the network it is for.
+    pub fn fitted(&self, architecture: &Architecture, changes: &Map<String, Value>) -> Result<Self, Error> {
+        let recipe = self.with(changes)?;
+        recipe.prepare(architecture)?;
+        Ok(recipe)
+    }
+
+    /// The network to train: `architecture` with this recipe's dropout. What is stored keeps its own.
+    pub fn prepare(&self, architecture: &Architecture) -> Result<Architecture, Error> {
+        let mut faults = Vec::new();
+        let mut prepared = architecture.clone();
+        for (name, &p) in &self.dropout {
+            match prepared.layers.iter_mut().find(|layer| layer.name == *name).map(|layer| &mut layer.kind) {
+                Some(LayerKind::Dropout(dropout)) => dropout.p = p,
+                _ => faults.push(format!("`dropout.{name}`: `{}` has no dropout layer of this name", architecture.name)),
+            }
+        }
+        let side = architecture.input.height.min(architecture.input.width);
+        if self.augmentation.crop_padding >= side {
+            faults.push(format!("`augmentation.crop_padding` must be below {side}, the side of the network's images"));
+        }
+        if faults.is_empty() { Ok(prepared) } else { Err(Error::Recipe(faults)) }
     }
 
     /// Every number that is outside its range.
@@ -189,7 +206,10 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::presets;
+
+    fn tutorial() -> Architecture {
+        presets::named("tutorial").unwrap()
+    }
 
     #[test]
     fn every_recipe_has_every_key_and_is_valid() {
@@ -213,24 +233,43 @@ mod tests {
 
     #[test]
     fn a_presets_own_recipe_is_the_default() {
-        assert_eq!(Recipe::of("tutorial").unwrap(), Recipe::named("tutorial").unwrap());
-        assert_eq!(Recipe::of("mine").unwrap(), Recipe::named("default").unwrap());
-        for (layer, _) in Recipe::of("tutorial").unwrap().dropout {
-            assert!(presets::named("tutorial").unwrap().position(&layer).is_some(), "{layer}");
+        for name in presets::names() {
+            let preset = presets::named(name).unwrap();
+            let recipe = Recipe::of(&preset).unwrap();
+            assert_eq!(recipe, Recipe::named(name).unwrap());
+            recipe.prepare(&preset).unwrap();
         }
+        let mut mine = tutorial();
+        mine.layers.remove(2);
+        assert_eq!(Recipe::of(&mine).unwrap(), Recipe::named("default").unwrap());
         let message = Recipe::named("fast").unwrap_err().to_string();
         assert!(message.contains("`fast`") && message.contains("default, published, tutorial"), "{message}");
     }
 
     #[test]
+    fn dropout_is_changed_for_training_only_where_there_is_some() {
+        let recipe = Recipe::of(&tutorial()).unwrap();
+        let p = |network: &Architecture, at: usize| match &network.layers[at].kind {
+            LayerKind::Dropout(dropout) => dropout.p,
+            other => panic!("{other:?}"),
+        };
+        let prepared = recipe.prepare(&tutorial()).unwrap();
+        assert_eq!([p(&prepared, 2), p(&prepared, 9)], [0.1, 0.5]);
+        assert_eq!([p(&tutorial(), 2), p(&tutorial(), 9)], [0.3, 0.5]);
+        let changes = serde_json::json!({"dropout": {"act1": 0.2}, "augmentation": {"crop_padding": 32}});
+        let message = recipe.fitted(&tutorial(), changes.as_object().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("`dropout.act1`") && message.contains("below 32"), "{message}");
+    }
+
+    #[test]
     fn every_number_outside_its_range_is_named() {
         let changes = serde_json::json!({"learning_rate": 0, "epochs": 0, "label_smoothing": 1.0, "dropout": {"drop1": 1.5}});
-        let message = Recipe::of("tutorial").unwrap().with(changes.as_object().unwrap()).unwrap_err().to_string();
+        let message = Recipe::of(&tutorial()).unwrap().with(changes.as_object().unwrap()).unwrap_err().to_string();
         for part in ["`learning_rate` is 0:", "`epochs` is 0:", "`label_smoothing` is 1:", "`dropout` is 1.5:"] {
             assert!(message.contains(part), "{message}");
         }
         let changes = serde_json::json!({"momentum": 0});
-        let message = Recipe::of("tutorial").unwrap().with(changes.as_object().unwrap()).unwrap_err().to_string();
+        let message = Recipe::of(&tutorial()).unwrap().with(changes.as_object().unwrap()).unwrap_err().to_string();
         assert!(message.contains("`nesterov`"), "{message}");
     }
 }

@@ -2,7 +2,8 @@
 //
 //   node tests/browser/check.mjs target/release/convscope [--pictures FOLDER]
 //
-// Wants /usr/bin/chromium (or CHROMIUM=path) and `npm install` in this folder. With --pictures it leaves screenshots.
+// Wants /usr/bin/chromium (or CHROMIUM=path) and `npm install` in this folder. With --pictures it leaves screenshots:
+// `--pictures docs` makes the README's.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -18,6 +19,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 const WIDTHS = [1280, 390];
 const PAGE_LIMIT = 100 * 1024;
 const CLASSES = 10;
+const PICTURE_HEIGHT = 1180;
 
 const [program, option, pictures] = process.argv.slice(2);
 const server = await start(program);
@@ -185,7 +187,6 @@ async function photograph(page, width) {
   await page.waitForFunction(() => document.querySelector("#label b")?.textContent === "horse");
   await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
   await page.mouse.move(0, 0);
-  await page.waitForTimeout(300); // the layer below the fold
-  await page.screenshot({ path: join(pictures, `page-${width}.png`) });
-  await page.screenshot({ path: join(pictures, `page-${width}-whole.png`), fullPage: true });
+  await page.waitForTimeout(300); // the layers below the fold
+  await page.screenshot({ path: join(pictures, `page-${width}.png`), fullPage: true, clip: { x: 0, y: 0, width, height: PICTURE_HEIGHT } });
 }

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
+const LAST_LINES = 15;
+
 export const TOKEN = "browser-check-token";
 
 /** Starts `program` on a free port; `{ url, stop }` once it listens. */
@@ -27,7 +29,7 @@ export async function start(program) {
     child.kill("SIGTERM");
     const code = await ended;
     await rm(folder, { recursive: true, force: true });
-    if (code !== 0) throw new Error(`the server ended with ${code}:\n${lines.join("\n")}`);
+    if (code !== 0) throw new Error(`the server ended with ${code}:\n${lines.slice(-LAST_LINES).join("\n")}`);
   };
   return { url, stop };
 }

@@ -37,7 +37,7 @@ pub fn backward<T: Real>(activation: Activation, input: &[T], grad_output: &[T],
 }
 
 fn normal(x: f64) -> f64 {
-    (1.0 + libm::erf(x / SQRT_2)) / 2.0
+    0.5 * (1.0 + libm::erf(x / SQRT_2))
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -63,7 +63,9 @@ impl Shared<'_> {
                 let x = &group.saved[x..][..output.len()];
                 let NormState { means, factors, .. } = &self.norms[*norm];
                 // The gradient of the norm's output was left by the second sweep, in the next segment.
-                let Some(normalized) = program.nodes.iter().find(|n| matches!(n.op, Op::Normalize(n) if n == *norm)) else { return };
+                let Some(normalized) = program.nodes.iter().find(|n| matches!(n.op, Op::Normalize(n) if n == *norm)) else {
+                    return;
+                };
                 let Some(from) = group.place(program, normalized.output) else { return };
                 let (spare, len) = (&mut group.spare[..output.len()], output.len());
                 if again[0] {

@@ -35,12 +35,20 @@ impl NormState {
     }
 
     /// After the first sweep of the forward pass. `groups` are the groups' kept values, `batch` the images in all.
-    pub(super) fn measured(&mut self, (program, norm): (&Program, usize), saved: &[f32], batch: usize, parameters: NormParameters<'_>) {
+    pub(super) fn measured(
+        &mut self,
+        (program, norm): (&Program, usize),
+        saved: &[f32],
+        batch: usize,
+        parameters: NormParameters<'_>,
+    ) {
         let layer = &program.norms[norm];
         let partial = program.partial(norm, program.sizes.saved);
         let groups = saved.chunks_exact(program.saved_a_group()).enumerate();
         let images = |group: usize| program.group.min(batch - group * program.group);
-        let parts = groups.take(batch.div_ceil(program.group)).map(|(g, values)| (&values[partial.clone()], images(g) * layer.maps.plane()));
+        let parts = groups
+            .take(batch.div_ceil(program.group))
+            .map(|(g, values)| (&values[partial.clone()], images(g) * layer.maps.plane()));
         combine(parts, &mut self.moments);
         let count = (batch * layer.maps.plane()) as f64;
         let (means, variances) = self.moments.split_at(self.moments.len() / 2);

@@ -1,5 +1,7 @@
 //! The two implementations of one interface, as a table: what runs a case need not know which it has.
 
+#![allow(clippy::type_complexity, reason = "the types are the interface, and stand here once")]
+
 use candle_core::{Result, Tensor, Var};
 use convscope::network::spec::{AdaptiveAvgPool2d, Conv2d, Pool2d};
 use convscope::ops::{self, twin};

@@ -1,0 +1,98 @@
+//! What a model says of itself, from the first kilobytes of its file: a list of models reads no weights.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::store::Source;
+use super::{METADATA_KEY, read_metadata};
+use crate::network::Metadata;
+
+/// The largest header the format allows.
+const MAX_HEADER: u64 = 100_000_000;
+
+impl Source {
+    /// Reads the metadata alone, and checks that the file is as long as its header says. Whether the weights are the
+    /// architecture's shows when it is loaded.
+    pub fn describe(&self) -> Result<Metadata, Error> {
+        match self {
+            Self::File(path) => describe_file(path),
+            Self::Embedded(bytes) => describe(*bytes, bytes.len() as u64),
+        }
+    }
+}
+
+fn describe_file(path: &Path) -> Result<Metadata, Error> {
+    let failed = |fault| Error::Io { doing: "read", path: path.into(), fault };
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    describe(file, length).map_err(|fault| fault.within(path))
+}
+
+fn describe(mut bytes: impl Read, length: u64) -> Result<Metadata, Error> {
+    let format = |e: &dyn std::fmt::Display| Error::Format(e.to_string());
+    let mut size = [0; 8];
+    bytes.read_exact(&mut size).map_err(|e| format(&e))?;
+    let size = u64::from_le_bytes(size);
+    if size > MAX_HEADER || size > length.saturating_sub(8) {
+        return Err(Error::Format("its header is longer than the file".into()));
+    }
+    let mut header = Vec::new();
+    bytes.take(size).read_to_end(&mut header).map_err(|e| format(&e))?;
+    let header: Value = serde_json::from_slice(&header).map_err(|e| format(&e))?;
+    let tensors = header.as_object().into_iter().flatten().filter(|(name, _)| *name != "__metadata__");
+    let end = tensors.filter_map(|(_, tensor)| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
+    if size.saturating_add(8).saturating_add(end) != length {
+        return Err(Error::Format(format!("it should have {} bytes and has {length}", size.saturating_add(8).saturating_add(end))));
+    }
+    read_metadata(header["__metadata__"][METADATA_KEY].as_str().ok_or(Error::NoMetadata)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{self, Dtype};
+    use crate::network::{Model, Parameter, Preprocessing, infer, model, presets, weights};
+
+    fn tutorial() -> Model {
+        let architecture = presets::named("tutorial").unwrap();
+        let layers = infer(&architecture).unwrap();
+        let zero = |spec: &crate::network::shape::ParameterSpec| Parameter {
+            name: spec.name.clone(),
+            shape: spec.shape.clone(),
+            values: vec![0.0; spec.shape.iter().product()],
+        };
+        let metadata = Metadata {
+            format: model::FORMAT,
+            name: "tutorial".into(),
+            preprocessing: Preprocessing::unit(architecture.input),
+            architecture,
+            classes: (0..10).map(|i| i.to_string()).collect(),
+            accuracy: None,
+            recipe: None,
+            created_by: model::created_by(),
+        };
+        Model::new(metadata, weights::specs(&layers).map(zero).collect()).unwrap()
+    }
+
+    #[test]
+    fn the_header_alone_tells_what_the_whole_file_tells() {
+        let model = tutorial();
+        let bytes = checkpoint::write(&model, Dtype::F16);
+        assert_eq!(&describe(&bytes[..], bytes.len() as u64).unwrap(), model.metadata());
+    }
+
+    #[test]
+    fn a_cut_file_is_found_without_reading_it() {
+        let bytes = checkpoint::write(&tutorial(), Dtype::F16);
+        let cut = bytes.len() as u64 - 1;
+        let message = describe(&bytes[..bytes.len() - 1], cut).unwrap_err().to_string();
+        assert!(message.contains(&format!("should have {} bytes and has {cut}", bytes.len())), "{message}");
+        for length in [0, 7, 8, 100] {
+            assert!(describe(&bytes[..length], length as u64).is_err(), "{length}");
+        }
+    }
+}

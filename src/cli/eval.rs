@@ -1,0 +1,75 @@
+//! `convscope eval`: how good a model is on a test set.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::{Globals, print};
+use crate::dataset;
+use crate::evaluation::{Report, evaluate};
+use crate::network::Evaluator;
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A model's name or file [default: the configured one]
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// CIFAR-10 (its folder or .tar.gz), or a folder of images
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Decides which images of a folder without test/ are held out; the seed of the training run
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures, and prints the report.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    let found = globals.model(args.model.as_deref())?;
+    let (metadata, device) = (found.model.metadata(), globals.device()?);
+    let data = dataset::open_at(&args.data, args.seed, &metadata.preprocessing)?;
+    for note in &data.notes {
+        tracing::warn!("{note}");
+    }
+    if data.classes != metadata.classes {
+        tracing::warn!(
+            "the classes of the images ({}) are called otherwise by the model ({})",
+            data.classes.join(", "),
+            metadata.classes.join(", ")
+        );
+    }
+    let mut evaluator = Evaluator::new(&found.model, &device)?;
+    let hidden = args.json || !std::io::stderr().is_terminal();
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(data.test.len() as u64), target);
+    let report = evaluate(&mut evaluator, &found.model, &data.test, &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let report = report.with_context(|| format!("cannot measure `{}` on {}", found.name, args.data.display()))?;
+    let text = if args.json { serde_json::to_string(&report)? + "\n" } else { sentences(&found.name, &metadata.classes, &report)? };
+    Ok(print(&text)?)
+}
+
+fn sentences(name: &str, classes: &[String], report: &Report) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let [low, high] = report.interval95.map(|bound| 100.0 * bound);
+    writeln!(text, "{name}: {:.2} % of {} images right", 100.0 * report.accuracy, report.images)?;
+    writeln!(text, "95 % interval {low:.2} to {high:.2} %, mean loss {:.4}", report.loss)?;
+    writeln!(text, "\nRows are what the images show, columns what the model says:")?;
+    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+    let column = report.confusion.iter().flatten().max().map_or(1, |most| most.to_string().len()).max(5) + 1;
+    let short = |class: &String| class.chars().take(column - 1).collect::<String>();
+    let cell = |row: String, text: &dyn std::fmt::Display| row + &format!("{text:>column$}");
+    let heads = classes.iter().fold(String::new(), |row, class| cell(row, &short(class)));
+    writeln!(text, "{:width$}{heads}", "")?;
+    for (class, counts) in classes.iter().zip(&report.confusion) {
+        let counts = counts.iter().fold(String::new(), |row, count| cell(row, count));
+        writeln!(text, "{class:width$}{counts}")?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,166 @@
+//! How good a model is: one measure for `convscope eval`, for every epoch of training and for the figure a checkpoint carries.
+//!
+//! It meets a network and a dataset, so that neither has to know the other, and takes a [`TestSet`], so that nobody measures on
+//! what was trained on.
+
+use serde::Serialize;
+
+use crate::dataset::TestSet;
+use crate::network::{self, Evaluator, Model, Probe};
+
+/// Images a forward pass: enough to fill any processor, few enough for a small machine's memory.
+const BATCH: usize = 64;
+
+/// Why a model cannot be measured on a test set.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The set has other classes or other images than the model takes.
+    #[error("{0}")]
+    Misfit(String),
+    /// The forward pass failed.
+    #[error(transparent)]
+    Network(Box<network::Error>),
+}
+
+impl From<network::Error> for Error {
+    fn from(fault: network::Error) -> Self {
+        Self::Network(Box::new(fault))
+    }
+}
+
+/// A model's answers to a test set, counted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Images measured on.
+    pub images: usize,
+    /// Images whose most probable class was right; of equals, the first class counts.
+    pub correct: usize,
+    /// `correct / images`.
+    pub accuracy: f64,
+    /// Between these, the accuracy on all images of this kind lies with 95 % confidence: Wilson's interval.
+    pub interval95: [f64; 2],
+    /// Mean cross-entropy, −ln of the right class's probability.
+    pub loss: f64,
+    /// Images by what they are (row) and what the model says (column), in class order.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+/// Measures `model`, placed in `evaluator`, on every image of `test`. `progress` is told how many are done after each batch.
+pub fn evaluate(
+    evaluator: &mut Evaluator,
+    model: &Model,
+    test: &TestSet,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Report, Error> {
+    let (preprocessing, classes) = (&model.metadata().preprocessing, model.metadata().classes.len());
+    check(model, test)?;
+    let mut tally = Tally { confusion: vec![vec![0; classes]; classes], loss: 0.0 };
+    let mut input = Vec::new();
+    for start in (0..test.len()).step_by(BATCH) {
+        let end = test.len().min(start + BATCH);
+        input.clear();
+        (start..end).for_each(|index| preprocessing.normalize(test.pixels(index), &mut input));
+        let evaluation = evaluator.evaluate(&input, &Probe::default())?;
+        for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
+            tally.add(test.label(index) as usize, probabilities);
+        }
+        progress(end);
+    }
+    Ok(tally.report())
+}
+
+fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
+    let classes = model.metadata().classes.len();
+    let input = model.metadata().architecture.input;
+    let misfit = |sentence: String| Err(Error::Misfit(sentence));
+    if test.is_empty() {
+        return misfit("there are no test images".into());
+    }
+    if test.pixels(0).len() != input.channels * input.height * input.width {
+        return misfit(format!(
+            "the test images have {} samples and the network takes {}×{}×{}",
+            test.pixels(0).len(),
+            input.height,
+            input.width,
+            input.channels
+        ));
+    }
+    match test.labels().iter().max() {
+        Some(&label) if label as usize >= classes => {
+            misfit(format!("the test images are of {} classes and the model knows {classes}", label + 1))
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Tally {
+    confusion: Vec<Vec<usize>>,
+    loss: f64,
+}
+
+impl Tally {
+    fn add(&mut self, label: usize, probabilities: &[f32]) {
+        let best =
+            (1..probabilities.len()).fold(0, |best, class| if probabilities[class] > probabilities[best] { class } else { best });
+        self.confusion[label][best] += 1;
+        // A probability that has become 0 costs what the smallest number would, not infinity.
+        self.loss -= f64::from(probabilities[label]).max(f64::from(f32::MIN_POSITIVE)).ln();
+    }
+
+    fn report(self) -> Report {
+        let images: usize = self.confusion.iter().flatten().sum();
+        let correct = (0..self.confusion.len()).map(|class| self.confusion[class][class]).sum();
+        Report {
+            images,
+            correct,
+            accuracy: correct as f64 / images as f64,
+            interval95: wilson(correct, images),
+            loss: self.loss / images as f64,
+            confusion: self.confusion,
+        }
+    }
+}
+
+/// The 95 % score interval of a share: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+/// 1927. Unlike `p ± 1.96·√(p·(1−p)/n)` it stays within [0, 1] and does not shrink to nothing at 0 and 1.
+pub fn wilson(correct: usize, images: usize) -> [f64; 2] {
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, p) = (images as f64, correct as f64 / images as f64);
+    let centre = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    [((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_s_bounds_are_the_shares_just_compatible_with_what_was_seen() {
+        for (correct, images) in [(7_130_usize, 10_000), (1, 10), (9, 10), (5, 7)] {
+            let share = correct as f64 / images as f64;
+            for bound in wilson(correct, images) {
+                let deviations = (share - bound).abs() / (bound * (1.0 - bound) / images as f64).sqrt();
+                assert!((deviations - 1.96).abs() < 1e-4, "{correct}/{images}: {bound} is {deviations} deviations off");
+            }
+        }
+        assert_eq!((wilson(0, 10)[0], wilson(10, 10)[1]), (0.0, 1.0));
+        assert!(wilson(0, 10)[1] > 0.25);
+    }
+
+    #[test]
+    fn answers_are_counted_by_class() {
+        let mut tally = Tally { confusion: vec![vec![0; 2]; 2], loss: 0.0 };
+        tally.add(0, &[0.5, 0.5]);
+        tally.add(1, &[0.75, 0.25]);
+        tally.add(1, &[0.0, 1.0]);
+        let report = tally.report();
+        assert_eq!(report.confusion, [[1, 0], [1, 1]]);
+        assert_eq!((report.images, report.correct), (3, 2));
+        assert!((report.loss - (2f64.ln() + 4f64.ln()) / 3.0).abs() < 1e-12);
+        let mut wrong = Tally { confusion: vec![vec![0; 2]; 2], loss: 0.0 };
+        wrong.add(1, &[1.0, 0.0]);
+        assert!(wrong.report().loss.is_finite());
+    }
+}

@@ -1,0 +1,5 @@
+//! `/admin`: training runs are started, listed, followed and ended. Behind the admin token, all of it.
+
+pub mod events;
+pub mod jobs;
+pub mod train;

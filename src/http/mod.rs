@@ -1,0 +1,31 @@
+//! HTTP: requests become calls of [`crate::serving`] and [`crate::training`], their results become answers.
+//!
+//! [`router`] is every route there is, [`error`] the one table of refusals, [`serve`] what starts and stops everything;
+//! [`extract`] and [`upload`] hand out values that are right already; then one file a group of endpoints. An image goes
+//! `upload` → `forward` → [`crate::serving::Engine`]. This module does not know what a tensor is, how a network is evaluated,
+//! or how a run of training goes.
+
+pub mod accept;
+pub mod access;
+pub mod admin;
+pub mod arrays;
+pub mod auth;
+pub mod budget;
+pub mod classify;
+pub mod deadline;
+pub mod error;
+pub mod extract;
+pub mod featuremaps;
+pub mod forward;
+pub mod health;
+pub mod layers;
+pub mod models;
+pub mod npy;
+pub mod page;
+pub mod router;
+pub mod samples;
+pub mod serve;
+pub mod state;
+pub mod upload;
+
+pub use serve::{Setup, run};

@@ -1,0 +1,63 @@
+//! `GET /samples`: a few real images to begin with, inside the program.
+
+use axum::Json;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+
+use super::error::{Code, Error};
+use super::extract::{Path, Query, unknown};
+use super::models::NoOptions;
+
+/// One image.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// What it is asked for by, and what it shows.
+    pub name: &'static str,
+    /// Its file.
+    pub png: &'static [u8],
+}
+
+macro_rules! samples {
+    ($($name:literal),* $(,)?) => {
+        [$(Sample { name: $name, png: include_bytes!(concat!("samples/", $name, ".png")) }),*]
+    };
+}
+
+/// The tutorial's horse, training image 7 of CIFAR-10, and of every other class an image of the test set, which no network
+/// has been trained on (`tests/data/make_samples.py` says which).
+pub const SAMPLES: [Sample; 10] =
+    samples!["horse", "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "ship", "truck"];
+
+/// The sample called `name`.
+pub fn named(name: &str) -> Result<Sample, Error> {
+    let known = SAMPLES.map(|sample| sample.name);
+    let found = SAMPLES.into_iter().find(|sample| sample.name == name);
+    found.ok_or_else(|| Error::new(Code::UnknownSample, unknown("sample", name, &known)))
+}
+
+/// All of them, in the order in which they are shown.
+pub async fn list(Query(NoOptions {}): Query<NoOptions>) -> Json<Value> {
+    let describe = |sample: Sample| json!({"name": sample.name, "label": sample.name, "width": 32, "height": 32});
+    Json(json!({ "samples": SAMPLES.map(describe) }))
+}
+
+/// One of them, as PNG.
+pub async fn get(Path(name): Path<String>) -> Result<impl IntoResponse, Error> {
+    let sample = named(&name)?;
+    Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "max-age=86400")], sample.png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::decode;
+
+    #[test]
+    fn every_sample_is_an_image_of_the_networks_size() {
+        for sample in SAMPLES {
+            let header = decode::probe(sample.png).unwrap();
+            assert_eq!((header.width, header.height), (32, 32), "{}", sample.name);
+        }
+    }
+}

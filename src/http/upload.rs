@@ -1,0 +1,119 @@
+//! The images of a request: one as the raw body, or any number as multipart fields called `image`. A handler that has an
+//! [`Upload`] has its places too; nothing was decoded yet.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{HeaderMap, header};
+
+use super::budget::Share;
+use super::error::{Code, Error};
+use super::extract::{body_too_large, cut_off, in_time, read_body, unknown};
+use super::state::App;
+use crate::serving::{Place, engine};
+
+/// The multipart field that carries an image.
+const FIELD: &str = "image";
+
+/// The images of one request, in order: at least one, each with its place.
+#[derive(Debug)]
+pub struct Upload {
+    /// In the order in which they were sent.
+    pub images: Vec<Image>,
+    share: Option<Share>,
+}
+
+/// One encoded image.
+#[derive(Debug)]
+pub struct Image {
+    /// A file's bytes, as they came.
+    pub bytes: Vec<u8>,
+    /// Its place, from here to its answer.
+    pub place: Place,
+}
+
+impl Upload {
+    /// An image of ours, as if it had been sent.
+    pub fn of(app: &App, bytes: &[u8]) -> Result<Self, Error> {
+        let images = app.engine.admit(1)?.into_iter().map(|place| Image { bytes: bytes.to_vec(), place }).collect();
+        Ok(Self { images, share: None })
+    }
+
+    /// The only image; several are an error.
+    pub fn one(mut self) -> Result<Image, Error> {
+        match (self.images.pop(), self.images.len()) {
+            (Some(image), 0) => Ok(image),
+            _ => Err(Error::new(Code::BadRequest, "one image is taken here: send them in requests of their own")),
+        }
+    }
+
+    /// The images, and what holds their bytes' share of the memory until they are decoded.
+    pub fn into_parts(self) -> (Vec<Image>, Option<Share>) {
+        (self.images, self.share)
+    }
+}
+
+impl FromRequest<Arc<App>> for Upload {
+    type Rejection = Error;
+
+    /// In this order: the length is looked at, one place and the body's memory are taken, the body is read, its images are
+    /// counted, the other places are taken.
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        let limit = app.config.limits.body_bytes;
+        let announced = content_length(request.headers());
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(body_too_large(limit));
+        }
+        let mut places = app.engine.admit(1)?;
+        // Without a length it may be as long as any.
+        let share = app.bodies.try_take(announced.unwrap_or(limit as u64)).ok_or_else(|| app.engine.full())?;
+        let bodies = if is_multipart(request.headers()) {
+            read_form(request, app, limit).await?
+        } else {
+            vec![read_body(request.into_body(), limit, app.patience()).await?]
+        };
+        if bodies.iter().all(Vec::is_empty) {
+            let sentence = "there is no image in the request: send its bytes as the body, or as the multipart field `image`";
+            return Err(Error::new(Code::NoImage, sentence));
+        }
+        places.extend(app.engine.admit(bodies.len() - 1)?);
+        let images = bodies.into_iter().zip(places).map(|(bytes, place)| Image { bytes, place }).collect();
+        Ok(Self { images, share: Some(share) })
+    }
+}
+
+async fn read_form(request: Request, app: &Arc<App>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
+    let unreadable = |reason: String| Error::new(Code::BadRequest, format!("the form cannot be read: {reason}"));
+    let failed = |e: axum::extract::multipart::MultipartError| match e.status() {
+        status if status == Code::BodyTooLarge.row().1 => body_too_large(limit),
+        status if status.is_server_error() => cut_off(),
+        _ => unreadable(e.body_text()),
+    };
+    let mut form = Multipart::from_request(request, app).await.map_err(|e| unreadable(e.body_text()))?;
+    let mut images = Vec::new();
+    while let Some(mut field) = in_time(app.patience(), form.next_field()).await?.map_err(failed)? {
+        let name = field.name().unwrap_or_default();
+        if name != FIELD {
+            return Err(Error::new(Code::BadRequest, unknown("form field", name, &[FIELD])));
+        }
+        if images.len() == app.config.limits.queue_images {
+            let (wanted, places) = (images.len() + 1, images.len());
+            return Err(engine::Error::TooMany { wanted, places }.into());
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = in_time(app.patience(), field.chunk()).await?.map_err(failed)? {
+            bytes.extend_from_slice(&chunk);
+        }
+        images.push(bytes);
+    }
+    Ok(images)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_multipart(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim_start().get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data")))
+}

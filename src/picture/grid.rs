@@ -1,0 +1,243 @@
+//! Activations as a PNG: one tile a channel, one pixel between tiles, coloured by a palette.
+//!
+//! A PNG's pixel is an index into its palette, so a value is quantised to one of [`LEVELS`] colours and stored as one byte.
+
+use std::str::FromStr;
+
+use super::colormap::Colormap;
+use super::encode;
+use super::error::UnknownName;
+use super::summary::{Summary, summary};
+
+/// Colours of the map in a grid's palette; the two left are for what is no number and for gaps.
+pub const LEVELS: usize = 254;
+const NOT_A_NUMBER: u8 = 254;
+const GAP: u8 = 255;
+/// Most pixels of a grid.
+pub const MAX_PIXELS: u64 = 64 << 20;
+
+/// One image's activation at one layer.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureMap<'a> {
+    /// Channels; the length of a vector.
+    pub channels: usize,
+    /// Rows; 1 for a vector.
+    pub height: usize,
+    /// Columns; 1 for a vector.
+    pub width: usize,
+    /// channel × row × column.
+    pub values: &'a [f32],
+}
+
+impl FeatureMap<'_> {
+    /// Values a channel has, once it is known that all are there.
+    pub(super) fn area(&self) -> Result<usize, Error> {
+        let area = self.height * self.width;
+        if area == 0 || self.channels == 0 || self.values.len() != self.channels * area {
+            let Self { channels, height, width, values } = *self;
+            return Err(Error::Values { shape: [channels, height, width], count: values.len() });
+        }
+        Ok(area)
+    }
+}
+
+/// What the ends of the colours stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// One range for the whole layer: tiles can be compared.
+    #[default]
+    Layer,
+    /// A range a channel, by the same rule.
+    Channel,
+    /// Each channel's own minimum to maximum in viridis: what the tutorial's `plt.imshow` shows.
+    Tutorial,
+}
+
+impl FromStr for Scale {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "layer" => Ok(Self::Layer),
+            "channel" => Ok(Self::Channel),
+            "tutorial" => Ok(Self::Tutorial),
+            _ => Err(UnknownName { what: "scale", name: name.into(), known: "layer, channel, tutorial" }),
+        }
+    }
+}
+
+/// How a grid is drawn; what is none is chosen to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GridOptions {
+    /// This channel only.
+    pub channel: Option<usize>,
+    /// Tiles in a row.
+    pub columns: Option<usize>,
+    /// Screen pixels a value is wide and high.
+    pub zoom: Option<usize>,
+    /// Colours.
+    pub colormap: Option<Colormap>,
+    /// What their ends stand for.
+    pub scale: Scale,
+}
+
+/// A drawn grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grid {
+    /// Columns of the PNG.
+    pub width: u32,
+    /// Rows of the PNG.
+    pub height: u32,
+    /// Its bytes.
+    pub png: Vec<u8>,
+    /// What the two ends of the colours stand for; with a scale a channel, the layer's.
+    pub range: [f32; 2],
+    /// The colours used.
+    pub colormap: Colormap,
+}
+
+/// Why a grid cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Number and shape disagree: the caller's mistake.
+    #[error("{count} values are no feature map of {}×{}×{}", .shape[0], .shape[1], .shape[2])]
+    Values {
+        /// Channels, height, width.
+        shape: [usize; 3],
+        /// Values given.
+        count: usize,
+    },
+    /// A channel that is not there.
+    #[error("this layer has channels 0 to {last}, not {channel}")]
+    Channel {
+        /// As asked for.
+        channel: usize,
+        /// Highest one.
+        last: usize,
+    },
+    /// `columns` or `zoom` is 0.
+    #[error("`{0}` must be at least 1")]
+    Zero(&'static str),
+    /// More pixels than anyone can look at.
+    #[error("the grid would have {width}×{height} pixels, more than {} million: use a smaller `zoom`, or one `channel`", MAX_PIXELS >> 20)]
+    TooLarge {
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+    },
+    /// The encoder failed.
+    #[error("the PNG cannot be written")]
+    Png(#[from] png::EncodingError),
+}
+
+/// Draws `map`.
+pub fn render(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Grid, Error> {
+    let summary = summary(map)?;
+    let layout = Layout::new(map, options)?;
+    let default = match options.scale {
+        Scale::Layer | Scale::Channel if summary.signed() => Colormap::Rdbu,
+        _ => Colormap::Viridis,
+    };
+    let colormap = options.colormap.unwrap_or(default);
+    let pixels = layout.paint(map, &summary, options.scale);
+    // Gaps show what is behind the picture.
+    let png = encode::indexed([layout.width as usize, layout.height as usize], &pixels, &palette(colormap), GAP)?;
+    Ok(Grid { width: layout.width, height: layout.height, png, range: summary.range, colormap })
+}
+
+/// Where every tile lies.
+struct Layout {
+    channels: std::ops::Range<usize>,
+    columns: usize,
+    /// Screen pixels a value is wide and high.
+    cell: [usize; 2],
+    gap: usize,
+    width: u32,
+    height: u32,
+}
+
+impl Layout {
+    fn new(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Self, Error> {
+        let channels = match options.channel {
+            None => 0..map.channels,
+            Some(channel) if channel < map.channels => channel..channel + 1,
+            Some(channel) => return Err(Error::Channel { channel, last: map.channels - 1 }),
+        };
+        let tiles = channels.len();
+        let vector = map.height * map.width == 1;
+        // A vector is a strip; maps are laid out near-square.
+        let natural = if vector { tiles } else { (1..=tiles).find(|side| side * side >= tiles).unwrap_or(1) };
+        let columns = options.columns.unwrap_or(natural).min(tiles);
+        // Tiles come out about as large as a thumbnail, one alone and strips as large as a picture.
+        let side = if vector { columns } else { map.height.max(map.width) };
+        let target = match (vector, tiles) {
+            (true, _) => 640,
+            (false, 1) => 320,
+            (false, _) => 96,
+        };
+        let zoom = options.zoom.unwrap_or((target / side).clamp(1, 32));
+        for (name, value) in [("columns", columns), ("zoom", zoom)] {
+            if value == 0 {
+                return Err(Error::Zero(name));
+            }
+        }
+        // A strip of one pixel's height could not be seen.
+        let cell = if vector { [zoom, zoom.max(16)] } else { [zoom, zoom] };
+        let gap = usize::from(!vector);
+        let rows = tiles.div_ceil(columns);
+        let length = |count: usize, values: usize, cell: usize| {
+            let tile = (values as u64).saturating_mul(cell as u64).saturating_add(gap as u64);
+            (count as u64).saturating_mul(tile).saturating_sub(gap as u64)
+        };
+        let (width, height) = (length(columns, map.width, cell[0]), length(rows, map.height, cell[1]));
+        if width.saturating_mul(height) > MAX_PIXELS {
+            return Err(Error::TooLarge { width, height });
+        }
+        Ok(Self { channels, columns, cell, gap, width: width as u32, height: height as u32 })
+    }
+
+    /// Palette indices, row by row.
+    fn paint(&self, map: &FeatureMap<'_>, summary: &Summary, scale: Scale) -> Vec<u8> {
+        let (width, [cell_width, cell_height]) = (self.width as usize, self.cell);
+        let mut pixels = vec![GAP; width * self.height as usize];
+        let (tile_width, tile_height) = (map.width * cell_width + self.gap, map.height * cell_height + self.gap);
+        for (tile, channel) in self.channels.clone().enumerate() {
+            let (left, top) = (tile % self.columns * tile_width, tile / self.columns * tile_height);
+            let range = summary.range_of(channel, scale);
+            let values = &map.values[channel * map.height * map.width..][..map.height * map.width];
+            for (row, values) in values.chunks_exact(map.width).enumerate() {
+                let first = (top + row * cell_height) * width + left;
+                let line = first..first + map.width * cell_width;
+                for (cell, value) in pixels[line.clone()].chunks_exact_mut(cell_width).zip(values) {
+                    cell.fill(level(*value, range));
+                }
+                for copy in 1..cell_height {
+                    pixels.copy_within(line.clone(), first + copy * width);
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// The palette index of `value`; the lowest where the range has no extent, as matplotlib has it.
+fn level(value: f32, [low, high]: [f32; 2]) -> u8 {
+    if value.is_nan() {
+        return NOT_A_NUMBER;
+    }
+    // In f64, where the width of the widest range is finite.
+    let (low, high) = (f64::from(low), f64::from(high));
+    let share = if high > low { ((f64::from(value) - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+    (share * (LEVELS - 1) as f64).round() as u8
+}
+
+/// The map's colours spread over [`LEVELS`] entries, then magenta for what is no number, then white for gaps.
+fn palette(colormap: Colormap) -> [[u8; 3]; 256] {
+    let (table, last) = (colormap.table(), LEVELS - 1);
+    std::array::from_fn(|index| match index {
+        _ if index <= last => table[(index * 255 + last / 2) / last],
+        _ if index == usize::from(NOT_A_NUMBER) => [255, 0, 255],
+        _ => [255; 3],
+    })
+}

@@ -1,0 +1,161 @@
+//! What an image will be and cost, told by its header: admission is decided on it before anything is decoded.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageReader};
+
+use super::error::Error;
+use super::format::Format;
+use super::{jpeg, riff};
+
+/// Most bytes a decoder may take for what is not pixels: profiles, texts, buffers.
+const METADATA: u64 = 32 << 20;
+/// What decoders take whatever the image: windows, tables.
+const OVERHEAD: u64 = 1 << 20;
+/// What a byte of lossless WebP can make its decoder hold: up to 65,536 groups of five code tables are built, whatever the
+/// image's size, each of up to 13 KB from 32 bytes. Images made by honest encoders stay far below.
+const CODE_TABLES: u64 = 400;
+
+/// An image as its header describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Columns as stored, before any EXIF orientation.
+    pub width: u32,
+    /// Rows as stored.
+    pub height: u32,
+    /// What the bytes are.
+    pub format: Format,
+    /// Most bytes decoding takes at once, the pixels included: what to reserve before it.
+    pub memory: u64,
+}
+
+/// Reads the header of `bytes`. Nothing of the image's size is allocated.
+pub fn probe(bytes: &[u8]) -> Result<Header, Error> {
+    guarded(bytes, |opened| Ok(opened.header))
+}
+
+/// Opens `bytes` and hands them to `then`; a decoder's panic becomes an error.
+pub(super) fn guarded<T>(bytes: &[u8], then: impl FnOnce(Opened) -> Result<T, Error>) -> Result<T, Error> {
+    let format = Format::of(bytes)?;
+    // Nothing outlives the closure but its result, so no broken state can be seen.
+    catch_unwind(AssertUnwindSafe(|| then(Opened::new(bytes, format)?)))
+        .unwrap_or_else(|_| Err(Error::unreadable(format, "its decoder gave up")))
+}
+
+/// An image whose header has been read and whose pixels have not.
+pub(super) struct Opened<'a> {
+    pub(super) header: Header,
+    decoder: Decoder<'a>,
+}
+
+enum Decoder<'a> {
+    Jpeg(Box<jpeg::Decoder<'a>>),
+    Other(Box<dyn ImageDecoder + 'a>),
+}
+
+impl<'a> Opened<'a> {
+    fn new(bytes: &'a [u8], format: Format) -> Result<Self, Error> {
+        if format == Format::Jpeg {
+            let decoder = jpeg::Decoder::open(bytes)?;
+            let (width, height) = decoder.dimensions();
+            let header = Header { width, height, format, memory: decoder.memory() + OVERHEAD };
+            return Ok(Self { header, decoder: Decoder::Jpeg(Box::new(decoder)) });
+        }
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
+        reader.limits(codec_limits(METADATA));
+        let decoder = reader.into_decoder().map_err(|error| failure(format, error, METADATA))?;
+        let (width, height) = decoder.dimensions();
+        let lossless = if format == Format::WebP { riff::check(bytes, width, height)? } else { 0 };
+        let pixels = u64::from(width) * u64::from(height);
+        let beside = match format {
+            // A frame of its own beside the screen, RGBA.
+            Format::Gif => 4 * pixels,
+            // Frame, canvas, planes and alpha plane; and code tables.
+            Format::WebP => 11 * pixels + lossless * CODE_TABLES,
+            // Grey becomes RGB in a second buffer.
+            _ if decoder.color_type().channel_count() < 3 => 3 * pixels,
+            _ => 0,
+        };
+        let memory = decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD);
+        Ok(Self { header: Header { width, height, format, memory }, decoder: Decoder::Other(Box::new(decoder)) })
+    }
+
+    /// How the stored pixels are to be turned. Unreadable EXIF is as good as none.
+    pub(super) fn orientation(&mut self) -> Orientation {
+        match &mut self.decoder {
+            Decoder::Jpeg(decoder) => decoder.orientation(),
+            Decoder::Other(decoder) => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        }
+    }
+
+    /// The pixels, 8 bits a sample, and how many samples each has: grey, grey and alpha, RGB, or RGBA.
+    pub(super) fn read(self) -> Result<(Vec<u8>, usize), Error> {
+        let Header { width, height, format, memory } = self.header;
+        match self.decoder {
+            Decoder::Jpeg(decoder) => {
+                let mut samples = buffer(format, u64::from(width) * u64::from(height) * 3)?;
+                decoder.read(&mut samples)?;
+                Ok((samples, 3))
+            }
+            Decoder::Other(mut decoder) => {
+                let color = decoder.color_type();
+                let mut samples = buffer(format, decoder.total_bytes())?;
+                // Its buffers beside the pixels, where it heeds limits at all; the header has been checked for the rest.
+                decoder.set_limits(codec_limits(memory)).map_err(|error| failure(format, error, memory))?;
+                decoder.read_image_boxed(&mut samples).map_err(|error| failure(format, error, memory))?;
+                let channels = usize::from(color.channel_count());
+                if usize::from(color.bytes_per_pixel()) == 2 * channels {
+                    round_to_bytes(&mut samples);
+                }
+                Ok((samples, channels))
+            }
+        }
+    }
+}
+
+fn codec_limits(bytes: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(bytes);
+    limits
+}
+
+/// Zeros, or an error where the allocator has none to give.
+fn buffer(format: Format, bytes: u64) -> Result<Vec<u8>, Error> {
+    let (size, mut buffer) = (bytes as usize, Vec::new());
+    buffer.try_reserve_exact(size).map_err(|_| Error::TooMuchMemory { format, limit: bytes })?;
+    buffer.resize(size, 0);
+    Ok(buffer)
+}
+
+/// 16-bit samples in the machine's order to 8 bits in place: 65,535 is 257 × 255.
+fn round_to_bytes(samples: &mut Vec<u8>) {
+    let half = samples.len() / 2;
+    for index in 0..half {
+        let value = u32::from(u16::from_ne_bytes([samples[2 * index], samples[2 * index + 1]]));
+        samples[index] = ((value + 128) / 257) as u8;
+    }
+    samples.truncate(half);
+}
+
+fn failure(format: Format, error: image::ImageError, limit: u64) -> Error {
+    let early = |source: &(dyn std::error::Error + 'static)| {
+        source.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof)
+    };
+    match error {
+        image::ImageError::Limits(_) => Error::TooMuchMemory { format, limit },
+        image::ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => Error::Truncated { format },
+        other => {
+            // A file's end is reported by each codec under other names, some levels down.
+            let mut source = std::error::Error::source(&other);
+            while let Some(cause) = source {
+                if early(cause) {
+                    return Error::Truncated { format };
+                }
+                source = cause.source();
+            }
+            Error::unreadable(format, other)
+        }
+    }
+}

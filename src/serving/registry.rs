@@ -1,0 +1,183 @@
+//! Which models there are, by name and version, behind one swap: readers never wait, and a request that found a model keeps
+//! it to its end, whatever is swapped in meanwhile.
+//!
+//! The folders are looked at again when a name or version is asked for that is not known, and otherwise when the last look
+//! is older than [`FRESH`]. There is no watcher: notifications do not come from network file systems, and nobody asks an
+//! idle server.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::scan::{self, Catalog};
+use crate::checkpoint::{self, Store};
+use crate::network::{Metadata, Model};
+
+/// How long a look at the folders counts as new.
+pub const FRESH: Duration = Duration::from_millis(500);
+/// Models kept in memory; of the others only what they say of themselves.
+const LOADED: usize = 8;
+
+/// Why a model cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such name, or no such version of it.
+    #[error(transparent)]
+    Unknown(checkpoint::Error),
+    /// Its file was fine when it was listed and is not any more. Logged where it was found.
+    #[error("version {version} of the model `{name}` cannot be read any more")]
+    Broken {
+        /// The model.
+        name: String,
+        /// Its version.
+        version: u64,
+    },
+    /// The program is stopping.
+    #[error("the look at the model folders was given up")]
+    Stopped,
+}
+
+/// A model that answers requests.
+#[derive(Debug)]
+pub struct Served {
+    /// The name it is asked for by: its file's.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// The model.
+    pub model: Model,
+}
+
+/// One line of the list of models.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The model's name.
+    pub name: String,
+    /// What is served when no version is asked for.
+    pub active: u64,
+    /// What each version says of itself, ascending.
+    pub versions: BTreeMap<u64, Arc<Metadata>>,
+}
+
+/// All models.
+#[derive(Debug)]
+pub struct Registry {
+    store: Store,
+    default_name: String,
+    catalog: ArcSwap<Catalog>,
+    /// When the folders were last looked at; held while somebody looks.
+    looked: tokio::sync::Mutex<Instant>,
+    /// Most recently used last.
+    loaded: Mutex<Vec<Arc<Served>>>,
+}
+
+impl Registry {
+    /// Looks at every folder of `store` once. Blocks. A model that cannot be read is logged and left out.
+    pub fn open(store: Store, default_name: String) -> Self {
+        let catalog = ArcSwap::from_pointee(scan::scan(&store, &Catalog::default()));
+        let looked = tokio::sync::Mutex::new(Instant::now());
+        Self { store, default_name, catalog, looked, loaded: Mutex::new(Vec::new()) }
+    }
+
+    /// The model that is used where none is named.
+    pub fn default_name(&self) -> &str {
+        &self.default_name
+    }
+
+    /// Every model there is, by name.
+    pub async fn list(self: &Arc<Self>) -> Result<Vec<Listed>, Error> {
+        self.look(Instant::now().checked_sub(FRESH)).await?;
+        let catalog = self.catalog.load();
+        let list = catalog.models.iter().filter_map(|(name, versions)| {
+            let known = versions.iter().map(|(&version, known)| (version, Arc::clone(&known.metadata))).collect();
+            Some(Listed { name: name.clone(), active: active(versions)?, versions: known })
+        });
+        Ok(list.collect())
+    }
+
+    /// `name` (else the default) at `version` (else the active one), loaded.
+    pub async fn find(self: &Arc<Self>, name: Option<&str>, version: Option<u64>) -> Result<Arc<Served>, Error> {
+        let asked = Instant::now();
+        self.look(asked.checked_sub(FRESH)).await?;
+        let name = name.unwrap_or(&self.default_name);
+        loop {
+            if self.resolve(name, version).is_err() {
+                self.look(Some(asked)).await?;
+            }
+            let resolved = self.resolve(name, version).map_err(Error::Unknown)?;
+            if let Some(served) = self.loaded(name, resolved) {
+                return Ok(served);
+            }
+            let (this, owned) = (Arc::clone(self), name.to_owned());
+            match tokio::task::spawn_blocking(move || this.load(&owned, resolved)).await.map_err(|_| Error::Stopped)? {
+                // It is out of the catalog now: the next lower version takes its place.
+                Err(Error::Broken { .. }) if version.is_none() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Makes the catalog no older than `since`.
+    async fn look(self: &Arc<Self>, since: Option<Instant>) -> Result<(), Error> {
+        let Some(since) = since else { return Ok(()) };
+        let mut looked = self.looked.lock().await;
+        if *looked < since {
+            let (this, begun) = (Arc::clone(self), Instant::now());
+            let scan = move || scan::scan(&this.store, &this.catalog.load());
+            let catalog = tokio::task::spawn_blocking(scan).await.map_err(|_| Error::Stopped)?;
+            self.loaded.lock().unwrap_or_else(PoisonError::into_inner).retain(|served| catalog.holds(&self.catalog.load(), served));
+            self.catalog.store(Arc::new(catalog));
+            *looked = begun;
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, name: &str, version: Option<u64>) -> Result<u64, checkpoint::Error> {
+        let catalog = self.catalog.load();
+        let versions = catalog.models.get(name).ok_or_else(|| checkpoint::Error::UnknownModel {
+            name: name.into(),
+            known: catalog.models.keys().cloned().collect(),
+        })?;
+        let known = || versions.keys().copied().collect();
+        let wanted = version.or_else(|| active(versions)).filter(|version| versions.contains_key(version));
+        let unknown = || checkpoint::Error::UnknownVersion { name: name.into(), version: version.unwrap_or(1), known: known() };
+        wanted.ok_or_else(unknown)
+    }
+
+    fn loaded(&self, name: &str, version: u64) -> Option<Arc<Served>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = loaded.iter().position(|served| served.version == version && served.name == name)?;
+        let served = loaded.remove(at);
+        loaded.push(Arc::clone(&served));
+        Some(served)
+    }
+
+    fn load(&self, name: &str, version: u64) -> Result<Arc<Served>, Error> {
+        let broken = || Error::Broken { name: name.into(), version };
+        let catalog = self.catalog.load();
+        let known = catalog.models.get(name).and_then(|versions| versions.get(&version)).ok_or_else(broken)?;
+        let model = known.source.load().map_err(|e| {
+            tracing::error!(model = name, version, error = %e, "the model is left out: it cannot be loaded");
+            self.catalog.rcu(|catalog| catalog.without(name, version));
+            broken()
+        })?;
+        let served = Arc::new(Served { name: name.into(), version, model });
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two requests may have loaded it at the same time: the first one's stays, or batches would not join.
+        if let Some(earlier) = loaded.iter().find(|other| other.version == version && other.name == name) {
+            return Ok(Arc::clone(earlier));
+        }
+        if loaded.len() == LOADED {
+            loaded.remove(0);
+        }
+        loaded.push(Arc::clone(&served));
+        Ok(served)
+    }
+}
+
+/// The highest version. An activated one will take its place here.
+fn active<T>(versions: &BTreeMap<u64, T>) -> Option<u64> {
+    versions.last_key_value().map(|(&version, _)| version)
+}

@@ -1,0 +1,85 @@
+//! Batches, made ready while the learner is busy with the ones before: order, augmentation, normalisation.
+//!
+//! What a batch holds follows from the seed, the epoch and its place alone, not from which thread was faster.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::Scope;
+
+use super::recipe::Recipe;
+use crate::dataset::{Augmenter, TrainSet, shuffle};
+use crate::network::Preprocessing;
+
+/// Batches that wait for the learner.
+const AHEAD: usize = 3;
+
+/// A batch, ready for [`crate::network::Batch`].
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// image × channel × height × width.
+    pub(super) images: Vec<f32>,
+    /// Class of each image.
+    pub(super) labels: Vec<u32>,
+}
+
+/// Where an epoch's batches come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) images: &'a TrainSet,
+    pub(super) preprocessing: &'a Preprocessing,
+    pub(super) recipe: &'a Recipe,
+    /// From 1.
+    pub(super) epoch: u32,
+}
+
+/// An epoch's batches, in order.
+pub(super) struct Batches {
+    ready: Receiver<Prepared>,
+    used: Sender<Prepared>,
+}
+
+impl Batches {
+    /// The next batch; none after the last.
+    pub(super) fn next(&self) -> Option<Prepared> {
+        self.ready.recv().ok()
+    }
+
+    /// Gives a batch's memory back.
+    pub(super) fn reuse(&self, batch: Prepared) {
+        // The last ones come back after the other side is done.
+        let _ = self.used.send(batch);
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Starts to make batches in a thread of `scope`, which ends with the epoch or when [`Batches`] are dropped.
+    pub(super) fn start<'scope>(self, scope: &'scope Scope<'scope, '_>) -> Batches
+    where
+        'a: 'scope,
+    {
+        let (to_learner, ready) = sync_channel(AHEAD);
+        let (used, from_learner) = channel();
+        scope.spawn(move || self.make(&to_learner, &from_learner));
+        Batches { ready, used }
+    }
+
+    fn make(self, ready: &SyncSender<Prepared>, used: &Receiver<Prepared>) {
+        let Recipe { seed, augmentation, batch_size, .. } = *self.recipe;
+        let (epoch, input) = (u64::from(self.epoch), self.preprocessing);
+        let shape = [input.height, input.width, input.mean.len()];
+        let augmenter = Augmenter::new(augmentation, seed, shape);
+        let mut augmented = vec![0; shape.iter().product()];
+        for indices in shuffle::order(seed, epoch, self.images.len()).chunks(batch_size) {
+            let mut batch = used.try_recv().unwrap_or_default();
+            batch.images.clear();
+            batch.labels.clear();
+            for &index in indices {
+                augmenter.apply(epoch, u64::from(index), self.images.pixels(index as usize), &mut augmented);
+                self.preprocessing.normalize(&augmented, &mut batch.images);
+                batch.labels.push(self.images.label(index as usize));
+            }
+            if ready.send(batch).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One pass over the training set.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+
+use super::batches::Source;
+use super::error::Error;
+use super::event::{Event, StepRecord};
+use super::recipe::Recipe;
+use super::trainer::OnEvent;
+use crate::network::{Batch, Learner, StepSettings};
+use crate::optim::{Ema, Sgd};
+
+/// Steps are reported no more often.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// Steps between two looks of the average: a look reads all parameters, and five steps' decay at once comes to the same.
+const AVERAGE_EVERY: u64 = 5;
+
+/// What is being trained.
+pub(super) struct Trainee {
+    pub(super) learner: Box<dyn Learner>,
+    /// Of its parameters, where the recipe averages.
+    pub(super) average: Option<Ema>,
+}
+
+/// A pass, summed up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trained {
+    images: usize,
+    loss: f64,
+    correct: usize,
+    seconds: f64,
+    /// Of the last step.
+    pub(super) learning_rate: f64,
+}
+
+impl Trained {
+    /// Mean loss of an image.
+    pub(super) fn loss(&self) -> f64 {
+        self.loss / self.images as f64
+    }
+
+    /// Share of the images that were right.
+    pub(super) fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+
+    /// Speed.
+    pub(super) fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+impl Trainee {
+    /// Trains on every image of `source` once; none where `on_event` ended it.
+    pub(super) fn pass(&mut self, source: Source<'_>, on_event: &mut OnEvent<'_>) -> Result<Option<Trained>, Error> {
+        let Source { recipe, epoch, .. } = source;
+        let steps = source.images.len().div_ceil(recipe.batch_size);
+        let before = u64::from(epoch - 1) * steps as u64;
+        let total = u64::from(recipe.epochs) * steps as u64;
+        let (started, mut reported) = (Instant::now(), Instant::now());
+        let mut trained = Trained::default();
+        std::thread::scope(|scope| {
+            let batches = source.start(scope);
+            let mut step = 0;
+            while let Some(batch) = batches.next() {
+                trained.learning_rate = recipe.schedule().learning_rate(recipe.learning_rate, before + step, total);
+                let settings = settings(recipe, trained.learning_rate, epoch, step);
+                let report = self.learner.step(Batch { images: &batch.images, labels: &batch.labels }, &settings)?;
+                step += 1;
+                if !report.loss.is_finite() {
+                    return Err(Error::diverged(recipe, epoch, step));
+                }
+                self.look(before + step)?;
+                trained.images += batch.labels.len();
+                trained.loss += f64::from(report.loss) * batch.labels.len() as f64;
+                trained.correct += report.correct;
+                trained.seconds = started.elapsed().as_secs_f64();
+                batches.reuse(batch);
+                if reported.elapsed() >= REPORT_EVERY {
+                    reported = Instant::now();
+                    if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
+                        return Ok(None);
+                    }
+                }
+            }
+            Ok(Some(trained))
+        })
+    }
+
+    /// Takes the parameters after `step` steps of the run into the average.
+    fn look(&mut self, step: u64) -> Result<(), Error> {
+        if let Some(average) = &mut self.average
+            && step.is_multiple_of(AVERAGE_EVERY)
+        {
+            let weights = self.learner.weights()?;
+            average.update(weights.iter().map(|parameter| parameter.values.as_slice()), step, AVERAGE_EVERY);
+        }
+        Ok(())
+    }
+}
+
+impl Trained {
+    fn record(&self, recipe: &Recipe, epoch: u32, (step, steps): (u64, usize)) -> StepRecord {
+        StepRecord {
+            epoch,
+            epochs: recipe.epochs,
+            step: step as usize,
+            steps,
+            train_loss: self.loss(),
+            train_accuracy: self.accuracy(),
+            learning_rate: self.learning_rate,
+            images_per_second: self.images_per_second(),
+        }
+    }
+}
+
+/// What is particular to the step numbered `step`, from 0, of `epoch`.
+fn settings(recipe: &Recipe, learning_rate: f64, epoch: u32, step: u64) -> StepSettings {
+    let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
+    rng.set_stream(u64::from(epoch) << 32 | step);
+    StepSettings {
+        sgd: Sgd {
+            learning_rate: learning_rate as f32,
+            momentum: recipe.momentum as f32,
+            nesterov: recipe.nesterov,
+            weight_decay: recipe.weight_decay as f32,
+        },
+        label_smoothing: recipe.label_smoothing as f32,
+        seed: rng.next_u64(),
+    }
+}

@@ -1,0 +1,186 @@
+//! What a run reports while it goes on. The same value is a line of the journal, of `--events jsonl` and of the event stream:
+//! `{"event":"epoch","data":{…}}`.
+
+use serde::{Deserialize, Serialize};
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// The images are being fetched or read.
+    Data(DataStage),
+    /// A step of training; at most two a second are reported.
+    Step(StepRecord),
+    /// An epoch is over, measured and kept.
+    Epoch(EpochRecord),
+    /// The run is complete.
+    Done(Outcome),
+    /// The run gave up.
+    Failed(Failure),
+    /// The run was ended by request; it can be resumed.
+    Cancelled(Ended),
+}
+
+impl Event {
+    /// The name of the kind, as it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Data(_) => "data",
+            Self::Step(_) => "step",
+            Self::Epoch(_) => "epoch",
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+            Self::Cancelled(_) => "cancelled",
+        }
+    }
+
+    /// Whether nothing follows it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Failed(_) | Self::Cancelled(_))
+    }
+
+    /// One line of JSON, without the line's end.
+    pub fn to_line(&self) -> String {
+        // Strings and numbers only: serde_json has no way to fail on them.
+        serde_json::to_string(self).unwrap_or_else(|e| unreachable!("an event is plain data: {e}"))
+    }
+}
+
+/// How far the images are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum DataStage {
+    /// Being read from disk.
+    Reading,
+    /// In memory.
+    Ready {
+        /// Images trained on.
+        train_images: usize,
+        /// Images held out.
+        test_images: usize,
+        /// Classes among them.
+        classes: usize,
+        /// What is to be known about them: an incomplete set, files left out.
+        notes: Vec<String>,
+    },
+}
+
+/// A step of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The epoch it belongs to, from 1.
+    pub epoch: u32,
+    /// Epochs of the run.
+    pub epochs: u32,
+    /// Steps of this epoch that are over.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// Mean loss of this epoch so far.
+    pub train_loss: f64,
+    /// Share of this epoch's images so far whose most probable class was right, as augmented and with dropout.
+    pub train_accuracy: f64,
+    /// Of this step.
+    pub learning_rate: f64,
+    /// Training speed of this epoch so far.
+    pub images_per_second: f64,
+}
+
+/// An epoch, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u32,
+    /// Epochs of the run.
+    pub epochs: u32,
+    /// Mean over the epoch's steps, as trained: augmented, with dropout and label smoothing.
+    pub train_loss: f64,
+    /// Share of the epoch's images that were right when they were trained on.
+    pub train_accuracy: f64,
+    /// Mean cross-entropy on the test set after the epoch, in evaluation mode.
+    pub test_loss: f64,
+    /// Share of the test set that is right after the epoch, in evaluation mode.
+    pub test_accuracy: f64,
+    /// Images in the test set.
+    pub test_images: usize,
+    /// Of the epoch's last step.
+    pub learning_rate: f64,
+    /// Training images a second, evaluation not counted.
+    pub images_per_second: f64,
+    /// Since the run began, the time before a resumption included.
+    pub elapsed_seconds: f64,
+}
+
+/// A run that is complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The model's name.
+    pub model: String,
+    /// Epochs trained.
+    pub epochs: u32,
+    /// Of the model that was written.
+    pub test_accuracy: f64,
+    /// Of the model that was written.
+    pub test_loss: f64,
+    /// Images it was measured on.
+    pub test_images: usize,
+    /// Since the run began, the time before a resumption included.
+    pub elapsed_seconds: f64,
+}
+
+/// A run that gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A sentence that says what to do.
+    pub error: String,
+}
+
+/// A run that was ended by request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Epochs that are over and kept.
+    pub epoch: u32,
+    /// Epochs of the run.
+    pub epochs: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn an_epoch_is_written_as_promised() {
+        let record = EpochRecord {
+            epoch: 1,
+            epochs: 20,
+            train_loss: 1.75,
+            train_accuracy: 0.375,
+            test_loss: 1.5,
+            test_accuracy: 0.46,
+            test_images: 10000,
+            learning_rate: 0.001,
+            images_per_second: 2048.0,
+            elapsed_seconds: 24.5,
+        };
+        let line = Event::Epoch(record.clone()).to_line();
+        assert_eq!(
+            serde_json::from_str::<Value>(&line).unwrap(),
+            json!({"event": "epoch", "data": {"epoch": 1, "epochs": 20, "train_loss": 1.75, "train_accuracy": 0.375,
+                "test_loss": 1.5, "test_accuracy": 0.46, "test_images": 10000, "learning_rate": 0.001,
+                "images_per_second": 2048.0, "elapsed_seconds": 24.5}})
+        );
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), Event::Epoch(record));
+    }
+
+    #[test]
+    fn names_are_those_that_are_written() {
+        let ready = DataStage::Ready { train_images: 50_000, test_images: 10_000, classes: 10, notes: vec![] };
+        let failure = Failure { error: "lower `learning_rate`".into() };
+        for event in [Event::Data(ready), Event::Failed(failure), Event::Cancelled(Ended { epoch: 1, epochs: 2 })] {
+            let line: Value = serde_json::from_str(&event.to_line()).unwrap();
+            assert_eq!(line["event"], event.name());
+            assert_eq!(event.is_last(), event.name() != "data");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! PyTorch's weights, imported, are PyTorch's network. What PyTorch computed, and how each file was saved:
+//! tests/data/pytorch/tutorial.py.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use convscope::checkpoint::import::Imported;
+use convscope::checkpoint::{self, Contents, Dtype, Tensor, safetensors_bytes};
+use convscope::dataset;
+use convscope::network::{Architecture, Evaluator, Metadata, Model, Parameter, Preprocessing, Probe, model};
+
+use crate::cli::{Output, convscope};
+
+/// Name, shape, seed and bound of each tensor: as in tutorial.py.
+const FORMULA: [(&str, &[usize], u64, f32); 7] = [
+    ("conv1.weight", &[32, 3, 3, 3], 1, 0.5),
+    ("conv1.bias", &[32], 2, 0.1),
+    ("conv2.weight", &[32, 32, 3, 3], 3, 0.15),
+    ("conv2.bias", &[32], 4, 0.1),
+    ("fc3.weight", &[512, 8192], 5, 0.04),
+    ("fc3.bias", &[512], 6, 0.1),
+    ("fc4.weight", &[10, 512], 7, 0.5),
+];
+
+fn file(name: &str) -> PathBuf {
+    Path::new("tests/data/pytorch").join(name)
+}
+
+fn tensors(name: &str) -> Vec<Parameter> {
+    Contents::read(&std::fs::read(file(name)).unwrap()).unwrap().parameters
+}
+
+fn named<'a>(tensors: &'a [Parameter], name: &str) -> &'a [f32] {
+    &tensors.iter().find(|tensor| tensor.name == name).unwrap().values
+}
+
+/// tutorial.py's `value()`: the upper 24 bits of SplitMix64's mix.
+fn value(seed: u64, index: u64, bound: f32) -> f32 {
+    let mut z = ((seed << 32) + index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^= z >> 31;
+    ((z >> 40) as f32 / (1 << 23) as f32 - 1.0) * bound
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    // Not `f32::max`, which would pass over a NaN.
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d <= most { most } else { d })
+}
+
+#[test]
+fn the_tutorials_network_gives_pytorchs_probabilities_and_feature_maps() {
+    let expected = tensors("tutorial.safetensors");
+    let values: Vec<(&str, &[usize], Vec<f32>)> = FORMULA
+        .iter()
+        .map(|&(name, shape, seed, bound)| {
+            (name, shape, (0..shape.iter().product::<usize>()).map(|i| value(seed, i as u64, bound)).collect())
+        })
+        .chain([("fc4.bias", [10].as_slice(), named(&expected, "fc4.bias").to_vec())])
+        .collect();
+    let plain: Vec<Tensor<'_>> = values.iter().map(|(name, shape, values)| Tensor { name, shape, values }).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, out) = (folder.path().join("weights.safetensors"), folder.path().join("models/mine.safetensors"));
+    std::fs::write(&weights, safetensors_bytes(&BTreeMap::new(), &plain, Dtype::F32)).unwrap();
+    let said = convscope(&["import", weights.to_str().unwrap(), "--arch", "tutorial", "--out", out.to_str().unwrap()]).succeeded();
+    for part in [
+        "tutorial: 11 layers, 4210090 parameters",
+        "mean 0, 0, 0, standard deviation 1, 1, 1 (assumed",
+        "airplane, automobile",
+        "(assumed; see --classes)",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+
+    let model = checkpoint::load(&out).unwrap();
+    assert_eq!(model.metadata().name, "mine");
+    let data = dataset::open(Path::new("tests/data/cifar-10-batches-bin"), 0).unwrap();
+    let mut evaluator = Evaluator::new(&model, &Device::Cpu).unwrap();
+    let mut probabilities = Vec::new();
+    for start in (0..200).step_by(50) {
+        let mut input = Vec::new();
+        (start..start + 50).for_each(|i| model.metadata().preprocessing.normalize(data.test.pixels(i), &mut input));
+        probabilities.extend(evaluator.evaluate(&input, &Probe::default()).unwrap().probabilities);
+    }
+    let off = distance(&probabilities, named(&expected, "probabilities"));
+    assert!(off <= 1e-5, "probabilities differ by {off}");
+
+    let mut horse = Vec::new();
+    model.metadata().preprocessing.normalize(data.train.pixels(7), &mut horse);
+    let probe = Probe { taps: vec![model.layer("conv1").unwrap()], ..Probe::default() };
+    let evaluation = evaluator.evaluate(&horse, &probe).unwrap();
+    let off = distance(&evaluation.taps[0].values, named(&expected, "conv1"));
+    assert!(off <= 1e-5, "conv1 differs by {off}");
+}
+
+fn small() -> Metadata {
+    let architecture = Architecture::from_toml(&std::fs::read_to_string(file("small.toml")).unwrap()).unwrap();
+    Metadata {
+        format: model::FORMAT,
+        name: "small".into(),
+        preprocessing: Preprocessing::unit(architecture.input),
+        classes: ["a", "b", "c"].map(String::from).to_vec(),
+        accuracy: None,
+        recipe: None,
+        created_by: model::created_by(),
+        architecture,
+    }
+}
+
+fn import(name: &str) -> (Model, Vec<String>) {
+    let imported = Imported::load(&file(name)).unwrap();
+    let notes = imported.notes.clone();
+    (imported.model(small()).unwrap(), notes)
+}
+
+#[test]
+fn every_way_of_saving_gives_the_same_numbers() {
+    let (reference, notes) = import("small.safetensors");
+    assert_eq!(notes, [""; 0]);
+    for (name, note) in [
+        ("plain.pth", None),
+        ("parameters.pth", None),
+        ("channels-last.pth", None),
+        ("views.pth", None),
+        ("double.pth", None),
+        ("data-parallel.pth", Some("every tensor's name began with `module.`")),
+        ("compiled.pth", Some("every tensor's name began with `_orig_mod.`")),
+        ("nested.pth", Some("under the key `state_dict`")),
+    ] {
+        let (model, notes) = import(name);
+        assert_eq!(model.weights(), reference.weights(), "{name}");
+        assert_eq!(notes.last().is_some(), note.is_some(), "{name}: {notes:?}");
+        assert!(note.is_none_or(|note| notes.last().unwrap().contains(note)), "{name}: {notes:?}");
+    }
+    let (half, _) = import("half.pth");
+    for (half, full) in half.weights().iter().zip(reference.weights().iter()) {
+        let off = distance(&half.values, &full.values);
+        assert!(off > 0.0 && off < 2e-3, "{} is off by {off}", full.name);
+    }
+}
+
+#[test]
+fn a_network_with_batch_norm_answers_as_pytorchs() {
+    let expected = tensors("small-expected.safetensors");
+    let (model, _) = import("plain.pth");
+    let mut evaluator = Evaluator::new(&model, &Device::Cpu).unwrap();
+    let evaluation = evaluator.evaluate(named(&expected, "input"), &Probe::default()).unwrap();
+    let off = distance(&evaluation.probabilities, named(&expected, "probabilities"));
+    assert!(off <= 1e-5, "probabilities differ by {off}");
+}
+
+#[test]
+fn what_cannot_be_imported_says_what_to_do() {
+    for (name, part) in [
+        ("legacy.pth", "PyTorch's format before version 1.6: write it again"),
+        ("protocol-4.pth", "save it with `torch.save`'s default protocol"),
+        ("whole-model.pth", "save `model.state_dict()`"),
+        ("script.pth", "this is a TorchScript program"),
+        ("no-tensors.pth", "its keys are: args, epoch"),
+        ("tutorial.py", "this is neither a safetensors file"),
+    ] {
+        let message = Imported::load(&file(name)).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains(part), "{message}");
+    }
+    let message = Imported::load(&file("integers.pth")).unwrap().model(small()).unwrap_err().to_string();
+    for part in ["`fc.weight` has its numbers in a CharStorage: weights must be float32", "`extra` [2] belongs to no layer"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("is missing"), "{message}");
+}
+
+#[test]
+fn a_truncated_or_damaged_file_is_refused_without_a_panic() {
+    let whole = std::fs::read(file("channels-last.pth")).unwrap();
+    for length in (0..whole.len()).step_by(61) {
+        assert!(Imported::read(&whole[..length]).is_err(), "{length} bytes");
+    }
+    for at in (0..whole.len()).step_by(7) {
+        for value in [0, 0xFF, b'q', whole[at] ^ 0x80] {
+            let mut damaged = whole.clone();
+            damaged[at] = value;
+            // Damaged numbers cannot be told from others; everything else must give an answer.
+            let _ = Imported::read(&damaged).map(|imported| imported.model(small()));
+        }
+    }
+}
+
+fn run_import(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let output = convscope(&[&["import", "--out", out.to_str().unwrap()], arguments].concat());
+    assert_eq!(out.exists(), output.code == 0, "a failed import leaves nothing behind");
+    output
+}
+
+#[test]
+fn every_tensor_that_does_not_fit_is_named_with_what_was_expected() {
+    let plain = file("plain.pth");
+    let message = run_import(&[plain.to_str().unwrap(), "--arch", "tutorial"]).failed(1);
+    for part in [
+        "`conv1.weight` is [4, 3, 3, 3]: expected [32, 3, 3, 3]",
+        "`fc4.bias` is missing: expected [10]",
+        "`bn1.running_var` [4] belongs to no layer",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn what_is_said_is_kept_and_what_is_missing_is_asked_for() {
+    let (plain, arch) = (file("plain.pth"), file("small.toml"));
+    let common = [plain.to_str().unwrap(), "--arch", arch.to_str().unwrap()];
+    let message = run_import(&common).failed(2);
+    assert!(message.contains("`small` gives 3 scores") && message.contains("--classes"), "{message}");
+    let message = run_import(&[&common[..], &["--classes", "a,b,a"]].concat()).failed(2);
+    assert!(message.contains("`a` is empty or there twice"), "{message}");
+    let message = run_import(&[plain.to_str().unwrap(), "--arch", "tutorail"]).failed(2);
+    assert!(message.contains("did you mean `tutorial`?"), "{message}");
+    let message = run_import(&[&common[..], &["--classes", "a,b,c", "--mean", "0.5"]].concat()).failed(1);
+    assert!(message.contains("`mean` and `std` need 3 numbers each"), "{message}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("mine/7.safetensors");
+    let flags = [
+        "--classes",
+        "a, b, c",
+        "--mean",
+        "0.5,0.4,0.3",
+        "--std",
+        "0.2,0.2,0.1",
+        "--dtype",
+        "bf16",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let said = convscope(&[&["import"], &common[..], &flags].concat()).succeeded();
+    assert!(!said.contains("assumed") && said.contains("stored as BF16"), "{said}");
+    let metadata = checkpoint::load(&out).unwrap().metadata().clone();
+    assert_eq!((metadata.name.as_str(), metadata.classes), ("mine", ["a", "b", "c"].map(String::from).to_vec()));
+    assert_eq!((metadata.preprocessing.mean, metadata.preprocessing.std), (vec![0.5, 0.4, 0.3], vec![0.2, 0.2, 0.1]));
+}

@@ -1,0 +1,119 @@
+//! `convscope train` as it is typed, piped, interrupted and killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use convscope::checkpoint;
+use convscope::training::Recipe;
+use serde_json::Value;
+
+use crate::training::{images, small};
+
+/// `convscope train` of the small network into `folder`/m.safetensors, with `more` arguments.
+fn train(folder: &Path, more: &[&str]) -> Command {
+    std::fs::write(folder.join("small.toml"), toml::to_string(&small()).unwrap()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
+    command.current_dir(folder).args(["train", "--arch", "small.toml", "--out", "m.safetensors", "--device", "cpu", "--data"]);
+    command.arg(images()).args(["--batch-size", "64", "--set", "schedule=constant"]).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Reads events until one is called `name`.
+fn wait_for(child: &mut Child, name: &str) -> Value {
+    // Unbuffered, so that nothing is taken that a later call is to see.
+    let mut output = BufReader::with_capacity(1, child.stdout.as_mut().unwrap());
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "no `{name}`");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["event"] == name {
+            return event["data"].clone();
+        }
+    }
+}
+
+fn stderr(mut child: Child) -> (Option<i32>, String) {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    (child.wait().unwrap().code(), text)
+}
+
+#[test]
+fn epochs_are_lines_and_every_key_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = ["--epochs", "2", "--seed", "5", "--set", "augmentation.flip=false", "--set", "learning_rate=0.05"];
+    let output = train(folder.path(), &set).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("epoch ")).count(), 2, "{stdout}");
+    assert!(stdout.lines().last().unwrap().starts_with("m: "), "{stdout}");
+    let model = checkpoint::load(&folder.path().join("m.safetensors")).unwrap();
+    let recipe: Recipe = serde_json::from_value(model.metadata().recipe.clone().unwrap()).unwrap();
+    assert_eq!((recipe.epochs, recipe.seed, recipe.batch_size, recipe.learning_rate), (2, 5, 64, 0.05));
+    assert!(!recipe.augmentation.flip && recipe.augmentation.crop_padding == 4);
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_bytes_of_one_that_was_not() {
+    let [whole, killed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let arguments = ["--epochs", "3", "--set", "ema_decay=0.9", "--events", "jsonl"];
+    assert!(train(whole.path(), &arguments).output().unwrap().status.success());
+    let mut child = train(killed.path(), &arguments).spawn().unwrap();
+    assert_eq!(wait_for(&mut child, "epoch")["epoch"], 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.path().join("m.safetensors").exists());
+    let mut child = train(killed.path(), &[&arguments[..], &["--resume"]].concat()).spawn().unwrap();
+    assert!(wait_for(&mut child, "epoch")["epoch"].as_u64() > Some(1));
+    wait_for(&mut child, "done");
+    assert_eq!(stderr(child), (Some(0), String::new()));
+    let bytes = |folder: &Path| std::fs::read(folder.join("m.safetensors")).unwrap();
+    assert!(bytes(whole.path()) == bytes(killed.path()));
+}
+
+#[test]
+fn the_end_of_its_input_ends_it_only_where_that_is_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = train(folder.path(), &["--epochs", "10000", "--events", "jsonl"]).stdin(Stdio::piped()).spawn().unwrap();
+    wait_for(&mut child, "epoch");
+    drop(child.stdin.take());
+    let (code, text) = stderr(child);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("of 10000 epochs; with --resume the same command goes on"), "{text}");
+    assert!(folder.path().join("m.safetensors.state").exists());
+    // /dev/null ends at once, and means nothing: the other tests run with it.
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_it_as_cancelled_and_what_is_over_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--epochs", "10000", "--events", "jsonl"];
+    let mut child = train(folder.path(), &arguments).spawn().unwrap();
+    let first = wait_for(&mut child, "epoch");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = wait_for(&mut child, "cancelled");
+    assert!(ended["epoch"].as_u64() >= first["epoch"].as_u64());
+    assert_eq!(stderr(child).0, Some(1));
+    let mut child = train(folder.path(), &[&arguments[..], &["--resume"]].concat()).spawn().unwrap();
+    assert_eq!(wait_for(&mut child, "epoch")["epoch"].as_u64(), ended["epoch"].as_u64().map(|epoch| epoch + 1));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn faults_are_sentences_and_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = ["--set", "learning_rat=1", "--set", "momentum=2", "--events", "jsonl"];
+    let output = train(folder.path(), &wrong).output().unwrap();
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(event["event"], "failed");
+    let text = String::from_utf8(output.stderr).unwrap();
+    for part in ["did you mean `learning_rate`?", "`momentum` is 2: it must be at least 0 and below 1"] {
+        assert!(text.contains(part) && event["data"]["error"].as_str().unwrap().contains(part), "{text}");
+    }
+    assert_ne!(output.status.code(), Some(0));
+}
