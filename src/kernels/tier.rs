@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::lanes::Kernel;
+use super::lanes::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{avx2::Avx2, avx512::Avx512};
-use super::lanes::portable::Portable;
 
 /// An instruction set that this processor has: each variant holds its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

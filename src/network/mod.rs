@@ -33,4 +33,5 @@ pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use shape::{LayerShape, Shape, infer};
 pub use spec::{Architecture, Layer, LayerKind};
+pub use step::Step;
 pub use weights::{Parameter, Weights};

@@ -1,8 +1,8 @@
 //! A convolution's three passes, by whichever algorithm suits its sizes.
 
+use super::Convolution;
 use super::direct::{self, Direct};
 use super::winograd::{self, Winograd};
-use super::Convolution;
 use crate::kernels::tier::Tier;
 
 /// Fewer channels than this on either side and Winograd's transforms cost more than its products save.
@@ -121,7 +121,13 @@ impl Conv {
     }
 
     /// Convolves images. `filters` are packed, `bias` is filled up to a block.
-    pub fn forward(&self, tier: Tier, (input, output): (&[f32], &mut [f32]), (filters, bias): (&[f32], &[f32]), workspace: &mut [f32]) {
+    pub fn forward(
+        &self,
+        tier: Tier,
+        (input, output): (&[f32], &mut [f32]),
+        (filters, bias): (&[f32], &[f32]),
+        workspace: &mut [f32],
+    ) {
         match &self.algorithm {
             Algorithm::Winograd(winograd) => tier.run(winograd::Forward { winograd, input, filters, bias, output, workspace }),
             Algorithm::Direct { forward, .. } => {
@@ -163,30 +169,56 @@ mod tests {
             .collect()
     }
 
-    struct Case { c: Convolution, x: Vec<f32>, w: Vec<f32>, b: Vec<f32>, g: Vec<f32>, n: usize }
+    struct Case {
+        c: Convolution,
+        x: Vec<f32>,
+        w: Vec<f32>,
+        b: Vec<f32>,
+        g: Vec<f32>,
+        n: usize,
+    }
     fn each(case: &Case, mut f: impl FnMut(usize, usize, usize)) {
         let c = &case.c;
         let (i, o) = (c.input, c.output);
         let opg = o.channels / c.groups;
-        for n in 0..case.n { for oc in 0..o.channels { for y in 0..o.height { for x in 0..o.width {
-            for ic in 0..c.seen() { for ky in 0..c.kernel { for kx in 0..c.kernel {
-                let (yy, xx) = ((y * c.stride + ky).wrapping_sub(c.padding), (x * c.stride + kx).wrapping_sub(c.padding));
-                if yy < i.height && xx < i.width {
-                    let icc = oc / opg * c.seen() + ic;
-                    f(((n * o.channels + oc) * o.height + y) * o.width + x, ((n * i.channels + icc) * i.height + yy) * i.width + xx, ((oc * c.seen() + ic) * c.kernel + ky) * c.kernel + kx);
+        for n in 0..case.n {
+            for oc in 0..o.channels {
+                for y in 0..o.height {
+                    for x in 0..o.width {
+                        for ic in 0..c.seen() {
+                            for ky in 0..c.kernel {
+                                for kx in 0..c.kernel {
+                                    let (yy, xx) =
+                                        ((y * c.stride + ky).wrapping_sub(c.padding), (x * c.stride + kx).wrapping_sub(c.padding));
+                                    if yy < i.height && xx < i.width {
+                                        let icc = oc / opg * c.seen() + ic;
+                                        f(
+                                            ((n * o.channels + oc) * o.height + y) * o.width + x,
+                                            ((n * i.channels + icc) * i.height + yy) * i.width + xx,
+                                            ((oc * c.seen() + ic) * c.kernel + ky) * c.kernel + kx,
+                                        );
+                                    }
+                                }
+                            }
+                        }
+                    }
                 }
-            }}}
-        }}}}
+            }
+        }
     }
     fn block(m: Maps, n: usize, x: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; n * m.len()];
-        for i in 0..n { m.block(&x[i * m.channels * m.plane()..][..m.channels * m.plane()], &mut out[i * m.len()..][..m.len()]); }
+        for i in 0..n {
+            m.block(&x[i * m.channels * m.plane()..][..m.channels * m.plane()], &mut out[i * m.len()..][..m.len()]);
+        }
         out
     }
     fn unblock(m: Maps, n: usize, x: &[f32]) -> Vec<f32> {
         let l = m.channels * m.plane();
         let mut out = vec![0.0; n * l];
-        for i in 0..n { m.unblock(&x[i * m.len()..][..m.len()], &mut out[i * l..][..l]); }
+        for i in 0..n {
+            m.unblock(&x[i * m.len()..][..m.len()], &mut out[i * l..][..l]);
+        }
         out
     }
     fn close(what: &str, got: &[f32], want: &[f64]) {
@@ -197,38 +229,67 @@ mod tests {
 
     #[test]
     fn three_passes() {
-        for (i, (ci, co, k, s, p, g, h, wd)) in [(3, 32, 3, 1, 1, 1, 9, 11), (32, 32, 3, 1, 1, 1, 8, 8), (32, 48, 3, 1, 0, 1, 9, 7), (17, 33, 3, 1, 2, 1, 5, 13), (64, 80, 3, 1, 1, 1, 3, 3), (8, 24, 5, 2, 2, 2, 11, 10), (6, 6, 3, 2, 1, 6, 8, 9), (40, 20, 1, 1, 0, 4, 5, 5), (20, 20, 1, 2, 1, 1, 5, 5), (16, 32, 4, 3, 2, 1, 9, 8), (128, 256, 3, 1, 1, 1, 7, 7)].into_iter().enumerate() {
+        for (i, (ci, co, k, s, p, g, h, wd)) in [
+            (3, 32, 3, 1, 1, 1, 9, 11),
+            (32, 32, 3, 1, 1, 1, 8, 8),
+            (32, 48, 3, 1, 0, 1, 9, 7),
+            (17, 33, 3, 1, 2, 1, 5, 13),
+            (64, 80, 3, 1, 1, 1, 3, 3),
+            (8, 24, 5, 2, 2, 2, 11, 10),
+            (6, 6, 3, 2, 1, 6, 8, 9),
+            (40, 20, 1, 1, 0, 4, 5, 5),
+            (20, 20, 1, 2, 1, 1, 5, 5),
+            (16, 32, 4, 3, 2, 1, 9, 8),
+            (128, 256, 3, 1, 1, 1, 7, 7),
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let c = Convolution::new(Maps { channels: ci, height: h, width: wd }, co, k).window(s, p).grouped(g);
             let n = 3;
-            let case = Case { c, n, x: noise(n * ci * h * wd, 1), w: noise(c.weights(), 2), b: noise(co, 3), g: noise(n * co * c.output.plane(), 4) };
-            let mut y: Vec<f64> = case.b.iter().cycle().take(n * co).flat_map(|&b| std::iter::repeat_n(b as f64, c.output.plane())).collect();
+            let case = Case {
+                c,
+                n,
+                x: noise(n * ci * h * wd, 1),
+                w: noise(c.weights(), 2),
+                b: noise(co, 3),
+                g: noise(n * co * c.output.plane(), 4),
+            };
+            let mut y: Vec<f64> =
+                case.b.iter().cycle().take(n * co).flat_map(|&b| std::iter::repeat_n(b as f64, c.output.plane())).collect();
             let (mut dx, mut dw) = (vec![0f64; case.x.len()], vec![0f64; case.w.len()]);
             each(&case, |o, i, w| {
                 y[o] += case.x[i] as f64 * case.w[w] as f64;
                 dx[i] += case.g[o] as f64 * case.w[w] as f64;
                 dw[w] += case.g[o] as f64 * case.x[i] as f64;
             });
-            for tier in Tier::all() { for conv in [Conv::new(c), Conv::direct(c)] {
-                let what = format!("case {i} {tier} {conv:?}").chars().take(60).collect::<String>();
-                let (mut f, mut a, mut dp) = (vec![f32::NAN; conv.packed_len()], vec![f32::NAN; conv.adjoint_len()], vec![0.0; conv.gradient_len()]);
-                let mut ws = vec![f32::NAN; conv.workspace_len()];
-                conv.pack(tier, &case.w, &mut f);
-                conv.pack_adjoint(tier, &case.w, &mut a);
-                let mut b = case.b.clone();
-                b.resize(blocks(co) * WIDTH, 0.0);
-                let x = block(c.input, n, &case.x);
-                let mut out = vec![f32::NAN; n * c.output.len()];
-                conv.forward(tier, (&x, &mut out), (&f, &b), &mut ws);
-                close(&format!("{what} y"), &unblock(c.output, n, &out), &y);
-                let g = block(c.output, n, &case.g);
-                let mut gx = vec![f32::NAN; x.len()];
-                conv.backward(tier, Gradients { input: &x, output: &g, to_input: Some((&a, &mut gx)), to_filters: &mut dp, workspace: &mut ws });
-                close(&format!("{what} dx"), &unblock(c.input, n, &gx), &dx);
-                assert!(gx.iter().all(|x| x.is_finite()));
-                let mut gw = vec![0.0; case.w.len()];
-                conv.unpack(tier, &dp, &mut gw);
-                close(&format!("{what} dw"), &gw, &dw);
-            }}
+            for tier in Tier::all() {
+                for conv in [Conv::new(c), Conv::direct(c)] {
+                    let what = format!("case {i} {tier} {conv:?}").chars().take(60).collect::<String>();
+                    let (mut f, mut a, mut dp) =
+                        (vec![f32::NAN; conv.packed_len()], vec![f32::NAN; conv.adjoint_len()], vec![0.0; conv.gradient_len()]);
+                    let mut ws = vec![f32::NAN; conv.workspace_len()];
+                    conv.pack(tier, &case.w, &mut f);
+                    conv.pack_adjoint(tier, &case.w, &mut a);
+                    let mut b = case.b.clone();
+                    b.resize(blocks(co) * WIDTH, 0.0);
+                    let x = block(c.input, n, &case.x);
+                    let mut out = vec![f32::NAN; n * c.output.len()];
+                    conv.forward(tier, (&x, &mut out), (&f, &b), &mut ws);
+                    close(&format!("{what} y"), &unblock(c.output, n, &out), &y);
+                    let g = block(c.output, n, &case.g);
+                    let mut gx = vec![f32::NAN; x.len()];
+                    conv.backward(
+                        tier,
+                        Gradients { input: &x, output: &g, to_input: Some((&a, &mut gx)), to_filters: &mut dp, workspace: &mut ws },
+                    );
+                    close(&format!("{what} dx"), &unblock(c.input, n, &gx), &dx);
+                    assert!(gx.iter().all(|x| x.is_finite()));
+                    let mut gw = vec![0.0; case.w.len()];
+                    conv.unpack(tier, &dp, &mut gw);
+                    close(&format!("{what} dw"), &gw, &dw);
+                }
+            }
         }
     }
 }

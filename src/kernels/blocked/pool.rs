@@ -42,7 +42,10 @@ impl Windows {
     fn check(&self, input: usize, output: usize) {
         let planes = self.planes(input);
         assert!(planes.is_multiple_of(blocks(self.input.channels)), "pooling: whole images");
-        assert!(input == planes * self.input.plane() * WIDTH && output == planes * self.output().plane() * WIDTH, "pooling: lengths");
+        assert!(
+            input == planes * self.input.plane() * WIDTH && output == planes * self.output().plane() * WIDTH,
+            "pooling: lengths"
+        );
     }
 
     fn share(&self, rows: &Range<usize>, columns: &Range<usize>) -> f32 {

@@ -32,7 +32,12 @@ impl<F: Fn(usize) -> usize> Operands<F> {
     /// For every step s, row r and column c, `a + row(r) + s * a_step` is valid for reads of one float and
     /// `b + s * b_step + c * b_column` of sixteen.
     #[inline(always)]
-    pub(crate) unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(&self, l: L, sums: &mut [[L::V; C]; R], steps: usize) {
+    pub(crate) unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
+        &self,
+        l: L,
+        sums: &mut [[L::V; C]; R],
+        steps: usize,
+    ) {
         let (mut a, mut b) = (self.a, self.b);
         for _ in 0..steps {
             // SAFETY: reads as the caller promises; after the last step the pointers are not read again.

@@ -32,7 +32,10 @@ impl Kernel for Forward<'_> {
     fn run<L: Lanes>(self, l: L) {
         let Self { dense, batch, first, .. } = self;
         let rows = self.output.len() / batch;
-        assert!(batch.is_multiple_of(WIDTH) && self.output.len() == rows * batch && first + rows <= dense.outputs, "dense: outputs");
+        assert!(
+            batch.is_multiple_of(WIDTH) && self.output.len() == rows * batch && first + rows <= dense.outputs,
+            "dense: outputs"
+        );
         assert!(self.weights.len() == dense.weights() && self.input.len() == dense.blocks * WIDTH * batch, "dense: inputs");
         assert!(self.bias.is_none_or(|bias| bias.len() == rows), "dense: bias");
         for (row, output) in self.output.chunks_exact_mut(batch).enumerate() {

@@ -51,7 +51,11 @@ fn entry(architecture: &Architecture, layers: &[LayerShape], program: &Program) 
     let readers = layers.iter().flat_map(|layer| &layer.sources).filter(|&&source| source == flatten).count();
     let next = architecture.layers.get(program.layers + 1).map(|layer| &layer.kind);
     let maps = program.values[program.exit].maps;
-    if readers == 1 && matches!(next, Some(LayerKind::Linear(_))) { Order::Blocked(maps) } else { Order::Plain(maps.channels * maps.plane()) }
+    if readers == 1 && matches!(next, Some(LayerKind::Linear(_))) {
+        Order::Blocked(maps)
+    } else {
+        Order::Plain(maps.channels * maps.plane())
+    }
 }
 
 /// Room for a convolution's filters.

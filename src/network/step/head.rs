@@ -3,14 +3,14 @@
 //! Values are columns (feature × image), so all of a layer's images are computed in vectors however few features it has.
 
 use super::dense::{DenseLayer, Order};
-use crate::kernels::team::Chunks;
-use crate::kernels::{Team, Tier};
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::pointwise::{Accumulate, Activate, ActivateBackward, DropColumns};
 use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::team::Chunks;
+use crate::kernels::{Team, Tier};
 use crate::network::learner::dropout_seed;
 use crate::optim::Sgd;
 

@@ -3,10 +3,10 @@
 use super::backward::Group;
 use super::dense::Order;
 use super::forward::Shared;
+use super::head::Head;
 use super::memory::{Values, Workspace};
 use super::norm::NormParameters;
 use super::program::{Op, Program};
-use super::head::Head;
 use super::{Buffers, Step};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;

@@ -8,11 +8,11 @@
 use std::ops::Range;
 
 use crate::kernels::activation::Activation;
+use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
+use crate::kernels::avg_pool2d;
 use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::pool::Windows;
 use crate::kernels::blocked::{Convolution, Maps};
-use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
-use crate::kernels::avg_pool2d;
 use crate::kernels::window::Pool2dShape;
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, LayerKind, Pool2d};
@@ -25,9 +25,16 @@ pub(super) enum Op {
     /// In place.
     Rectify,
     /// In place, perhaps rectified first.
-    Drop { p: f64, rectify: bool },
+    Drop {
+        p: f64,
+        rectify: bool,
+    },
     /// Winners are kept at this offset.
-    Max { windows: Windows, rectify: bool, winners: usize },
+    Max {
+        windows: Windows,
+        rectify: bool,
+        winners: usize,
+    },
     Mean(Windows),
     Activate(Activation),
     /// The first sweep of the batch norm at this place of [`Program::norms`]; ends a segment. Has no output.
@@ -35,7 +42,9 @@ pub(super) enum Op {
     /// The second sweep; begins one.
     Normalize(usize),
     /// Adds `other`.
-    Add { other: usize },
+    Add {
+        other: usize,
+    },
     /// A copy, where a value that is about to be changed in place is read again later.
     Copy,
 }
@@ -169,7 +178,9 @@ impl Program {
         };
         match &architecture.layers[at].kind {
             LayerKind::Conv2d(conv) => {
-                let sizes = Convolution::new(from, conv.out_channels, conv.kernel_size).window(conv.stride, conv.padding).grouped(conv.groups);
+                let sizes = Convolution::new(from, conv.out_channels, conv.kernel_size)
+                    .window(conv.stride, conv.padding)
+                    .grouped(conv.groups);
                 self.convs.push(ConvLayer { conv: Conv::new(sizes), layer: at, bias: conv.bias });
                 let output = self.value(to);
                 self.push(Op::Conv(self.convs.len() - 1), input, output, at);
@@ -180,24 +191,22 @@ impl Program {
                 self.push(Op::Measure(norm), input, input, at);
                 self.push(Op::Normalize(norm), input, output, at);
             }
-            LayerKind::Relu => {
-                match kind(1) {
-                    Some(LayerKind::MaxPool2d(_)) if private(0) => {
-                        self.pool(architecture, layers, (at + 1, input), true);
-                        return 2;
-                    }
-                    Some(LayerKind::Dropout(dropout)) if private(0) => {
-                        let p = dropout.p;
-                        let value = self.changeable(layers, at, input);
-                        self.push(Op::Drop { p, rectify: true }, value, value, at + 1);
-                        return 2;
-                    }
-                    _ => {
-                        let value = self.changeable(layers, at, input);
-                        self.push(Op::Rectify, value, value, at);
-                    }
+            LayerKind::Relu => match kind(1) {
+                Some(LayerKind::MaxPool2d(_)) if private(0) => {
+                    self.pool(architecture, layers, (at + 1, input), true);
+                    return 2;
                 }
-            }
+                Some(LayerKind::Dropout(dropout)) if private(0) => {
+                    let p = dropout.p;
+                    let value = self.changeable(layers, at, input);
+                    self.push(Op::Drop { p, rectify: true }, value, value, at + 1);
+                    return 2;
+                }
+                _ => {
+                    let value = self.changeable(layers, at, input);
+                    self.push(Op::Rectify, value, value, at);
+                }
+            },
             LayerKind::Dropout(dropout) => {
                 let value = self.changeable(layers, at, input);
                 self.push(Op::Drop { p: dropout.p, rectify: false }, value, value, at);
@@ -233,7 +242,9 @@ impl Program {
     }
 
     fn pool(&mut self, architecture: &Architecture, layers: &[LayerShape], (at, input): (usize, usize), rectify: bool) {
-        let (LayerKind::MaxPool2d(pool), Shape::Map { channels, height, width }) = (&architecture.layers[at].kind, layers[at].output) else {
+        let (LayerKind::MaxPool2d(pool), Shape::Map { channels, height, width }) =
+            (&architecture.layers[at].kind, layers[at].output)
+        else {
             return;
         };
         let from = self.values[input].maps;
@@ -311,7 +322,7 @@ impl Program {
         }
         for norm in &mut self.norms {
             norm.partial = sizes.partial;
-            sizes.partial += 2 * norm.maps.len() / norm.maps.plane();
+            sizes.partial += 3 * norm.maps.len() / norm.maps.plane();
         }
         sizes.workspace = self.convs.iter().map(|c| c.conv.workspace_len()).max().unwrap_or(0);
     }

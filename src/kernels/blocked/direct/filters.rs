@@ -35,7 +35,10 @@ pub struct Unpack<'a> {
 impl Unpack<'_> {
     /// Unpacks.
     pub fn run(self) {
-        assert!(self.weights.len() == self.direct.conv.weights() && self.packed.len() == self.direct.filters, "direct: other filters");
+        assert!(
+            self.weights.len() == self.direct.conv.weights() && self.packed.len() == self.direct.filters,
+            "direct: other filters"
+        );
         self.direct.each(|place, weight| self.weights[weight] += self.packed[place]);
     }
 }

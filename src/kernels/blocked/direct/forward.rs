@@ -28,7 +28,10 @@ impl Kernel for Forward<'_> {
         let Self { direct: d, input, filters, bias, output, workspace } = self;
         let images = input.len() / d.read.len();
         assert!(input.len() == images * d.read.len() && output.len() == images * d.written.len(), "direct: other images");
-        assert!(filters.len() == d.filters && bias.is_none_or(|b| b.len() * d.written.plane() == d.written.len()), "direct: filters, bias");
+        assert!(
+            filters.len() == d.filters && bias.is_none_or(|b| b.len() * d.written.plane() == d.written.len()),
+            "direct: filters, bias"
+        );
         let frame = &mut workspace[..d.workspace()];
         let width = d.written.width;
         for (image, output) in input.chunks_exact(d.read.len()).zip(output.chunks_exact_mut(d.written.len())) {

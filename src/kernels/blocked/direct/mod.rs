@@ -65,7 +65,18 @@ impl Direct {
     pub fn forward(conv: Convolution) -> Self {
         let Convolution { input, output, kernel, stride, padding, .. } = conv;
         let frame = ((output.height - 1) * stride + kernel, (output.width - 1) * stride + kernel);
-        let seed = Self { conv, adjoint: false, read: input, written: output, frame, spread: 1, shift: padding as isize, step: stride, pairs: vec![], filters: 0 };
+        let seed = Self {
+            conv,
+            adjoint: false,
+            read: input,
+            written: output,
+            frame,
+            spread: 1,
+            shift: padding as isize,
+            step: stride,
+            pairs: vec![],
+            filters: 0,
+        };
         seed.paired()
     }
 
@@ -74,7 +85,18 @@ impl Direct {
         let Convolution { input, output, kernel, stride, padding, .. } = conv;
         let frame = (input.height + kernel - 1, input.width + kernel - 1);
         let shift = kernel as isize - 1 - padding as isize;
-        let seed = Self { conv, adjoint: true, read: output, written: input, frame, spread: stride, shift, step: 1, pairs: vec![], filters: 0 };
+        let seed = Self {
+            conv,
+            adjoint: true,
+            read: output,
+            written: input,
+            frame,
+            spread: stride,
+            shift,
+            step: 1,
+            pairs: vec![],
+            filters: 0,
+        };
         seed.paired()
     }
 
@@ -117,7 +139,8 @@ impl Direct {
         let Maps { height, width, .. } = self.read;
         let (rows, columns) = self.frame;
         frame.fill(0.0);
-        let place = |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
+        let place =
+            |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
         for (plane, frame) in image.chunks_exact(height * width * WIDTH).zip(frame.chunks_exact_mut(rows * columns * WIDTH)) {
             for (row, pixels) in plane.chunks_exact(width * WIDTH).enumerate() {
                 let Some(row) = place(row, rows) else { continue };

@@ -4,8 +4,8 @@ use super::forward::{Product, multiply};
 use super::transform::{self, Add};
 use super::window::Window;
 use super::{CHUNK, POINTS, Winograd};
-use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::blocked::blocks;
+use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// Gradients of some images.

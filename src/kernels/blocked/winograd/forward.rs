@@ -3,8 +3,8 @@
 use super::transform::{self, Plus};
 use super::window::Window;
 use super::{CHUNK, POINTS, Winograd};
-use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::blocked::blocks;
+use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// Convolves some images.
@@ -48,7 +48,12 @@ impl Kernel for Forward<'_> {
             }
             for chunk in (0..outputs).step_by(CHUNK) {
                 let columns = CHUNK.min(outputs - chunk);
-                multiply(l, w, &Product { points, count, read: from.channels, written: outputs, chunk: (chunk, columns) }, (self.filters, sums));
+                multiply(
+                    l,
+                    w,
+                    &Product { points, count, read: from.channels, written: outputs, chunk: (chunk, columns) },
+                    (self.filters, sums),
+                );
                 for tile in 0..count {
                     let place = w.place(first + tile);
                     let image = &mut self.output[place.image * to.len()..][..to.len()];

@@ -72,8 +72,7 @@ impl Winograd {
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
-        POINTS * (self.point(self.padded_inputs()) + self.point(self.padded_outputs()))
-            + POINTS * self.point(CHUNK * WIDTH)
+        POINTS * (self.point(self.padded_inputs()) + self.point(self.padded_outputs())) + POINTS * self.point(CHUNK * WIDTH)
     }
 
     /// Floats of one point of a block with this many channels. The extra vector keeps the 36 points of a tile from

@@ -86,14 +86,7 @@ fn filter<L: Lanes>(l: L, g: [L::V; 3]) -> [L::V; 6] {
     let odd_a = l.mul(l.splat(GA * A), g[1]);
     let even_b = l.mul(l.splat(GB), l.mul_add(l.splat(B2), g[2], g[0]));
     let odd_b = l.mul(l.splat(GB * B), g[1]);
-    [
-        l.mul(l.splat(G0), g[0]),
-        l.add(even_a, odd_a),
-        l.sub(even_a, odd_a),
-        l.add(even_b, odd_b),
-        l.sub(even_b, odd_b),
-        g[2],
-    ]
+    [l.mul(l.splat(G0), g[0]), l.add(even_a, odd_a), l.sub(even_a, odd_a), l.add(even_b, odd_b), l.sub(even_b, odd_b), g[2]]
 }
 
 /// `Gᵀ u`: the adjoint of [`filter`].

@@ -43,9 +43,18 @@ impl Window {
 
     /// Transforms the window (zeros outside) to the points, `stride` floats apart.
     #[inline(always)]
-    pub(super) fn read<L: Lanes, T: Matrix<N, 6>, const N: usize>(&self, l: L, matrix: T, image: &[f32], points: (&mut [f32], usize)) {
+    pub(super) fn read<L: Lanes, T: Matrix<N, 6>, const N: usize>(
+        &self,
+        l: L,
+        matrix: T,
+        image: &[f32],
+        points: (&mut [f32], usize),
+    ) {
         let (points, stride) = points;
-        assert!(image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
+        assert!(
+            image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH,
+            "winograd: sizes"
+        );
         let to = Square { at: points.as_mut_ptr(), row: 6 * stride, column: stride };
         let mut copy = [0.0; LARGEST];
         let from = if let Some(first) = self.whole(N) {
@@ -72,7 +81,10 @@ impl Window {
         (image, sink): (&mut [f32], &impl Sink<L>),
     ) {
         let (points, stride) = points;
-        assert!(image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
+        assert!(
+            image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH,
+            "winograd: sizes"
+        );
         let from = Square { at: points.as_ptr(), row: 6 * stride, column: stride };
         if let Some(first) = self.whole(M) {
             let to = Square { at: image[first..].as_mut_ptr(), row: self.maps.width * WIDTH, column: WIDTH };
