@@ -1,4 +1,56 @@
-//! Convscope: classify images with convolutional networks, see what every layer sees, train new ones while you watch.
+//! Convscope classifies images with convolutional networks, shows what every layer sees, and trains new networks while you watch.
+//!
+//! # Where things are
+//!
+//! | room | is | deliberately does not know |
+//! |---|---|---|
+//! | [`cli`] | one file a command | how anything is computed |
+//! | [`config`] | file + environment + flags → one validated [`config::Config`] | who uses it |
+//! | [`http`] | routes, extractors, the one error table | a tensor |
+//! | [`serving`] | named models, the queue and the thread that evaluates | status codes, training |
+//! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
+//! | [`evaluation`] | accuracy, interval and confusion on a test set | where model and data came from |
+//! | [`checkpoint`] | models as files, and files of other programs | how a model is computed |
+//! | [`dataset`] | labelled images, train and test kept apart by type; augmentation | networks |
+//! | [`picture`] | bytes → pixels, activations → PNG | networks, files, requests |
+//! | [`network`] | an architecture as data, and what is derived from it | files, requests, datasets |
+//! | [`optim`] | update rules, schedules, averaging | networks |
+//! | [`ops`] | candle operations with right gradients | layers |
+//! | [`kernels`] | arithmetic on slices | tensors |
+//!
+//! # How an image flows
+//!
+//! 1. [`http::router`] names the endpoint; [`http::extract`] admits the body before it is read and splits its parts.
+//! 2. [`picture::decode`] turns bytes into 8-bit RGB at the network's size, within the limits of [`config::Config`].
+//! 3. [`serving::engine`] takes it into a bounded queue, or refuses at once; its thread takes what waits as one batch.
+//! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
+//! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`].
+//!
+//! # How a training run flows
+//!
+//! 1. `POST /admin/train` reaches [`training::supervisor`], which starts `convscope train` as a child process; the command line
+//!    starts the same thing directly ([`cli::train`]).
+//! 2. [`dataset`] reads and checks the images; [`training::Recipe`] says what is done with them.
+//! 3. [`training::trainer`] shuffles, augments and steps a [`network::Learner`], and says what happens as [`training::Event`]s.
+//! 4. After each epoch [`evaluation`] measures the test set and [`checkpoint`] keeps the weights.
+//! 5. The child's [`training::journal`] is what the server shows, and the weights are files that [`serving::registry`] finds.
+//!
+//! # Invariants
+//!
+//! `tests/it/rules.rs` holds the first three by reading the `use` lines.
+//!
+//! 1. Nothing below `http` knows a status code; nothing in `http` knows a `Tensor`.
+//! 2. Nothing below `serving` and `training` knows tokio, axum or the config file. The trainer takes a closure that receives
+//!    events and returns [`ControlFlow`](std::ops::ControlFlow): progress and cancellation in one.
+//! 3. `serving` and `training` do not import each other: they meet in files. A trained model is read back from disk before it is
+//!    served.
+//! 4. Preprocessing travels inside the checkpoint and is written in one place ([`network::Preprocessing`]).
+//! 5. A network's meaning exists once, in its layer list. [`network::forward`] interprets it with candle; whatever else computes
+//!    networks is compiled from the same list and tested against it.
+//! 6. A training run is a process of its own: it may be killed, run out of memory or lose its GPU, and serving goes on. It ends
+//!    when its standard input does.
+//! 7. One writable root, `data_dir`, holds models, runs and datasets, and is made when first written.
+//! 8. No function takes more than five parameters, no file passes 400 lines, every `unsafe` block says why it is sound.
 
 pub mod checkpoint;
 pub mod classification;

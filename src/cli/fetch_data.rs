@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Globals;
+use super::{Globals, print};
 use crate::dataset::fetch::{Progress, Source, URL, fetch};
 
 /// Arguments of `fetch-data`.
@@ -28,8 +28,7 @@ pub fn run(args: Args, globals: &Globals) -> anyhow::Result<()> {
         bar.finish_and_clear();
     }
     eprintln!("{}", if report.present { "CIFAR-10 is there and verified:" } else { "CIFAR-10 was downloaded and verified:" });
-    println!("{}", folder.display());
-    Ok(())
+    Ok(print(&format!("{}\n", folder.display()))?)
 }
 
 /// A bar where there is a terminal, lines where there is none.

@@ -4,30 +4,38 @@
 //! Results go to stdout, everything else to stderr. Threads are rayon's: as many as this process may use of the machine
 //! (its affinity and a container's share), or `RAYON_NUM_THREADS`.
 
+pub mod bench;
 pub mod classify;
 pub mod eval;
+pub mod fetch_data;
 pub mod globals;
 pub mod health;
 pub mod import;
 pub mod output;
+pub mod serve;
 pub mod train;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, Sources};
-pub use globals::Globals;
+pub use globals::{Globals, architecture};
 pub use output::{Usage, print, report};
 
 /// Classifies images with convolutional networks, shows what every layer sees, and trains new ones while you watch.
+///
+/// Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "convscope", version, max_term_width = 100)]
+#[command(name = "convscope", version, max_term_width = 100, override_usage = "convscope [OPTIONS] [COMMAND]")]
 struct Cli {
+    #[command(flatten)]
+    serve: serve::Args,
     #[command(flatten)]
     global: GlobalArgs,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +54,8 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Answer over HTTP and show the page (the default)
+    Serve(serve::Args),
     /// Train a network and write it to a model file
     Train(train::Args),
     /// Measure a model on the test images of a dataset
@@ -54,27 +64,49 @@ enum Command {
     Classify(classify::Args),
     /// Turn PyTorch's weights into a model
     Import(import::Args),
+    /// Download CIFAR-10
+    FetchData(fetch_data::Args),
     /// Ask a running server whether it is ready
     Health(health::Args),
+    /// Time a model on this machine
+    Bench(bench::Args),
 }
 
 impl Command {
+    /// What a command's own flags set in the configuration.
+    fn settings(&self) -> Vec<(&'static str, Option<String>)> {
+        match self {
+            Self::Serve(args) => vec![("server.listen", args.listen.clone())],
+            _ => Vec::new(),
+        }
+    }
+
     fn run(self, globals: &Globals) -> anyhow::Result<()> {
         match self {
+            Self::Serve(args) => serve::run(args, globals),
             Self::Train(args) => train::run(&args, globals),
             Self::Eval(args) => eval::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
+            Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
+            Self::Bench(args) => bench::run(&args, globals),
         }
     }
 }
 
 /// Does what the process's arguments ask for. Arguments that cannot be read end the process here, as `--help` does.
 pub fn run() -> anyhow::Result<()> {
-    let Cli { global, command } = Cli::parse();
-    let flags = [("device", global.device), ("log.format", global.log)];
-    let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let Cli { serve, global, command } = Cli::parse();
+    let command = match command {
+        None => Command::Serve(serve),
+        Some(command) if serve == serve::Args::default() => command,
+        Some(_) => Cli::command()
+            .error(ErrorKind::ArgumentConflict, "options of `serve` stand after it, not before another command")
+            .exit(),
+    };
+    let own = [("device", global.device), ("log.format", global.log)];
+    let flags = own.into_iter().chain(command.settings()).filter_map(|(key, value)| Some((key, value?))).collect();
     let config = Config::load(&Sources::of_process(global.config, flags))?;
     start_log(&config.log);
     command.run(&Globals { config })

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ureq::http::{Response, StatusCode, header};
+use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
 use super::error::Error;
@@ -117,12 +117,12 @@ fn connection(agent: &Agent, part: &Part, progress: &mut dyn FnMut(Progress)) ->
         request = request.header(header::RANGE, format!("bytes={have}-")).header(header::IF_RANGE, validator);
     }
     let response = request.call().map_err(|error| refused(part, error))?;
-    let (mut file, total) = match response.status() {
-        StatusCode::OK => {
+    let (mut file, total) = match response.status().as_u16() {
+        200 => {
             let length = number(&response, header::CONTENT_LENGTH.as_str());
             (part.start_over(strong_validator(&response).as_deref()).map_err(|error| on_disk(part, error))?, length)
         }
-        StatusCode::PARTIAL_CONTENT => {
+        206 => {
             let Some((start, total)) = content_range(&response).filter(|(start, _)| *start == have) else {
                 part.discard();
                 return Err(Interruption::Passing("the server sent another part than asked for".into()));
@@ -130,15 +130,13 @@ fn connection(agent: &Agent, part: &Part, progress: &mut dyn FnMut(Progress)) ->
             (go_on(part, start).map_err(|error| on_disk(part, error))?, total)
         }
         // Nothing is left after what is there: whole if it is as long as the file is, which verification settles.
-        StatusCode::RANGE_NOT_SATISFIABLE if unsatisfied_length(&response) == Some(have) => return Ok(()),
-        StatusCode::RANGE_NOT_SATISFIABLE => {
+        416 if unsatisfied_length(&response) == Some(have) => return Ok(()),
+        416 => {
             part.discard();
             return Err(Interruption::Passing("the file has changed on the server".into()));
         }
-        status if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) => {
-            return Err(Interruption::Passing(format!("the server answered {status}")));
-        }
-        status => return Err(lasting(part, format!("the server answered {status}: check the address"))),
+        408 | 425 | 429 | 500..=599 => return Err(Interruption::Passing(format!("the server answered {}", response.status()))),
+        _ => return Err(lasting(part, format!("the server answered {}: check the address", response.status()))),
     };
     receive(response.into_body(), &mut file, part, total, progress)
 }

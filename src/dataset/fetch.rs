@@ -1,7 +1,7 @@
 //! CIFAR-10 from where it is published to a folder, whole and verified or not at all.
 //!
 //! Everything unfinished lives in `.fetch/` beside the set, under a lock: what was downloaded before an interruption is
-//! gone on with ([`super::download`]), files are unpacked and verified there ([`super::unpack`]) and moved into place last.
+//! gone on with (`download`), files are unpacked and verified there (`unpack`) and moved into place last.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -16,30 +16,53 @@ pub enum Activation {
     Silu,
 }
 
-/// `output` = the function of `input`.
-pub fn forward<T: Real>(activation: Activation, input: &[T], output: &mut [T]) {
+/// The function of `x`.
+#[inline(always)]
+pub fn value<T: Real>(activation: Activation, x: T) -> T {
     match activation {
         // Not `max`: that would turn NaN into 0.
-        Activation::Relu => map(input, output, |x| if x <= T::ZERO { T::ZERO } else { x }),
-        Activation::Gelu => map(input, output, |x| x * normal(x)),
-        Activation::Silu => map(input, output, |x| x / (T::ONE + (-x).exp())),
+        Activation::Relu => {
+            if x <= T::ZERO {
+                T::ZERO
+            } else {
+                x
+            }
+        }
+        Activation::Gelu => x * normal(x),
+        Activation::Silu => x / (T::ONE + (-x).exp()),
     }
+}
+
+/// The gradient at `x` of the input, where that of the output is `dy`.
+#[inline(always)]
+pub fn gradient<T: Real>(activation: Activation, x: T, dy: T) -> T {
+    match activation {
+        Activation::Relu => {
+            if x <= T::ZERO {
+                T::ZERO
+            } else {
+                dy
+            }
+        }
+        Activation::Gelu => {
+            let peak = T::from_f64(1.0 / (2.0 * PI).sqrt());
+            dy * (normal(x) + x * peak * (T::from_f64(-0.5) * x * x).exp())
+        }
+        Activation::Silu => {
+            let sigmoid = T::ONE / (T::ONE + (-x).exp());
+            dy * sigmoid * (T::ONE + x * (T::ONE - sigmoid))
+        }
+    }
+}
+
+/// `output` = the function of `input`.
+pub fn forward<T: Real>(activation: Activation, input: &[T], output: &mut [T]) {
+    map(input, output, |x| value(activation, x));
 }
 
 /// The gradient of the input from that of the output and the input of the forward pass.
 pub fn backward<T: Real>(activation: Activation, input: &[T], grad_output: &[T], grad_input: &mut [T]) {
-    match activation {
-        Activation::Relu => map2(input, grad_output, grad_input, |x, dy| if x <= T::ZERO { T::ZERO } else { dy }),
-        Activation::Gelu => {
-            let half = T::from_f64(-0.5);
-            let peak = T::from_f64(1.0 / (2.0 * PI).sqrt());
-            map2(input, grad_output, grad_input, |x, dy| dy * (normal(x) + x * peak * (half * x * x).exp()));
-        }
-        Activation::Silu => map2(input, grad_output, grad_input, |x, dy| {
-            let sigmoid = T::ONE / (T::ONE + (-x).exp());
-            dy * sigmoid * (T::ONE + x * (T::ONE - sigmoid))
-        }),
-    }
+    map2(input, grad_output, grad_input, |x, dy| gradient(activation, x, dy));
 }
 
 /// Φ(x): the share of the normal distribution below `x`.

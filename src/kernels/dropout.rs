@@ -59,6 +59,39 @@ impl Mask {
             }
         });
     }
+
+    /// Applies this mask in place to sixteen runs of elements side by side, as vectors have them: element t of run `lane` is
+    /// `values[t * stride + lane]`, and a run's first is element `start[lane]` of the tensor. What is kept is rectified first
+    /// where `rectify` says so.
+    #[inline(always)]
+    pub(crate) fn apply_lanes(&self, start: [u64; 16], rectify: bool, (values, stride): (&mut [f32], usize)) {
+        let (scale, block) = (self.scale as f32, BLOCK as u64);
+        let lowest = if rectify { 0.0 } else { f32::NEG_INFINITY };
+        // A threshold of 2³² keeps nothing, and is the only one that does not fit.
+        let (threshold, scale) = u32::try_from(self.threshold).map_or((0, 0.0), |threshold| (threshold, scale));
+        let elements = (values.len() + stride - 16) / stride;
+        let mut done = 0;
+        while done < elements {
+            // As far as no run leaves its block of keys.
+            let (mut length, mut index, mut keys) = (elements - done, [0u32; 16], [[0u32; 16]; 2]);
+            for lane in 0..16 {
+                let at = start[lane] + done as u64;
+                index[lane] = (at % block) as u32;
+                length = length.min((block - at % block) as usize);
+                [keys[0][lane], keys[1][lane]] = self.keys(at / block);
+            }
+            for element in done..done + length {
+                let Some(vector) = values[element * stride..].first_chunk_mut::<16>() else { return };
+                for lane in 0..16 {
+                    let kept = hash(index[lane], [keys[0][lane], keys[1][lane]]) >= threshold;
+                    let on = kept & !(vector[lane] <= lowest);
+                    vector[lane] = if on { vector[lane] * scale } else { 0.0 };
+                    index[lane] = index[lane].wrapping_add(1);
+                }
+            }
+            done += length;
+        }
+    }
 }
 
 #[inline(always)]

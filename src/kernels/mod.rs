@@ -9,11 +9,14 @@ pub mod activation;
 pub mod adaptive_avg_pool2d;
 pub mod avg_pool2d;
 pub mod batch_norm2d;
+pub mod blocked;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod dense;
 pub mod dropout;
 pub mod gemm;
 pub mod im2col;
+pub mod lanes;
 pub mod linear;
 pub mod max_pool2d;
 pub mod mean_pool2d;
@@ -22,6 +25,11 @@ pub mod parallel;
 pub mod real;
 pub mod sgd;
 pub mod sum;
+pub mod team;
 #[cfg(test)]
 mod testing;
+pub mod tier;
 pub mod window;
+
+pub use team::Team;
+pub use tier::Tier;

@@ -11,20 +11,24 @@ use crate::optim::Sgd;
 pub fn update<T: Real>(sgd: &Sgd, weights: &mut [T], gradient: &[T], momentum: &mut [T]) {
     assert_eq!(weights.len(), gradient.len(), "SGD: as many gradients as weights");
     assert_eq!(weights.len(), momentum.len(), "SGD: as many momenta as weights");
+    let chunks = weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(momentum.par_chunks_mut(CHUNK));
+    chunks.for_each(|((weights, gradient), momentum)| update_here(sgd, weights, gradient, momentum));
+}
+
+/// [`update`] on this thread alone.
+#[inline(always)]
+pub fn update_here<T: Real>(sgd: &Sgd, weights: &mut [T], gradient: &[T], momentum: &mut [T]) {
     let constant = |value: f32| T::from_f64(f64::from(value));
     let (rate, kept, decay) = (constant(sgd.learning_rate), constant(sgd.momentum), constant(sgd.weight_decay));
-    let chunks = weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(momentum.par_chunks_mut(CHUNK));
-    chunks.for_each(|((weights, gradient), momentum)| {
-        if sgd.momentum == 0.0 {
-            weights.iter_mut().zip(gradient).for_each(|(w, &g)| *w -= rate * (g + decay * *w));
-            return;
-        }
-        for ((w, &g), v) in weights.iter_mut().zip(gradient).zip(momentum) {
-            let g = g + decay * *w;
-            *v = kept * *v + g;
-            *w -= rate * if sgd.nesterov { g + kept * *v } else { *v };
-        }
-    });
+    if sgd.momentum == 0.0 {
+        weights.iter_mut().zip(gradient).for_each(|(w, &g)| *w -= rate * (g + decay * *w));
+        return;
+    }
+    for ((w, &g), v) in weights.iter_mut().zip(gradient).zip(momentum) {
+        let g = g + decay * *w;
+        *v = kept * *v + g;
+        *w -= rate * if sgd.nesterov { g + kept * *v } else { *v };
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod probe;
 pub(crate) mod random;
 pub mod shape;
 pub mod spec;
+pub mod step;
 pub mod weights;
 
 pub use autograd::Autograd;
@@ -32,4 +33,5 @@ pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use shape::{LayerShape, Shape, infer};
 pub use spec::{Architecture, Layer, LayerKind};
+pub use step::Step;
 pub use weights::{Parameter, Weights};

@@ -14,6 +14,9 @@ use super::{jpeg, riff};
 const METADATA: u64 = 32 << 20;
 /// What decoders take whatever the image: windows, tables.
 const OVERHEAD: u64 = 1 << 20;
+/// What a byte of lossless WebP can make its decoder hold: up to 65,536 groups of five code tables are built, whatever the
+/// image's size, each of up to 13 KB from 32 bytes. Images made by honest encoders stay far below.
+const CODE_TABLES: u64 = 400;
 
 /// An image as its header describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +67,13 @@ impl<'a> Opened<'a> {
         reader.limits(codec_limits(METADATA));
         let decoder = reader.into_decoder().map_err(|error| failure(format, error, METADATA))?;
         let (width, height) = decoder.dimensions();
-        if format == Format::WebP {
-            riff::check(bytes, width, height)?;
-        }
+        let lossless = if format == Format::WebP { riff::check(bytes, width, height)? } else { 0 };
         let pixels = u64::from(width) * u64::from(height);
         let beside = match format {
             // A frame of its own beside the screen, RGBA.
             Format::Gif => 4 * pixels,
-            // Frame, canvas, planes and alpha plane.
-            Format::WebP => 11 * pixels,
+            // Frame, canvas, planes and alpha plane; and code tables.
+            Format::WebP => 11 * pixels + lossless * CODE_TABLES,
             // Grey becomes RGB in a second buffer.
             _ if decoder.color_type().channel_count() < 3 => 3 * pixels,
             _ => 0,

@@ -8,19 +8,24 @@ use super::format::Format;
 
 const FORMAT: Format = Format::WebP;
 
-/// Whether every chunk lies within the file and every bitstream within the canvas of `width` × `height`.
-pub(super) fn check(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
+/// Whether every chunk lies within the file and every bitstream within the canvas of `width` × `height`; and how many bytes
+/// of lossless data there are to decode for the first picture.
+pub(super) fn check(bytes: &[u8], width: u32, height: u32) -> Result<u64, Error> {
+    let (mut lossless, mut first) = (0, true);
     for chunk in chunks(body(bytes)?)? {
         if &chunk.kind == b"ANMF" {
             // x, y, width, height, duration and flags stand before a frame's own chunks.
             let frame = chunk.data.get(16..).ok_or(Error::Truncated { format: FORMAT })?;
             for chunk in chunks(frame)? {
                 chunk.fits(width, height)?;
+                lossless += if first { chunk.lossless() } else { 0 };
             }
+            first = false;
         }
         chunk.fits(width, height)?;
+        lossless += chunk.lossless();
     }
-    Ok(())
+    Ok(lossless)
 }
 
 /// What the file's own header says it holds, which must be there.
@@ -49,6 +54,11 @@ fn chunks(mut rest: &[u8]) -> Result<Vec<Chunk<'_>>, Error> {
 }
 
 impl Chunk<'_> {
+    /// Bytes for the lossless decoder: pictures, and alpha planes.
+    fn lossless(&self) -> u64 {
+        if matches!(&self.kind, b"VP8L" | b"ALPH") { self.data.len() as u64 } else { 0 }
+    }
+
     /// Whether a picture in this chunk, if it holds one, fits on the canvas.
     fn fits(&self, width: u32, height: u32) -> Result<(), Error> {
         let (columns, rows) = match (&self.kind, self.data) {

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use convscope::checkpoint;
-use convscope::network::{Init, Metadata, Model, Preprocessing, infer, init, model, presets};
 use serde_json::Value;
+
+use crate::support;
 
 /// What a run of the program left.
 pub(crate) struct Output {
@@ -47,22 +48,9 @@ pub(crate) fn convscope_in(folder: &Path, variables: &[(&str, &str)], arguments:
 }
 
 /// The tutorial's network with random weights, as `NAME.safetensors` in `folder`.
-pub(crate) fn untrained(folder: &Path, name: &str) -> std::path::PathBuf {
-    let architecture = presets::named("tutorial").unwrap();
-    let layers = infer(&architecture).unwrap();
-    let weights = init::weights(&layers, Init::Kaiming { last_std: 0.02 }, 1);
-    let metadata = Metadata {
-        format: model::FORMAT,
-        name: name.into(),
-        preprocessing: Preprocessing::unit(architecture.input),
-        classes: convscope::dataset::cifar10::CLASSES.map(String::from).to_vec(),
-        accuracy: None,
-        recipe: None,
-        created_by: model::created_by(),
-        architecture,
-    };
+fn untrained(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(format!("{name}.safetensors"));
-    checkpoint::save(&path, &Model::new(metadata, weights.iter().cloned().collect()).unwrap()).unwrap();
+    checkpoint::save(&path, &support::untrained("tutorial", 1)).unwrap();
     path
 }
 
@@ -80,7 +68,7 @@ fn images_are_classified_as_the_server_would() {
     let sum: f64 = answer["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-5);
     assert!(answer["timing_ms"]["inference"].as_f64().unwrap() >= 0.0);
-    // In class order, not sorted; the one after "airplane" and "automobile" that sorting would put elsewhere is "bird".
+    // In class order, not sorted.
     let position = |class: &str| one.rfind(&format!("\"{class}\":")).unwrap();
     assert!(position("truck") > position("ship") && position("horse") > position("frog") && position("deer") > position("cat"));
 
@@ -143,6 +131,81 @@ fn a_wrong_argument_or_setting_is_exit_code_2_and_a_failure_1() {
     let model = untrained(folder.path(), "mine");
     let message = convscope(&["classify", "Cargo.toml", "--model", model.to_str().unwrap()]).failed(1);
     assert!(message.starts_with("error: Cargo.toml: ") && message.lines().count() == 1, "{message}");
+}
+
+#[test]
+fn every_command_has_its_help() {
+    let help = convscope_in(Path::new("."), &[("COLUMNS", "100")], &["--help"]).succeeded();
+    insta::assert_snapshot!(help, @r"
+    Classifies images with convolutional networks, shows what every layer sees, and trains new ones
+    while you watch.
+
+    Without a command it serves.
+
+    Usage: convscope [OPTIONS] [COMMAND]
+
+    Commands:
+      serve       Answer over HTTP and show the page (the default)
+      train       Train a network
+      eval        Measure a model on the test images of a dataset
+      classify    Say what images show
+      import      Turn PyTorch's weights into a model
+      fetch-data  Download CIFAR-10
+      health      Ask a running server whether it is ready
+      bench       Time a model on this machine
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+          --listen <ADDR>
+              Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              Configuration file [default: ./config.toml if it is there]
+
+          --device <DEVICE>
+              Where arithmetic runs: auto, cpu, cuda or cuda:N [default: auto]
+
+          --log <FORMAT>
+              How the log on stderr is written: pretty or json [default: pretty]
+    ");
+    for command in ["serve", "train", "eval", "classify", "import", "fetch-data", "health", "bench"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+        let own = convscope(&[command, "--help"]).succeeded();
+        assert!(own.contains(&format!("Usage: convscope {command} ")) && own.contains("--config <FILE>"), "{own}");
+    }
+    assert_eq!(convscope(&["-V"]).succeeded(), concat!("convscope ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn options_of_the_server_are_not_taken_for_another_command_s() {
+    assert!(convscope(&["--listen", "127.0.0.1:0", "health"]).failed(2).contains("options of `serve` stand after it"));
+    let faulty =
+        "error: --listen: `server.listen` is nowhere: must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080\n";
+    assert_eq!(convscope(&["--listen", "nowhere"]).failed(2), faulty);
+    assert_eq!(convscope(&["serve", "--listen", "nowhere"]).failed(2), faulty);
+}
+
+#[test]
+fn a_model_is_timed_on_real_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = untrained(folder.path(), "mine");
+    for (mode, extra) in [("forward", vec![]), ("train", vec!["--train", "--data", "tests/data/cifar-10-batches-bin"])] {
+        let arguments = ["bench", "--model", model.to_str().unwrap(), "--batch", "1,3", "--threads", "1", "--json"];
+        let rows: Value = serde_json::from_str(&convscope(&[&arguments[..], &extra].concat()).succeeded()).unwrap();
+        for (row, batch) in rows.as_array().unwrap().iter().zip([1, 3]) {
+            assert_eq!((row["batch"].as_u64(), row["mode"].as_str()), (Some(batch), Some(mode)));
+            let number = |key: &str| row[key].as_f64().unwrap();
+            assert!(number("images_per_second") > 0.0 && number("p50_ms") > 0.0 && number("p99_ms") >= number("p50_ms"), "{row}");
+        }
+        assert_eq!(rows.as_array().unwrap().len(), 2);
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn archive() -> Vec<u8> {
 }
 
 fn digest(name: &str) -> String {
-    Sha256::digest(fs::read(data().join(name)).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(fs::read(data().join(name)).unwrap()).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// How one connection is answered.
@@ -307,4 +307,19 @@ fn two_at_once_take_turns() {
     });
     assert_eq!(server.asked(), ["all"]);
     check(&folder);
+}
+
+#[test]
+fn the_command_says_what_it_could_not_do() {
+    let (server, folder) = (Server::start(vec![Answer::Status("404 Not Found")]), tempfile::tempdir().unwrap());
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_convscope"))
+        .args(["fetch-data", "--url", &server.url, "--out"])
+        .arg(folder.path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), out.stdout.as_slice()), (Some(1), [].as_slice()));
+    assert!(said.contains(&server.url) && said.ends_with("the server answered 404 Not Found: check the address\n"), "{said}");
+    assert_eq!(said.matches("404").count(), 1, "{said}");
 }

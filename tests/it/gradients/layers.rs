@@ -1,12 +1,13 @@
 //! The two implementations of one interface, as a table: what runs a case need not know which it has.
 
+#![allow(clippy::type_complexity, reason = "the types are the interface, and stand here once")]
+
 use candle_core::{Result, Tensor, Var};
 use convscope::network::spec::{AdaptiveAvgPool2d, Conv2d, Pool2d};
 use convscope::ops::{self, twin};
 use convscope::optim::Sgd;
 
 type Unary = fn(&Tensor) -> Result<Tensor>;
-type Weighted<A> = fn(&Tensor, &Tensor, Option<&Tensor>, A) -> Result<Tensor>;
 type Pooling = fn(&Tensor, &Pool2d) -> Result<Tensor>;
 
 /// One implementation of every layer.

@@ -1,0 +1,197 @@
+//! `convscope bench`: how fast a model is here, on real images.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+use super::globals::{Found, Globals};
+use super::print;
+use crate::dataset;
+use crate::http::samples::SAMPLES;
+use crate::network::{Batch, Evaluator, Preprocessing, Probe, StepSettings};
+use crate::optim::Sgd;
+use crate::picture::decode::{self, Limits};
+use crate::training::learner;
+
+/// Batches before the clock starts: caches, buffers and the processor's clock settle.
+const WARM_UP: usize = 3;
+/// Batches are timed for at least this long, and at least this many.
+const DURATION: Duration = Duration::from_secs(2);
+const LEAST: usize = 20;
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A model's name or file [default: the configured one]
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// Images in one pass
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32,128", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Vec<u32>,
+    /// Time training steps (forward, backward, update) instead of forward passes
+    #[arg(long)]
+    train: bool,
+    /// Threads [default: as many as this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Test images of this dataset [default: the sample images in the program]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// One batch size's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Figures {
+    batch: usize,
+    /// `forward` or `train`.
+    mode: &'static str,
+    images_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// Preprocessed images and their labels.
+struct Images {
+    size: usize,
+    values: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+/// Times every batch size and prints the figures.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
+        pool.build_global().context("the threads cannot be started")?;
+    }
+    let found = globals.model(args.model.as_deref())?;
+    let images = images(args, &found)?;
+    let (device, mode) = (globals.device()?, if args.train { "train" } else { "forward" });
+    let mut figures = Vec::new();
+    for &batch in &args.batch {
+        let (values, labels) = images.batch(batch as usize);
+        let times = if args.train {
+            steps(&found, &device, Batch { images: &values, labels: &labels })?
+        } else {
+            passes(&found, &device, &values)?
+        };
+        figures.push(summary(batch as usize, mode, times));
+    }
+    let text = if args.json { serde_json::to_string(&figures)? + "\n" } else { table(&found.name, globals, &figures)? };
+    Ok(print(&text)?)
+}
+
+/// Forward passes over preprocessed images.
+fn passes(found: &Found, device: &candle_core::Device, values: &[f32]) -> anyhow::Result<Vec<Duration>> {
+    let mut evaluator = Evaluator::new(&found.model, device)?;
+    let probe = Probe::default();
+    let first = evaluator.evaluate(values, &probe)?;
+    ensure!(
+        first.probabilities.iter().all(|p| p.is_finite()),
+        "the model's probabilities are no numbers: there is nothing to time"
+    );
+    time(|| {
+        evaluator.evaluate(values, &probe)?;
+        Ok(())
+    })
+}
+
+/// Training steps, at a learning rate too small to lead anywhere.
+fn steps(found: &Found, device: &candle_core::Device, batch: Batch<'_>) -> anyhow::Result<Vec<Duration>> {
+    let mut learner = learner::create(&found.model.metadata().architecture, found.model.weights(), device)?;
+    let sgd = Sgd { learning_rate: 1e-6, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+    let mut settings = StepSettings { sgd, label_smoothing: 0.1, seed: 0 };
+    time(|| {
+        settings.seed += 1;
+        let report = learner.step(batch, &settings)?;
+        ensure!(report.loss.is_finite(), "the loss is no number: there is nothing to time");
+        Ok(())
+    })
+}
+
+fn time(mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
+    (0..WARM_UP).try_for_each(|_| once())?;
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while times.len() < LEAST || begin.elapsed() < DURATION {
+        let start = Instant::now();
+        once()?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+fn summary(batch: usize, mode: &'static str, mut times: Vec<Duration>) -> Figures {
+    times.sort_unstable();
+    // Nearest rank: the smallest time that this share of all times does not exceed.
+    let percentile = |share: usize| times[(times.len() * share).div_ceil(100).max(1) - 1].as_secs_f64() * 1e3;
+    let total: Duration = times.iter().sum();
+    let images_per_second = (batch * times.len()) as f64 / total.as_secs_f64();
+    Figures { batch, mode, images_per_second, p50_ms: percentile(50), p99_ms: percentile(99) }
+}
+
+/// The images as the model takes them.
+fn images(args: &Args, found: &Found) -> anyhow::Result<Images> {
+    let preprocessing = &found.model.metadata().preprocessing;
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    if let Some(path) = &args.data {
+        let test = dataset::open_at(path, 0, preprocessing)?.test;
+        let most = args.batch.iter().max().map_or(0, |&most| test.len().min(most as usize));
+        (0..most).for_each(|index| preprocessing.normalize(test.pixels(index), &mut values));
+        labels.extend(&test.labels()[..most]);
+    } else {
+        for sample in SAMPLES {
+            preprocessing.normalize(&decode::decode(sample.png, preprocessing, &Limits::default())?.pixels, &mut values);
+            let class = found.model.metadata().classes.iter().position(|class| class == sample.name);
+            labels.push(class.unwrap_or(0) as u32);
+        }
+    }
+    Ok(Images { size: sample_size(preprocessing), values, labels })
+}
+
+fn sample_size(preprocessing: &Preprocessing) -> usize {
+    preprocessing.height * preprocessing.width * preprocessing.mean.len()
+}
+
+impl Images {
+    /// `count` images: all in turn, from the first again where there are fewer.
+    fn batch(&self, count: usize) -> (Vec<f32>, Vec<u32>) {
+        let values = self.values.iter().copied().cycle().take(count * self.size).collect();
+        (values, self.labels.iter().copied().cycle().take(count).collect())
+    }
+}
+
+fn table(name: &str, globals: &Globals, figures: &[Figures]) -> Result<String, std::fmt::Error> {
+    let (version, device, threads) = (env!("CARGO_PKG_VERSION"), globals.config.device, rayon::current_num_threads());
+    let mut text = format!("{name}, convscope {version}, device {device}, {threads} threads\n");
+    writeln!(text, "{:>6} {:>8} {:>10} {:>10} {:>10}", "batch", "mode", "images/s", "p50 ms", "p99 ms")?;
+    for Figures { batch, mode, images_per_second, p50_ms, p99_ms } in figures {
+        writeln!(text, "{batch:>6} {mode:>8} {images_per_second:>10.1} {p50_ms:>10.3} {p99_ms:>10.3}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_times_themselves() {
+        let times = (1..=200).rev().map(Duration::from_millis).collect();
+        let figures = summary(4, "forward", times);
+        assert_eq!((figures.p50_ms, figures.p99_ms), (100.0, 198.0));
+        // 800 images in 20.1 seconds.
+        assert!((figures.images_per_second - 800.0 / 20.1).abs() < 1e-9);
+        assert_eq!(summary(1, "train", vec![Duration::from_millis(7)]).p99_ms, 7.0);
+    }
+
+    #[test]
+    fn a_batch_starts_over_where_images_run_out() {
+        let images = Images { size: 2, values: vec![1.0, 2.0, 3.0, 4.0], labels: vec![5, 6] };
+        assert_eq!(images.batch(3), (vec![1.0, 2.0, 3.0, 4.0, 1.0, 2.0], vec![5, 6, 5]));
+    }
+}

@@ -1,0 +1,53 @@
+//! `convscope serve`: answers over HTTP until it is asked to stop.
+
+use std::net::TcpListener;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Globals;
+use crate::http::{self, Setup};
+
+/// Exit code of a server that was told twice to stop: 128 and SIGINT's number, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// Arguments of `serve`.
+#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Args {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// Serves. SIGINT and SIGTERM let what is under way end; a second one does not wait. What `args` say is in the configuration.
+pub fn run(_args: Args, globals: &Globals) -> anyhow::Result<()> {
+    let config = globals.config.clone();
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen).with_context(|| {
+        format!("cannot listen on {listen}: another program may use this port, try `--listen` with another one")
+    })?;
+    let program = std::env::current_exe().context("cannot find this program's own file, which training runs are started from")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server's threads")?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        Ok(http::run(listener, Setup { config, program }, stop).await?)
+    })
+}
+
+/// Ends at the first signal to stop; from then on a second one ends the process.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut either = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(async move {
+        either().await;
+        tokio::spawn(async move {
+            either().await;
+            std::process::exit(INTERRUPTED);
+        });
+    })
+}

@@ -1,0 +1,160 @@
+//! Convolution of any shape, directly: each output pixel is a sum over the taps under its window.
+//!
+//! An image is first copied into a frame of zeros, so that no window needs a test for the border; the same copy spreads a
+//! gradient out for the backward pass of a strided convolution, which is then this very computation with the filters turned
+//! round. Groups are ranges of channels: a pair of output blocks reads those that its channels see, and filters are 0 where
+//! a channel of the range is not seen.
+
+mod backward;
+mod filters;
+mod forward;
+
+pub use backward::Backward;
+pub use filters::{Pack, Unpack};
+pub use forward::Forward;
+
+use super::{Convolution, Maps, blocks};
+use crate::kernels::lanes::WIDTH;
+
+/// Channels of one block under one tap: what a window's sum is made of.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// From a window's first float in the frame.
+    offset: usize,
+    /// Channels from there.
+    count: usize,
+    /// The first of them.
+    channel: usize,
+    /// Row and column under the window.
+    tap: (usize, usize),
+}
+
+/// Output blocks computed together, and what they read.
+#[derive(Debug, Clone)]
+struct Pair {
+    /// First output block.
+    block: usize,
+    /// Two, or one at the end.
+    columns: usize,
+    runs: Vec<Run>,
+    /// Where its filters start.
+    filters: usize,
+}
+
+/// A direct convolution's sizes, forward or adjoint.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    conv: Convolution,
+    /// Whether it goes from the output's gradient to the input's.
+    adjoint: bool,
+    read: Maps,
+    written: Maps,
+    /// Rows and columns of the frame.
+    frame: (usize, usize),
+    /// Where a read pixel goes in the frame: `pixel * spread + shift`, if that is inside.
+    spread: usize,
+    shift: isize,
+    /// Step between windows in the frame.
+    step: usize,
+    pairs: Vec<Pair>,
+    filters: usize,
+}
+
+impl Direct {
+    /// The forward pass.
+    pub fn forward(conv: Convolution) -> Self {
+        let Convolution { input, output, kernel, stride, padding, .. } = conv;
+        let frame = ((output.height - 1) * stride + kernel, (output.width - 1) * stride + kernel);
+        let seed = Self {
+            conv,
+            adjoint: false,
+            read: input,
+            written: output,
+            frame,
+            spread: 1,
+            shift: padding as isize,
+            step: stride,
+            pairs: vec![],
+            filters: 0,
+        };
+        seed.paired()
+    }
+
+    /// The backward pass to the input.
+    pub fn adjoint(conv: Convolution) -> Self {
+        let Convolution { input, output, kernel, stride, padding, .. } = conv;
+        let frame = (input.height + kernel - 1, input.width + kernel - 1);
+        let shift = kernel as isize - 1 - padding as isize;
+        let seed = Self {
+            conv,
+            adjoint: true,
+            read: output,
+            written: input,
+            frame,
+            spread: stride,
+            shift,
+            step: 1,
+            pairs: vec![],
+            filters: 0,
+        };
+        seed.paired()
+    }
+
+    /// Floats of packed filters, and of their gradient.
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
+    /// Floats a thread needs to compute in.
+    pub fn workspace(&self) -> usize {
+        blocks(self.read.channels) * self.frame.0 * self.frame.1 * WIDTH
+    }
+
+    fn paired(mut self) -> Self {
+        let k = self.conv.kernel;
+        let (read_a_group, written_a_group) = (self.read.channels / self.conv.groups, self.written.channels / self.conv.groups);
+        for block in (0..blocks(self.written.channels)).step_by(2) {
+            let columns = 2.min(blocks(self.written.channels) - block);
+            let last = self.written.channels.min((block + columns) * WIDTH) - 1;
+            let first_read = block * WIDTH / written_a_group * read_a_group;
+            let end_read = (last / written_a_group + 1) * read_a_group;
+            let mut runs = Vec::new();
+            for read in first_read / WIDTH..blocks(end_read) {
+                let channel = first_read.max(read * WIDTH);
+                let count = end_read.min((read + 1) * WIDTH) - channel;
+                for tap in (0..k * k).map(|tap| (tap / k, tap % k)) {
+                    let pixel = (read * self.frame.0 + tap.0) * self.frame.1 + tap.1;
+                    runs.push(Run { offset: pixel * WIDTH + channel % WIDTH, count, channel, tap });
+                }
+            }
+            let steps: usize = runs.iter().map(|run| run.count).sum();
+            self.pairs.push(Pair { block, columns, runs, filters: self.filters });
+            self.filters += steps * columns * WIDTH;
+        }
+        self
+    }
+
+    /// Copies one image into the frame.
+    fn embed(&self, image: &[f32], frame: &mut [f32]) {
+        let Maps { height, width, .. } = self.read;
+        let (rows, columns) = self.frame;
+        frame.fill(0.0);
+        let place =
+            |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
+        for (plane, frame) in image.chunks_exact(height * width * WIDTH).zip(frame.chunks_exact_mut(rows * columns * WIDTH)) {
+            for (row, pixels) in plane.chunks_exact(width * WIDTH).enumerate() {
+                let Some(row) = place(row, rows) else { continue };
+                let line = &mut frame[row * columns * WIDTH..][..columns * WIDTH];
+                if self.spread == 1 && self.shift >= 0 && self.shift as usize + width <= columns {
+                    line[self.shift as usize * WIDTH..][..width * WIDTH].copy_from_slice(pixels);
+                    continue;
+                }
+                for (column, pixel) in pixels.chunks_exact(WIDTH).enumerate() {
+                    if let Some(column) = place(column, columns) {
+                        line[column * WIDTH..][..WIDTH].copy_from_slice(pixel);
+                    }
+                }
+            }
+        }
+    }
+}

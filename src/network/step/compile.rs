@@ -1,0 +1,69 @@
+//! What a step is made of besides its program: the head's layers and the convolutions' buffers.
+
+use super::dense::{DenseLayer, Order};
+use super::forward::Filters;
+use super::head::{Head, VectorLayer, VectorOp};
+use super::program::{ConvLayer, Program};
+use crate::kernels::activation::Activation;
+use crate::kernels::blocked::blocks;
+use crate::kernels::lanes::WIDTH;
+use crate::network::shape::{LayerShape, Role, Source};
+use crate::network::spec::{Architecture, LayerKind};
+use crate::network::weights::Weights;
+
+/// The layers from the first `flatten` on.
+pub(super) fn head(architecture: &Architecture, layers: &[LayerShape], program: &Program, weights: &Weights) -> Head {
+    let first = program.layers + 1;
+    let exit = &program.values[program.exit];
+    let order = entry(architecture, layers, program);
+    let mut compiled = Vec::new();
+    for (at, (layer, shape)) in architecture.layers.iter().zip(layers).enumerate().skip(first) {
+        let features = shape.output.elements();
+        let op = match &layer.kind {
+            LayerKind::Linear(_) => {
+                let order = if at == first { order } else { Order::Plain(shape.input.elements()) };
+                let values = |role| {
+                    let spec = shape.parameters.iter().find(|spec| spec.role == role)?;
+                    weights.get(&spec.name).map(|parameter| &parameter.values[..])
+                };
+                let layer = DenseLayer::new(order, values(Role::Weight).unwrap_or(&[]), values(Role::Bias));
+                VectorOp::Dense(Box::new(layer))
+            }
+            LayerKind::Relu => VectorOp::Activate(Activation::Relu),
+            LayerKind::Gelu => VectorOp::Activate(Activation::Gelu),
+            LayerKind::Silu => VectorOp::Activate(Activation::Silu),
+            LayerKind::Dropout(dropout) => VectorOp::Drop(dropout.p),
+            LayerKind::Add(_) => match shape.sources.get(1) {
+                Some(&Source::Layer(from)) => VectorOp::Add(from - program.layers),
+                _ => VectorOp::Same,
+            },
+            _ => VectorOp::Same,
+        };
+        compiled.push(VectorLayer { op, layer: at, features });
+    }
+    let scores = layers.last().map_or(0, |last| last.output.elements());
+    Head::new(compiled, order, exit.gradient.is_some(), scores)
+}
+
+/// The blocked order where only a fully connected layer reads the flattened maps; its weights are permuted once then.
+fn entry(architecture: &Architecture, layers: &[LayerShape], program: &Program) -> Order {
+    let flatten = Source::Layer(program.layers);
+    let readers = layers.iter().flat_map(|layer| &layer.sources).filter(|&&source| source == flatten).count();
+    let next = architecture.layers.get(program.layers + 1).map(|layer| &layer.kind);
+    let maps = program.values[program.exit].maps;
+    if readers == 1 && matches!(next, Some(LayerKind::Linear(_))) {
+        Order::Blocked(maps)
+    } else {
+        Order::Plain(maps.channels * maps.plane())
+    }
+}
+
+/// Room for a convolution's filters.
+pub(super) fn filters(layer: &ConvLayer) -> Filters {
+    let conv = &layer.conv;
+    Filters {
+        packed: vec![0.0; conv.packed_len()],
+        adjoint: vec![0.0; conv.adjoint_len()],
+        bias: vec![0.0; blocks(conv.sizes().output.channels) * WIDTH],
+    }
+}

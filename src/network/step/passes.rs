@@ -1,0 +1,246 @@
+//! The passes over a batch: which groups of images are computed side by side, and what is summed in which order.
+
+use super::backward::Group;
+use super::dense::Order;
+use super::forward::Shared;
+use super::head::Head;
+use super::memory::{Values, Workspace};
+use super::norm::NormParameters;
+use super::program::{Op, Program};
+use super::{Buffers, Step};
+use crate::kernels::blocked::pointwise::Accumulate;
+use crate::kernels::lanes::WIDTH;
+use crate::kernels::team::Chunks;
+use crate::network::shape::Role;
+
+/// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
+const PARTS: usize = 8;
+
+impl Program {
+    /// Floats of one image as it comes.
+    pub(super) fn image_len(&self) -> usize {
+        let maps = self.values[0].maps;
+        maps.channels * maps.plane()
+    }
+
+    /// Groups that one part of a batch is.
+    fn groups_a_part(&self, batch: usize) -> usize {
+        batch.div_ceil(self.group).div_ceil(PARTS)
+    }
+}
+
+impl Step {
+    /// Makes room for `batch` images.
+    pub(super) fn fit(&mut self, batch: usize) {
+        self.head.fit(batch);
+        if self.buffers.batch == batch {
+            return;
+        }
+        let program = &self.program;
+        let groups = batch.div_ceil(program.group);
+        let parts = groups.div_ceil(program.groups_a_part(batch));
+        let gradients = if program.segments.len() == 1 { 0 } else { program.gradients_a_group() };
+        let Buffers { batch: fitted, saved, winners, gradients: kept, parts: sums } = &mut self.buffers;
+        *fitted = batch;
+        saved.resize(groups * program.saved_a_group(), 0.0);
+        winners.resize(groups * program.group * program.sizes.winners, 0);
+        kept.resize(groups * gradients, 0.0);
+        sums.resize(parts * self.parameters.len, 0.0);
+    }
+
+    /// Brings all filters in the orders the passes read.
+    pub(super) fn pack(&mut self) {
+        let (program, parameters, tier) = (&self.program, &self.parameters, self.tier);
+        self.team.each(Chunks::new(&mut self.filters, 1), |at, filters| {
+            let (layer, filters) = (&program.convs[at], &mut filters[0]);
+            let weights = parameters.values(layer.layer, Role::Weight);
+            layer.conv.pack(tier, weights, &mut filters.packed);
+            layer.conv.pack_adjoint(tier, weights, &mut filters.adjoint);
+            let bias = parameters.values(layer.layer, Role::Bias);
+            filters.bias[..bias.len()].copy_from_slice(bias);
+        });
+    }
+
+    /// All feature maps.
+    pub(super) fn forward(&mut self, images: &[f32], seed: u64) {
+        let Self { program, buffers, workspaces, team, .. } = self;
+        let (program, batch) = (&*program, buffers.batch);
+        let image = program.image_len();
+        for segment in &program.segments {
+            let nodes = &program.nodes[segment.clone()];
+            let shared = Shared { program, tier: self.tier, filters: &self.filters, norms: &self.norms, seed };
+            let saved = Chunks::new(&mut buffers.saved, program.saved_a_group());
+            let winners = program.group * program.sizes.winners;
+            let groups = batch.div_ceil(program.group);
+            // Programs without winners share out an empty slice.
+            let winners = Chunks::of(&mut buffers.winners, winners, groups);
+            team.split((saved, winners), workspaces, |group, (saved, winners), workspace| {
+                let first = group * program.group;
+                let count = program.group.min(batch - first);
+                let Workspace { scratch, conv, .. } = workspace;
+                let mut values = Values { program, images: count, saved, scratch };
+                if segment.start == 0 {
+                    let maps = program.values[0].maps;
+                    let plain = images[first * image..][..count * image].chunks_exact(image);
+                    for (plain, blocked) in plain.zip(values.get(0).chunks_exact_mut(maps.len())) {
+                        maps.block(plain, blocked);
+                    }
+                }
+                for node in nodes {
+                    shared.forward(node, first, &mut values, (&mut *winners, &mut *conv));
+                }
+            });
+            if let Some(Op::Measure(norm)) = nodes.last().map(|node| &node.op) {
+                let parameters = &mut self.parameters.layers[program.norms[*norm].layer][..];
+                let [weight, bias, mean, variance] = parameters else { continue };
+                let parameters = NormParameters {
+                    weight: &weight.trained.values,
+                    bias: &bias.trained.values,
+                    running_mean: &mut mean.trained.values,
+                    running_variance: &mut variance.trained.values,
+                };
+                self.norms[*norm].measured((program, *norm), &buffers.saved, batch, parameters);
+            }
+        }
+    }
+
+    /// Flattens the last feature maps into the head's panels.
+    pub(super) fn enter_head(&mut self, batch: usize) {
+        let Self { program, buffers, head, team, .. } = self;
+        let (program, saved, columns) = (&*program, &buffers.saved[..], head.batch());
+        let (value, order) = (&program.values[program.exit], head.order());
+        let len = value.maps.len();
+        let start = |image: usize| {
+            let (group, within) = (image / program.group, image % program.group);
+            group * program.saved_a_group() + value.offset * program.group + within * len
+        };
+        team.each(Chunks::new(&mut head.panels, 16 * columns * WIDTH), |task, panels| {
+            for (block, panel) in panels.chunks_exact_mut(columns * WIDTH).enumerate() {
+                let block = task * 16 + block;
+                for (image, row) in panel.chunks_exact_mut(WIDTH).take(batch).enumerate() {
+                    let from = &saved[start(image)..][..len];
+                    match order {
+                        Order::Blocked(_) => row.copy_from_slice(&from[block * WIDTH..][..WIDTH]),
+                        Order::Plain(features) => {
+                            for (lane, x) in row.iter_mut().enumerate() {
+                                let feature = block * WIDTH + lane;
+                                *x = if feature < features { from[Order::Blocked(value.maps).place(feature)] } else { 0.0 };
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// All gradients of the parameters before the head, into the first part.
+    pub(super) fn backward(&mut self, seed: u64) {
+        let Self { program, buffers, workspaces, team, head, .. } = self;
+        let (program, batch) = (&*program, buffers.batch);
+        let exit = &program.values[program.exit];
+        if exit.gradient.is_none() {
+            buffers.parts.fill(0.0);
+            return;
+        }
+        let groups = batch.div_ceil(program.group);
+        let a_part = program.groups_a_part(batch);
+        let single = program.segments.len() == 1;
+        for segment in program.segments.iter().rev() {
+            let nodes = &program.nodes[segment.clone()];
+            let shared = Shared { program, tier: self.tier, filters: &self.filters, norms: &self.norms, seed };
+            let parts = Chunks::of(&mut buffers.parts, self.parameters.len, groups.div_ceil(a_part));
+            let persistent = if single { 0 } else { a_part * program.gradients_a_group() };
+            let gradients = Chunks::of(&mut buffers.gradients, persistent, groups.div_ceil(a_part));
+            let (saved, winners, parameters) = (&buffers.saved[..], &buffers.winners[..], &self.parameters);
+            team.split((parts, gradients), workspaces, |part, (to, persistent), workspace| {
+                let Workspace { conv, spare, gradients: own, filters, biases, .. } = workspace;
+                let convs = || nodes.iter().filter_map(|node| if let Op::Conv(at) = node.op { Some(at) } else { None });
+                for at in convs() {
+                    filters[at].fill(0.0);
+                    biases[at].fill(0.0);
+                }
+                for group in part * a_part..groups.min((part + 1) * a_part) {
+                    let first = group * program.group;
+                    let len = program.gradients_a_group();
+                    let gradients = if single { &mut own[..] } else { &mut persistent[(group - part * a_part) * len..][..len] };
+                    let mut group = Group {
+                        first,
+                        images: program.group.min(batch - first),
+                        saved: &saved[group * program.saved_a_group()..][..program.saved_a_group()],
+                        winners: &winners[first * program.sizes.winners..],
+                        gradients,
+                        spare,
+                        conv,
+                        filters,
+                        biases,
+                    };
+                    if segment.end == program.nodes.len() {
+                        head.leave(program, &mut group);
+                    }
+                    for (node, again) in nodes.iter().zip(&program.again[segment.clone()]).rev() {
+                        shared.backward(node, &mut group, *again);
+                    }
+                }
+                for at in convs() {
+                    let layer = &program.convs[at];
+                    if let Some(weight) = parameters.gradient(layer.layer, Role::Weight) {
+                        let to = &mut to[weight];
+                        to.fill(0.0);
+                        layer.conv.unpack(shared.tier, &filters[at], to);
+                    }
+                    if let Some(bias) = parameters.gradient(layer.layer, Role::Bias) {
+                        let len = bias.len();
+                        to[bias].copy_from_slice(&biases[at][..len]);
+                    }
+                }
+            });
+            if let Some(Op::Normalize(norm)) = nodes.first().map(|node| &node.op) {
+                self.norms[*norm].gathered((program, *norm), &buffers.gradients, batch);
+            }
+        }
+        self.sum_parts();
+    }
+
+    /// Adds the parts of the parameters' gradients, in order, into the first.
+    fn sum_parts(&mut self) {
+        let len = self.parameters.len;
+        let (sum, rest) = self.buffers.parts.split_at_mut(len);
+        for part in rest.chunks_exact(len.max(1)) {
+            self.tier.run(Accumulate { from: part, to: sum });
+        }
+        for (layer, state) in self.program.norms.iter().zip(&self.norms) {
+            for (role, gradient) in [(Role::Scale, &state.to_weight), (Role::Bias, &state.to_bias)] {
+                if let Some(place) = self.parameters.gradient(layer.layer, role) {
+                    let len = place.len();
+                    sum[place].copy_from_slice(&gradient[..len]);
+                }
+            }
+        }
+    }
+}
+
+impl Head {
+    /// Writes the gradient of a group's last feature maps.
+    fn leave(&self, program: &Program, group: &mut Group<'_>) {
+        let value = &program.values[program.exit];
+        let (len, columns) = (value.maps.len(), self.batch());
+        let Some(start) = value.gradient.map(|offset| offset * program.group) else { return };
+        let gradients = group.gradients[start..][..group.images * len].chunks_exact_mut(len);
+        for (image, gradient) in (group.first..).zip(gradients) {
+            match self.order() {
+                Order::Blocked(_) => {
+                    for (block, row) in gradient.chunks_exact_mut(WIDTH).enumerate() {
+                        row.copy_from_slice(&self.to_panels[(block * columns + image) * WIDTH..][..WIDTH]);
+                    }
+                }
+                Order::Plain(features) => {
+                    gradient.fill(0.0);
+                    for feature in 0..features {
+                        let from = (feature / WIDTH * columns + image) * WIDTH + feature % WIDTH;
+                        gradient[Order::Blocked(value.maps).place(feature)] = self.to_panels[from];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Images made to hurt: what they claim, what they unpack to, what breaks their decoders.
+
+use convscope::picture::Header;
+use convscope::picture::decode::{Error, Limits, decode, probe};
+use proptest::prelude::*;
+
+use crate::allocations::peak_of;
+use crate::pictures::{data, file, sized};
+
+/// A PNG whose header claims `width` × `height`, with `data` as its compressed pixels.
+fn png(width: u32, height: u32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut header = Vec::new();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 0, 0, 0, 0]);
+    for (kind, content) in [(b"IHDR", header.as_slice()), (b"IDAT", data), (b"IEND", &[])] {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        bytes.extend(kind);
+        bytes.extend(content);
+        let mut crc = flate2::Crc::new();
+        crc.update(kind);
+        crc.update(content);
+        bytes.extend(crc.sum().to_be_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn claims_are_refused_before_anything_is_allocated() {
+    let limits = Limits::default();
+    let refused = |bytes: &[u8]| peak_of(|| decode(bytes, &sized(32, 32), &limits).map(|_| "was read").unwrap_err());
+    let (error, peak) = refused(&png(30_000, 30_000, &[]));
+    assert_eq!(error, Error::TooManyPixels { width: 30_000, height: 30_000, limit: 50_000_000 });
+    assert!(peak < 1 << 20, "{peak}");
+    // Rows beyond what any buffer may take are refused as that.
+    for (width, height) in [(1 << 30, 2), (0x7FFF_FFFF, 0x7FFF_FFFF), (50_000_001, 1)] {
+        let (error, peak) = refused(&png(width, height, &[]));
+        assert!(matches!(error, Error::TooManyPixels { .. } | Error::TooMuchMemory { .. }), "{error:?}");
+        assert!(peak < 1 << 20, "{peak}");
+    }
+    // A GIF's frame may be larger than its screen, a WebP's bitstream larger than its canvas.
+    let mut gif = file("still.gif");
+    let descriptor = gif.windows(10).position(|at| at[0] == b',' && at[5..9] == [48, 0, 32, 0]).unwrap();
+    gif[descriptor + 5..descriptor + 9].fill(0xFF);
+    let (error, peak) = refused(&gif);
+    assert!(matches!(error, Error::TooMuchMemory { .. }), "{error:?}");
+    assert!(peak < 1 << 20, "{peak}");
+    let mut webp = file("lossy.webp");
+    webp[12..16].copy_from_slice(b"VP8X");
+    let (error, peak) = refused(&webp);
+    assert!(matches!(error, Error::Unreadable { .. } | Error::Truncated { .. } | Error::TooManyPixels { .. }), "{error:?}");
+    assert!(peak < 1 << 20, "{peak}");
+}
+
+/// A real bomb: 112 MB of zeros compress to some hundred kilobytes.
+#[test]
+fn a_bomb_is_refused_with_memory_flat() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 30_000, 30_000);
+    encoder.set_depth(png::BitDepth::One);
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![0; 30_000 * 30_000 / 8]).unwrap();
+    writer.finish().unwrap();
+    let (error, peak) = peak_of(|| decode(&bytes, &sized(32, 32), &Limits::default()).map(|_| "was read").unwrap_err());
+    assert_eq!(error, Error::TooManyPixels { width: 30_000, height: 30_000, limit: 50_000_000 });
+    assert!(peak < 1 << 20, "{peak}");
+}
+
+/// Bits, the lowest first, as lossless WebP has them.
+#[derive(Default)]
+struct Bits(Vec<u8>, u32);
+
+impl Bits {
+    fn put(&mut self, value: u32, count: u32) {
+        for bit in 0..count {
+            if self.1.is_multiple_of(8) {
+                self.0.push(0);
+            }
+            *self.0.last_mut().unwrap() |= ((value >> bit & 1) as u8) << (self.1 % 8);
+            self.1 += 1;
+        }
+    }
+}
+
+/// A lossless WebP of 4×4 pixels with `groups` groups of five code tables, of 4 KB each in memory.
+fn table_bomb(groups: u32) -> Vec<u8> {
+    let mut bits = Bits::default();
+    // Signature, sides less one, alpha, version; no transform, no colour cache; an entropy image of one 4×4 block.
+    for (value, count) in [(0x2F, 8), (3, 14), (3, 14), (0, 1), (0, 3), (0, 1), (0, 1), (1, 1), (0, 3), (0, 1)] {
+        bits.put(value, count);
+    }
+    // Its only pixel is the number of the last group, in green and red; a code of one symbol each.
+    for symbol in [(groups - 1) & 0xFF, (groups - 1) >> 8, 0, 0, 0] {
+        for (value, count) in [(1, 1), (0, 1), (1, 1), (symbol, 8)] {
+            bits.put(value, count);
+        }
+    }
+    for _ in 0..groups * 5 {
+        // Code lengths 0 to 15 in four bits each, then eleven symbols of lengths 1 to 10 and 10.
+        bits.put(0, 1);
+        bits.put(15, 4);
+        for symbol in [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] {
+            bits.put(if symbol < 16 { 4 } else { 0 }, 3);
+        }
+        for (value, count) in [(1, 1), (2, 3), (9, 6)] {
+            bits.put(value, count);
+        }
+        for length in (1..=10_u32).chain([10]) {
+            bits.put(length.reverse_bits() >> 28, 4);
+        }
+    }
+    (0..50).for_each(|_| bits.put(0, 32));
+    let mut data = bits.0;
+    data.resize(data.len().next_multiple_of(2), 0);
+    let length = |length: usize| (length as u32).to_le_bytes();
+    [b"RIFF", &length(data.len() + 12)[..], b"WEBPVP8L", &length(data.len()), &data].concat()
+}
+
+/// Tables are built for as many groups as a file says, whatever its picture: 290 times its size in memory.
+#[test]
+fn a_webp_of_code_tables_is_refused_by_what_it_would_take() {
+    let few = table_bomb(1000);
+    let (picture, peak) = peak_of(|| decode(&few, &sized(4, 4), &Limits::default()).map(|picture| picture.pixels.len()));
+    assert_eq!(picture, Ok(48));
+    assert!(peak > 20_000_000 && peak as u64 <= probe(&few).unwrap().memory, "{peak} for {} bytes", few.len());
+    let many = table_bomb(65_536);
+    let (error, peak) = peak_of(|| decode(&many, &sized(4, 4), &Limits::default()).map(|_| "was read").unwrap_err());
+    assert!(matches!(error, Error::TooMuchMemory { .. }), "{error:?}");
+    assert!(peak < 1 << 20, "{peak}");
+}
+
+/// What a header says decoding takes is what it takes at most, and not many times that.
+#[test]
+fn memory_stays_within_what_the_header_says() {
+    for entry in std::fs::read_dir(data().join("odd/large")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let Header { width, height, memory, .. } = probe(&bytes).unwrap();
+        // Its own size, so that nothing is resized.
+        let (picture, peak) = peak_of(|| decode(&bytes, &sized(width as usize, height as usize), &Limits::default()).unwrap());
+        assert_eq!(picture.pixels.len(), (width * height * 3) as usize);
+        assert!(peak as u64 <= memory && memory <= 4 * peak as u64, "{}: {peak} bytes, {memory} announced", path.display());
+    }
+}
+
+/// Nothing in `bytes`, whatever they are, panics or takes more than the limits.
+fn withstand(bytes: &[u8]) {
+    let limits = Limits { pixels: 1 << 20, memory: 24 << 20 };
+    let (result, peak) = peak_of(|| decode(bytes, &sized(32, 32), &limits));
+    // What a decoder holds beside pixels is bounded by the file: it is at most read twice.
+    assert!(peak as u64 <= limits.memory + 2 * bytes.len() as u64, "{peak} bytes for {result:?}");
+    if let Err(Error::Unreadable { reason, .. }) = &result {
+        assert!(!reason.is_empty());
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let names = ["alpha.png", "palette.png", "sixteen.png", "plain.jpg", "progressive.jpg", "ycck.jpg", "orientation-6.jpg"];
+    let more = ["animated-gif.gif", "lossless.webp", "lossy.webp", "animated-webp.webp", "bitmap.bmp", "bitmap-palette.bmp"];
+    names.iter().chain(&more).map(|name| file(name)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_are_withstood(start in 0..6_usize, rest in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let magic: [&[u8]; 6] = [b"", b"\x89PNG\r\n\x1a\n", b"\xFF\xD8\xFF", b"GIF89a", b"RIFF\x80\0\0\0WEBP", b"BM"];
+        withstand(&[magic[start], &rest].concat());
+    }
+
+    #[test]
+    fn mutated_images_are_withstood(
+        which in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        early in any::<bool>(),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = which.get(&seeds()).clone();
+        // Headers are short: half of the cases change nothing else.
+        let reach = if early { bytes.len().min(96) } else { bytes.len() };
+        for (at, value) in changes {
+            bytes[at.index(reach)] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        withstand(&bytes);
+    }
+}

@@ -1,0 +1,159 @@
+//! The program itself, as a process: how it starts, what it says, what it leaves, how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::Client;
+
+use crate::support::{eventually, horse, models};
+
+/// `convscope` in an empty folder of its own.
+struct Program {
+    child: Child,
+    folder: tempfile::TempDir,
+    address: String,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
+        command.args(["--listen", "127.0.0.1:0"]).current_dir(folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.env("CONVSCOPE_MODELS__DIR", models()).env_remove("CONVSCOPE_ADMIN_TOKEN").envs(settings.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("the program ended before it listened").unwrap();
+            said.lock().unwrap().push(line.clone());
+            if let Some(found) = line.strip_prefix("listening on http://") {
+                break found.to_owned();
+            }
+        };
+        let rest = Arc::clone(&said);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| rest.lock().unwrap().push(line)));
+        Self { child, folder, address, said }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    async fn end(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the program's end", async || child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_from_an_empty_folder_and_ends_when_told() {
+    let mut program = Program::start(&[]);
+    let client = Client::new();
+    let page = client.get(program.url("/")).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let answer = client.post(program.url("/classify")).body(horse()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(!answer.json::<serde_json::Value>().await.unwrap()["label"].is_null());
+
+    // Nobody watches this terminal: the token is in a file, and in the log is only where.
+    let file = program.folder.path().join("data/admin-token");
+    let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    let jobs = client.get(program.url("/admin/jobs")).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(jobs.status(), 200);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    program.signal("-TERM");
+    assert!(program.end().await.success());
+    let said = program.said.lock().unwrap().join("\n");
+    assert!(said.contains("admin-token") && !said.contains(&token), "{said}");
+    assert!(said.contains("\"/classify\"") && said.contains("status"), "the access log: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait() {
+    let mut program = Program::start(&[]);
+    // A body that never comes would hold a graceful stop for the time of the drain.
+    let mut held = tokio::net::TcpStream::connect(&program.address).await.unwrap();
+    let head = "POST /classify HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut held, head.as_bytes()).await.unwrap();
+    let mut asked = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut held, &mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    program.signal("-INT");
+    let client = Client::new();
+    eventually("the drain", async || {
+        let answer = client.get(program.url("/health/ready")).send().await.unwrap();
+        (answer.status() == 503).then_some(())
+    })
+    .await;
+    program.signal("-INT");
+    assert_eq!(program.end().await.code(), Some(130));
+}
+
+/// A PNG of one colour: small on the wire, large in memory.
+fn plain(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![90; width as usize * height as usize * 3]).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// The most memory the process ever held, in MiB.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn bombs_and_crowds_of_large_images_leave_memory_flat() {
+    let mut program = Program::start(&[("CONVSCOPE_LIMITS__DECODE_MIB", "150")]);
+    let client = Client::builder().timeout(Duration::from_secs(120)).build().unwrap();
+    let classify = |body: Vec<u8>| {
+        let request = client.post(program.url("/classify")).body(body);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let large = plain(4000, 3000);
+    assert_eq!(classify(large.clone()).await, 200);
+    let before = peak(program.child.id());
+    // 50,000 × 50,000 in a header, and little behind it.
+    let mut bomb = horse();
+    bomb[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
+    let mut asking = tokio::task::JoinSet::new();
+    for i in 0..48 {
+        let (large, request) = if i % 2 == 0 { (true, classify(large.clone())) } else { (false, classify(bomb.clone())) };
+        asking.spawn(async move { (large, request.await) });
+    }
+    for (large, status) in asking.join_all().await {
+        // The bomb's header no longer fits its checksum, so a careful decoder may call it broken as well.
+        assert!(if large { status == 200 } else { status == 413 || status == 400 }, "{status}");
+    }
+    // 24 images of 36 MB at once would be 864 MB; those in hand may take 150.
+    let more = peak(program.child.id()) - before;
+    assert!(more < 300, "{more} MiB more than for one image");
+    program.signal("-TERM");
+    assert!(program.end().await.success());
+}
