@@ -243,7 +243,7 @@ impl From<training::Error> for Error {
     fn from(error: training::Error) -> Self {
         use training::Error as E;
         let code = match error {
-            E::Network(error) => return error.into(),
+            E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
             E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,
