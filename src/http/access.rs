@@ -43,7 +43,7 @@ pub async fn log(request: Request, next: Next) -> Response {
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(route, cause, "a request failed");
     }
-    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_micros() as f64 / 1e3);
     tracing::info!(%method, path, route, status, duration_ms, "answered");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -132,6 +132,9 @@ async fn a_body_or_image_beyond_the_limits_is_413() {
     Answer::of(unannounced).await.refused(413, "body_too_large");
     let form = Form::new().part("image", Part::bytes(large));
     Answer::of(server.request(Method::POST, "/classify").multipart(form)).await.refused(413, "body_too_large");
+    // A client that reads nothing before it has sent everything, more than the system keeps for it.
+    let unread = HalfSent::unasked(&server, "/classify", &vec![7; 8 << 20]).await.answer().await;
+    assert!(unread.starts_with("HTTP/1.1 413") && unread.contains(r#""code":"body_too_large""#), "{unread}");
     let sentence = server.post("/classify", horse()).await.refused(413, "image_too_large");
     assert!(sentence.contains("32×32") && sentence.contains("1000"), "{sentence}");
     let three = Form::new().part("image", image()).part("image", image()).part("image", image());

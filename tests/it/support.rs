@@ -216,6 +216,15 @@ impl HalfSent {
         Self { stream, rest: body.to_vec() }
     }
 
+    /// Sends all of `body` without being asked for it.
+    pub(crate) async fn unasked(server: &Server, path: &str, body: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.expect("the server takes a refused body in");
+        Self { stream, rest: Vec::new() }
+    }
+
     /// Sends what is left of the body, and gives the status line and everything after it.
     pub(crate) async fn finish(mut self) -> String {
         self.stream.write_all(&self.rest).await.unwrap();
