@@ -71,9 +71,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let _lock = folder.as_ref().map(RunFolder::lock).transpose()?;
     let stop = StopFlag::watching(args.events.is_some());
     let mut reporter = Reporter::open(args.events.is_some(), folder.as_ref())?;
+    let mut unheard = None;
     let mut on_event = |event: &Event| {
-        let heard = reporter.report(event);
-        if heard.is_err() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        unheard = reporter.report(event).err();
+        if unheard.is_some() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A panic is a fault of ours, but whoever follows the run must still hear that it is over.
     let attempt = AssertUnwindSafe(|| Ok(train(&prepare(args, globals, folder.as_ref())?, &mut on_event)?));
@@ -84,7 +85,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         Ok(Finish::Stopped(ended)) => {
             let how = format!("stopped after {} of {} epochs; with --resume the same command goes on", ended.epoch, ended.epochs);
             // An interrupted run has no last event: it is to be gone on with.
-            ((stop.get() == Some(Stop::Cancel)).then(|| Event::Cancelled(ended)), Err(anyhow!(how)))
+            let last = if stop.get() == Some(Stop::Cancel) { Some(Event::Cancelled(ended)) } else { None };
+            (last, Err(unheard.map_or_else(|| anyhow!(how), anyhow::Error::from)))
         }
     };
     if let Some(last) = last {
@@ -129,13 +131,11 @@ impl Args {
 
     fn output(&self, folder: Option<&RunFolder>) -> Output {
         let name = self.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut state = self.out.clone().into_os_string();
+        state.push(".state");
         match folder {
             Some(folder) => Output { name, state: folder.state(), models: Models::Every(self.out.clone()) },
-            None => {
-                let mut state = self.out.clone().into_os_string();
-                state.push(".state");
-                Output { name, state: state.into(), models: Models::Last(self.out.clone()) }
-            }
+            None => Output { name, state: state.into(), models: Models::Last(self.out.clone()) },
         }
     }
 }

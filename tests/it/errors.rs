@@ -100,6 +100,9 @@ async fn what_is_not_there_is_404_and_names_what_is() {
     server.post("/featuremaps?layers=conv1,conv3", horse()).await.refused(404, "unknown_layer");
     server.post("/classify?mask=conv3:0", horse()).await.refused(404, "unknown_layer");
     server.get("/samples/unicorn").await.refused(404, "unknown_sample");
+    let elsewhere = json!({"arch": "tutorial", "data": "imagenet"});
+    let sentence = server.admin(Method::POST, "/admin/train", Some(elsewhere)).await.refused(404, "unknown_dataset");
+    assert!(sentence.contains("there are none yet") && sentence.contains("fetch-data"), "{sentence}");
     for (method, path) in [
         (Method::GET, "/admin/jobs/nine"),
         (Method::DELETE, "/admin/jobs/nine"),
@@ -159,6 +162,7 @@ async fn what_contradicts_itself_is_422() {
     let sentence = server.post("/classify?mask=conv1:99", horse()).await.refused(422, "unprocessable");
     assert!(sentence.contains("0 to 31"), "{sentence}");
     server.post("/featuremaps/conv1?channel=32", horse()).await.refused(422, "unprocessable");
+    std::fs::create_dir_all(server.data_dir().join("datasets/cifar-10")).unwrap();
     let train = async |body| server.admin(Method::POST, "/admin/train", Some(body)).await;
     let sentence = train(json!({"arch": "vgg", "data": "cifar-10"})).await.refused(422, "unprocessable");
     assert!(sentence.contains("tutorial"), "{sentence}");

@@ -6,13 +6,13 @@
 use super::{Maps, blocks};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
-/// Mean and sum of squared distances to it, of each channel over some images.
+/// A number near the mean of each channel over some images, and the sums of distances to it and of their squares.
 pub struct Measure<'a> {
     /// Shape.
     pub maps: Maps,
     /// Images.
     pub input: &'a [f32],
-    /// Means, then sums of squares, each filled up to a block.
+    /// Those three, each filled up to a block.
     pub moments: &'a mut [f32],
 }
 
@@ -21,11 +21,12 @@ impl Kernel for Measure<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let (means, squares) = self.moments.split_at_mut(blocks(self.maps.channels) * WIDTH);
+        let (means, rest) = self.moments.split_at_mut(blocks(self.maps.channels) * WIDTH);
+        let (distances, squares) = rest.split_at_mut(blocks(self.maps.channels) * WIDTH);
         let images = self.input.len() / self.maps.len();
         let share = l.splat(1.0 / (images * self.maps.plane()) as f32);
-        let outputs = means.as_chunks_mut().0.iter_mut().zip(squares.as_chunks_mut().0);
-        for (block, (mean, square)) in outputs.enumerate() {
+        let outputs = means.as_chunks_mut().0.iter_mut().zip(distances.as_chunks_mut().0).zip(squares.as_chunks_mut().0);
+        for (block, ((mean, distance), square)) in outputs.enumerate() {
             let rows = || rows(self.input, self.maps, block);
             // Sums of rows before sums of planes: fewer roundings on the way of each number.
             let mut total = l.zero();
@@ -38,16 +39,19 @@ impl Kernel for Measure<'_> {
             }
             let center = l.mul(total, share);
             l.write(mean, center);
-            let mut total = l.zero();
+            let (mut first, mut second) = (l.zero(), l.zero());
             for row in rows() {
-                let mut sum = l.zero();
+                let (mut sum, mut dot) = (l.zero(), l.zero());
                 for pixel in row {
-                    let distance = l.sub(l.read(pixel), center);
-                    sum = l.mul_add(distance, distance, sum);
+                    let apart = l.sub(l.read(pixel), center);
+                    sum = l.add(sum, apart);
+                    dot = l.mul_add(apart, apart, dot);
                 }
-                total = l.add(total, sum);
+                first = l.add(first, sum);
+                second = l.add(second, dot);
             }
-            l.write(square, total);
+            l.write(distance, first);
+            l.write(square, second);
         }
     }
 }
@@ -68,20 +72,21 @@ pub fn combine<'a>(parts: impl Iterator<Item = (&'a [f32], usize)>, moments: &mu
     squares.fill(0.0);
     let mut seen = 0.0;
     for (part, count) in parts {
-        let (part_means, part_squares) = part.split_at(part.len() / 2);
-        let count = count as f64;
+        let (count, channels) = (count as f64, means.len());
         let total = seen + count;
         for (channel, (mean, square)) in means.iter_mut().zip(&mut *squares).enumerate() {
-            let distance = f64::from(part_means[channel]) - *mean;
+            let [center, apart, squared] = [0, 1, 2].map(|i| f64::from(part[i * channels + channel]));
+            let distance = center + apart / count - *mean;
             *mean += distance * count / total;
-            *square += f64::from(part_squares[channel]) + distance * distance * seen * count / total;
+            *square += squared - apart * apart / count + distance * distance * seen * count / total;
         }
         seen = total;
     }
     squares.iter_mut().for_each(|square| *square /= seen);
 }
 
-/// `scale · x + shift` in each channel.
+/// `scale · (x - mean) + shift` in each channel. (Not with the mean folded into the shift: a channel whose mean is large beside
+/// its deviation would lose its digits.)
 pub struct Apply<'a> {
     /// Shape.
     pub maps: Maps,
@@ -89,6 +94,8 @@ pub struct Apply<'a> {
     pub input: &'a [f32],
     /// As many.
     pub output: &'a mut [f32],
+    /// A number a channel, filled up to a block.
+    pub means: &'a [f32],
     /// A number a channel, filled up to a block.
     pub scale: &'a [f32],
     /// A number a channel, filled up to a block.
@@ -102,13 +109,13 @@ impl Kernel for Apply<'_> {
     fn run<L: Lanes>(self, l: L) {
         let plane = self.maps.plane() * WIDTH;
         assert!(self.input.len() == self.output.len(), "norm: lengths");
-        let (scales, shifts) = (self.scale.as_chunks::<WIDTH>().0, self.shift.as_chunks::<WIDTH>().0);
+        let [means, scales, shifts] = [self.means, self.scale, self.shift].map(|numbers| numbers.as_chunks::<WIDTH>().0);
         let planes = self.input.chunks_exact(plane).zip(self.output.chunks_exact_mut(plane));
         for (index, (input, output)) in planes.enumerate() {
             let block = index % scales.len();
-            let (scale, shift) = (l.read(&scales[block]), l.read(&shifts[block]));
+            let (mean, scale, shift) = (l.read(&means[block]), l.read(&scales[block]), l.read(&shifts[block]));
             for (x, y) in input.as_chunks().0.iter().zip(output.as_chunks_mut().0) {
-                l.write(y, l.mul_add(l.read(x), scale, shift));
+                l.write(y, l.mul_add(l.sub(l.read(x), mean), scale, shift));
             }
         }
     }
@@ -155,7 +162,7 @@ impl Kernel for MeasureBackward<'_> {
     }
 }
 
-/// `a · dy + b · x + c` in each channel: what the gradient of batch norm comes to once its sums are known.
+/// `a · dy + b · (x - mean) + c` in each channel: what the gradient of batch norm comes to once its sums are known.
 pub struct ApplyBackward<'a> {
     /// Shape.
     pub maps: Maps,
@@ -163,6 +170,8 @@ pub struct ApplyBackward<'a> {
     pub input: &'a [f32],
     /// Gradient of the result.
     pub gradient: &'a [f32],
+    /// Means of the batch, filled up to a block.
+    pub means: &'a [f32],
     /// a, b and c, each filled up to a block.
     pub factors: &'a [f32],
     /// Gradient of the input, overwritten.
@@ -177,14 +186,15 @@ impl Kernel for ApplyBackward<'_> {
         let plane = self.maps.plane() * WIDTH;
         let count = blocks(self.maps.channels);
         assert!(self.input.len() == self.output.len() && self.gradient.len() == self.output.len(), "norm: lengths");
-        let factors = self.factors.as_chunks::<WIDTH>().0;
+        let (means, factors) = (self.means.as_chunks::<WIDTH>().0, self.factors.as_chunks::<WIDTH>().0);
         let planes = self.input.chunks_exact(plane).zip(self.gradient.chunks_exact(plane)).zip(self.output.chunks_exact_mut(plane));
         for (index, ((input, gradient), output)) in planes.enumerate() {
             let block = index % count;
             let [a, b, c] = [0, 1, 2].map(|i| l.read(&factors[i * count + block]));
+            let mean = l.read(&means[block]);
             let pixels = input.as_chunks().0.iter().zip(gradient.as_chunks().0).zip(output.as_chunks_mut().0);
             for ((x, dy), dx) in pixels {
-                l.write(dx, l.mul_add(l.read(dy), a, l.mul_add(l.read(x), b, c)));
+                l.write(dx, l.mul_add(l.read(dy), a, l.mul_add(l.sub(l.read(x), mean), b, c)));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::forward::Shared;
 use super::memory::disjoint;
+use super::norm::NormState;
 use super::program::{Node, Op, Program};
 use crate::kernels::blocked::conv::Gradients;
 use crate::kernels::blocked::norm::{ApplyBackward, MeasureBackward};
@@ -60,7 +61,7 @@ impl Shared<'_> {
             Op::Measure(norm) => {
                 let x = program.values[node.input].offset * program.group;
                 let x = &group.saved[x..][..output.len()];
-                let factors = &self.norms[*norm].factors;
+                let NormState { means, factors, .. } = &self.norms[*norm];
                 // The gradient of the norm's output was left by the second sweep, in the next segment.
                 let Some(normalized) = program.nodes.iter().find(|n| matches!(n.op, Op::Normalize(n) if n == *norm)) else {
                     return;
@@ -68,11 +69,11 @@ impl Shared<'_> {
                 let Some(from) = group.place(program, normalized.output) else { return };
                 let (spare, len) = (&mut group.spare[..output.len()], output.len());
                 if again[0] {
-                    tier.run(ApplyBackward { maps, input: x, gradient: &group.gradients[from], factors, output: spare });
+                    tier.run(ApplyBackward { maps, input: x, gradient: &group.gradients[from], means, factors, output: spare });
                     tier.run(Accumulate { from: &spare[..len], to: &mut group.gradients[output] });
                 } else {
                     let (gradient, output) = disjoint(group.gradients, from, output);
-                    tier.run(ApplyBackward { maps, input: x, gradient, factors, output });
+                    tier.run(ApplyBackward { maps, input: x, gradient, means, factors, output });
                 }
             }
             Op::Normalize(norm) => {
@@ -80,6 +81,7 @@ impl Shared<'_> {
                 let (gradient, sums) = disjoint(group.gradients, output, place);
                 let start = program.values[node.input].offset * program.group;
                 let input = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
+                let sums = &mut sums[..2 * maps.len() / maps.plane()];
                 tier.run(MeasureBackward { maps, input, gradient, means: &self.norms[*norm].means, sums });
             }
             Op::Conv(at) => {

@@ -68,13 +68,13 @@ impl Shared<'_> {
             Op::Measure(norm) => {
                 let (values, moments) = values.saved.split_at_mut(program.partial(*norm, program.sizes.saved).start);
                 let input = &values[program.values[node.input].offset * program.group..][..images * maps.len()];
-                let moments = &mut moments[..2 * maps.len() / maps.plane()];
+                let moments = &mut moments[..3 * maps.len() / maps.plane()];
                 tier.run(Measure { maps, input, moments });
             }
             Op::Normalize(norm) => {
-                let NormState { scale, shift, .. } = &self.norms[*norm];
+                let NormState { means, scale, shift, .. } = &self.norms[*norm];
                 let (input, output) = values.pair(node.input, node.output);
-                tier.run(Apply { maps, input, output, scale, shift });
+                tier.run(Apply { maps, input, output, means, scale, shift });
             }
             Op::Add { other } => {
                 let (input, output) = values.pair(node.input, node.output);

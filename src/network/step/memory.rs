@@ -51,7 +51,7 @@ impl Program {
     pub(super) fn partial(&self, norm: usize, an_image: usize) -> std::ops::Range<usize> {
         let norm = &self.norms[norm];
         let start = an_image * self.group + norm.partial;
-        start..start + 2 * norm.maps.len() / norm.maps.plane()
+        start..start + 3 * norm.maps.len() / norm.maps.plane()
     }
 }
 

@@ -58,7 +58,9 @@ impl NormState {
             let scale = f64::from(weight[channel]) / (variance + layer.eps).sqrt();
             self.means[channel] = mean as f32;
             self.scale[channel] = scale as f32;
-            self.shift[channel] = (f64::from(bias[channel]) - mean * scale) as f32;
+            // The mean is subtracted as f32; what that rounds away is put back here.
+            let rounded = mean - f64::from(mean as f32);
+            self.shift[channel] = (f64::from(bias[channel]) - scale * rounded) as f32;
             let unbiased = variance * count / (count - 1.0).max(1.0);
             for (running, new) in [(&mut running_mean[channel], mean), (&mut running_variance[channel], unbiased)] {
                 *running = ((1.0 - layer.momentum) * f64::from(*running) + layer.momentum * new) as f32;
@@ -81,6 +83,8 @@ impl NormState {
             }
             let (mean, variance) = (self.moments[channel], self.moments[channels + channel]);
             let deviation = (variance + layer.eps).sqrt();
+            let rounded = mean - f64::from(mean as f32);
+            let product = product - rounded * sum;
             self.to_weight[channel] = (product / deviation) as f32;
             self.to_bias[channel] = sum as f32;
             // dx = scale · (dy − Σdy/n − (x − mean) · Σ(dy·(x − mean)) / (n · variance))
@@ -88,7 +92,7 @@ impl NormState {
             let slope = -scale * product / (count * (variance + layer.eps));
             self.factors[channel] = scale as f32;
             self.factors[channels + channel] = slope as f32;
-            self.factors[2 * channels + channel] = (-scale * sum / count - mean * slope) as f32;
+            self.factors[2 * channels + channel] = (-scale * sum / count - slope * rounded) as f32;
         }
     }
 }

@@ -322,7 +322,7 @@ impl Program {
         }
         for norm in &mut self.norms {
             norm.partial = sizes.partial;
-            sizes.partial += 2 * norm.maps.len() / norm.maps.plane();
+            sizes.partial += 3 * norm.maps.len() / norm.maps.plane();
         }
         sizes.workspace = self.convs.iter().map(|c| c.conv.workspace_len()).max().unwrap_or(0);
     }

@@ -69,7 +69,7 @@ fn gradients_agree(case: &Case, tier: Tier) {
     assert!((got.loss - report.loss).abs() <= 1e-5 * report.loss.abs(), "{name} {tier}: loss {} for {}", got.loss, report.loss);
     assert_eq!(got.correct, report.correct, "{name} {tier}");
     // A bias before a batch norm has no gradient but rounding errors, which have no digits in common.
-    let least = 1e-3 * expected.iter().map(|gradient| rms(&gradient.values)).fold(0.0, f32::max);
+    let least = 1e-2 * expected.iter().map(|gradient| rms(&gradient.values)).fold(0.0, f32::max);
     for (buffer, gradient) in step.momentum().unwrap().iter().zip(&expected) {
         assert_eq!(buffer.name, gradient.name);
         let distance = distance(&buffer.values, &gradient.values, least);
