@@ -46,7 +46,7 @@ RUN mkdir -p /out/lib \
 FROM nvidia/cuda:13.0.2-base-ubuntu24.04 AS cuda
 COPY --from=build-cuda /out/lib /usr/local/lib/
 COPY --from=build-cuda /src/target/dist/convscope /usr/local/bin/
-RUN ldconfig && useradd --system --uid 10001 --user-group --no-create-home convscope && install -d -o convscope -g convscope /data
+RUN ldconfig && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin convscope && install -d -o convscope -g convscope /data
 ENV CONVSCOPE_SERVER__LISTEN=0.0.0.0:8080 CONVSCOPE_DATA_DIR=/data CONVSCOPE_DEVICE=cuda
 USER convscope
 VOLUME /data
@@ -57,7 +57,7 @@ ENTRYPOINT ["convscope"]
 # ---- cpu: run ------------------------------------------------------------------------------------------------------------
 FROM debian:bookworm-slim AS cpu
 COPY --from=build /src/target/dist/convscope /usr/local/bin/
-RUN useradd --system --uid 10001 --user-group --no-create-home convscope && install -d -o convscope -g convscope /data
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin convscope && install -d -o convscope -g convscope /data
 ENV CONVSCOPE_SERVER__LISTEN=0.0.0.0:8080 CONVSCOPE_DATA_DIR=/data
 USER convscope
 VOLUME /data

@@ -80,6 +80,7 @@ async function useModel(name) {
   const signal = newest.model();
   const models = await listModels(signal);
   const model = models.find((each) => each.name === name) ?? models[0];
+  if (!model) throw new Error("The server has no model yet: train one below, or put a .safetensors file into its models folder.");
   chosen.model = model.name;
   $("model").value = model.name;
   $("limits").textContent = limits(model);
@@ -94,10 +95,7 @@ function limits({ classes, accuracy, name }) {
 
 token.adopt();
 $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
-guard(async () => {
-  await useModel(FIRST_MODEL);
-  await picture.listen(choose, problem);
-});
+guard(() => useModel(FIRST_MODEL).finally(() => picture.listen(choose, problem)));
 train.prepare((name) => {
   $("picture").scrollIntoView();
   guard(() => useModel(name));

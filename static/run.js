@@ -91,7 +91,7 @@ export class Run {
 
 function summary(state, last) {
   const measured = `${percent(last.test_accuracy)} of ${count(last.test_images)} test pictures right`;
-  return `${state}: epoch ${last.epoch} of ${last.epochs}, ${measured}, ${duration(last.elapsed_seconds * 1000)} so far`;
+  return `${state}: epoch ${last.epoch} of ${last.epochs}, ${measured}, after ${duration(last.elapsed_seconds * 1000)}`;
 }
 
 const row = (record) =>

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use self::report::Reporter;
 use self::stop::{Stop, StopFlag};
-use super::Globals;
 use super::globals::architecture;
+use super::{Globals, Usage};
 use crate::training::event::{Event, Failure};
 use crate::training::folder::RunFolder;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
-use crate::training::{Recipe, overrides};
+use crate::training::{self, Recipe, overrides};
 
 mod report;
 mod stop;
@@ -71,9 +71,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let _lock = folder.as_ref().map(RunFolder::lock).transpose()?;
     let stop = StopFlag::watching(args.events.is_some());
     let mut reporter = Reporter::open(args.events.is_some(), folder.as_ref())?;
+    let mut unheard = None;
     let mut on_event = |event: &Event| {
-        let heard = reporter.report(event);
-        if heard.is_err() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        unheard = reporter.report(event).err();
+        if unheard.is_some() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A panic is a fault of ours, but whoever follows the run must still hear that it is over.
     let attempt = AssertUnwindSafe(|| Ok(train(&prepare(args, globals, folder.as_ref())?, &mut on_event)?));
@@ -84,7 +85,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         Ok(Finish::Stopped(ended)) => {
             let how = format!("stopped after {} of {} epochs; with --resume the same command goes on", ended.epoch, ended.epochs);
             // An interrupted run has no last event: it is to be gone on with.
-            ((stop.get() == Some(Stop::Cancel)).then(|| Event::Cancelled(ended)), Err(anyhow!(how)))
+            let last = if stop.get() == Some(Stop::Cancel) { Some(Event::Cancelled(ended)) } else { None };
+            (last, Err(unheard.map_or_else(|| anyhow!(how), anyhow::Error::from)))
         }
     };
     if let Some(last) = last {
@@ -96,15 +98,18 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 /// Everything that is read before the first image.
 fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow::Result<Run> {
     let architecture = architecture(&args.arch)?;
+    let usage = |fault: training::Error| Usage(fault.to_string());
     let recipe = match &args.recipe {
         None => Recipe::of(&architecture)?,
-        Some(name) if Recipe::names().any(|known| known == name) || !Path::new(name).exists() => Recipe::named(name)?,
+        Some(name) if Recipe::names().any(|known| known == name) || !Path::new(name).exists() => {
+            Recipe::named(name).map_err(usage)?
+        }
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the recipe {file}"))?;
-            Recipe::from_toml(&text).with_context(|| file.clone())?
+            Recipe::from_toml(&text).map_err(|fault| Usage(format!("{file}: {fault}")))?
         }
     };
-    let recipe = recipe.fitted(&architecture, &args.changes())?;
+    let recipe = recipe.fitted(&architecture, &args.changes()).map_err(usage)?;
     Ok(Run {
         architecture,
         data: args.data.clone(),
@@ -129,13 +134,11 @@ impl Args {
 
     fn output(&self, folder: Option<&RunFolder>) -> Output {
         let name = self.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut state = self.out.clone().into_os_string();
+        state.push(".state");
         match folder {
             Some(folder) => Output { name, state: folder.state(), models: Models::Every(self.out.clone()) },
-            None => {
-                let mut state = self.out.clone().into_os_string();
-                state.push(".state");
-                Output { name, state: state.into(), models: Models::Last(self.out.clone()) }
-            }
+            None => Output { name, state: state.into(), models: Models::Last(self.out.clone()) },
         }
     }
 }

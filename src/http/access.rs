@@ -14,6 +14,9 @@ use super::error::{Cause, Error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Of a path that matches no route, more is nobody's business.
+const LONGEST_PATH: usize = 200;
+
 /// Everything of ours comes from this server; nothing else runs, and nobody frames it. `blob:` and `data:` are the page's own
 /// pictures.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
@@ -31,7 +34,7 @@ const SECURITY: [(HeaderName, &str); 5] = [
 pub async fn log(request: Request, next: Next) -> Response {
     let id = given_id(request.headers()).unwrap_or_else(|| Uuid::new_v4().to_string());
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |route| route.as_str().to_owned());
     let span = tracing::info_span!("request", id);
     let started = Instant::now();
@@ -40,7 +43,7 @@ pub async fn log(request: Request, next: Next) -> Response {
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(route, cause, "a request failed");
     }
-    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_micros() as f64 / 1e3);
     tracing::info!(%method, path, route, status, duration_ms, "answered");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

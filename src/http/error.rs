@@ -37,6 +37,8 @@ pub enum Code {
     UnknownLayer,
     /// No such sample image.
     UnknownSample,
+    /// No such dataset.
+    UnknownDataset,
     /// No such training job.
     UnknownJob,
     /// The path exists, the method does not.
@@ -81,6 +83,7 @@ impl Code {
             Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND),
             Self::UnknownLayer => ("unknown_layer", StatusCode::NOT_FOUND),
             Self::UnknownSample => ("unknown_sample", StatusCode::NOT_FOUND),
+            Self::UnknownDataset => ("unknown_dataset", StatusCode::NOT_FOUND),
             Self::UnknownJob => ("unknown_job", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::RequestTimeout => ("request_timeout", StatusCode::REQUEST_TIMEOUT),
@@ -240,7 +243,7 @@ impl From<training::Error> for Error {
     fn from(error: training::Error) -> Self {
         use training::Error as E;
         let code = match error {
-            E::Network(error) => return error.into(),
+            E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
             E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,

@@ -17,6 +17,8 @@ use crate::network::error::nearest;
 
 /// The largest JSON body. A network of a thousand layers is a tenth of it.
 pub const JSON_LIMIT: usize = 1 << 20;
+/// Of a refused body, what is read to its end.
+const DISCARDED: usize = 64 << 20;
 
 /// A path's variable parts.
 #[derive(Debug, FromRequestParts)]
@@ -101,6 +103,20 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<V
 pub async fn in_time<T>(patience: Duration, reading: impl Future<Output = T>) -> Result<T, Error> {
     let late = |_| Error::new(Code::RequestTimeout, "the body stopped arriving: send it again, without pauses");
     tokio::time::timeout(patience, reading).await.map_err(late)
+}
+
+/// Reads what is still coming of a refused body, in the background and for a while, and forgets it. Many clients read no answer
+/// before they have sent everything; to them a closed connection would look like a broken server.
+pub fn discard(body: Body, patience: Duration) {
+    let mut chunks = body.into_data_stream();
+    tokio::spawn(tokio::time::timeout(patience, async move {
+        let mut bytes = 0;
+        while let Some(Ok(chunk)) = chunks.next().await
+            && bytes < DISCARDED
+        {
+            bytes += chunk.len();
+        }
+    }));
 }
 
 /// A body whose end never came.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 
 use super::budget::Share;
 use super::error::{Code, Error};
-use super::extract::{body_too_large, cut_off, in_time, read_body, unknown};
+use super::extract::{body_too_large, cut_off, discard, in_time, read_body, unknown};
 use super::state::App;
 use crate::serving::{Place, engine};
 
@@ -60,13 +60,13 @@ impl FromRequest<Arc<App>> for Upload {
     /// counted, the other places are taken.
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         let limit = app.config.limits.body_bytes;
-        let announced = content_length(request.headers());
-        if announced.is_some_and(|length| length > limit as u64) {
-            return Err(body_too_large(limit));
-        }
-        let mut places = app.engine.admit(1)?;
-        // Without a length it may be as long as any.
-        let share = app.bodies.try_take(announced.unwrap_or(limit as u64)).ok_or_else(|| app.engine.full())?;
+        let (mut places, share) = match admit(app, content_length(request.headers())) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                discard(request.into_body(), app.patience());
+                return Err(refusal);
+            }
+        };
         let bodies = if is_multipart(request.headers()) {
             read_form(request, app, limit).await?
         } else {
@@ -80,6 +80,18 @@ impl FromRequest<Arc<App>> for Upload {
         let images = bodies.into_iter().zip(places).map(|(bytes, place)| Image { bytes, place }).collect();
         Ok(Self { images, share: Some(share) })
     }
+}
+
+/// One place, and the memory of a body that says it is `announced` bytes long.
+fn admit(app: &App, announced: Option<u64>) -> Result<(Vec<Place>, Share), Error> {
+    let limit = app.config.limits.body_bytes as u64;
+    if announced.is_some_and(|length| length > limit) {
+        return Err(body_too_large(app.config.limits.body_bytes));
+    }
+    let places = app.engine.admit(1)?;
+    // Without a length it may be as long as any.
+    let share = app.bodies.try_take(announced.unwrap_or(limit)).ok_or_else(|| app.engine.full())?;
+    Ok((places, share))
 }
 
 async fn read_form(request: Request, app: &Arc<App>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {

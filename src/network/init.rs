@@ -24,7 +24,7 @@ pub enum Init {
 
 /// The parameters that `layers` own, as `init` starts them, drawn by `seed`.
 pub fn weights(layers: &[LayerShape], init: Init, seed: u64) -> Weights {
-    let last = layers.iter().rposition(|layer| owns_weight(layer));
+    let last = layers.iter().rposition(owns_weight);
     let mut entries = Vec::new();
     for (position, layer) in layers.iter().enumerate() {
         let fan_in = layer.parameters.iter().find(|p| p.role == Role::Weight).map(|p| p.shape[1..].iter().product::<usize>());

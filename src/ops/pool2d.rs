@@ -42,7 +42,8 @@ pub fn adaptive_avg_pool2d(x: &Tensor, pool: &AdaptiveAvgPool2d) -> Result<Tenso
     x.contiguous()?.apply_op1(MeanPool(adaptive_avg_pool2d::rectangles(&shape)))
 }
 
-fn sizes(x: &Tensor, pool: &Pool2d) -> Result<Pool2dShape> {
+/// The windows of `pool` on `x`, or why there are none.
+pub(super) fn sizes(x: &Tensor, pool: &Pool2d) -> Result<Pool2dShape> {
     let (batch, channels, height, width) = x.dims4()?;
     let (kernel, stride, padding) = (pool.kernel_size, pool.step(), pool.padding);
     if kernel == 0 || stride == 0 || padding > kernel / 2 || height.min(width) == 0 || height.min(width) + 2 * padding < kernel {

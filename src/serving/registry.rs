@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::sync::OwnedMutexGuard;
 
 use super::scan::{self, Catalog};
 use crate::checkpoint::{self, Store};
@@ -67,8 +68,8 @@ pub struct Registry {
     store: Store,
     default_name: String,
     catalog: ArcSwap<Catalog>,
-    /// When the folders were last looked at; held while somebody looks.
-    looked: tokio::sync::Mutex<Instant>,
+    /// Held by whoever looks at the folders.
+    looking: Arc<tokio::sync::Mutex<()>>,
     /// Most recently used last.
     loaded: Mutex<Vec<Arc<Served>>>,
 }
@@ -76,9 +77,8 @@ pub struct Registry {
 impl Registry {
     /// Looks at every folder of `store` once. Blocks. A model that cannot be read is logged and left out.
     pub fn open(store: Store, default_name: String) -> Self {
-        let catalog = ArcSwap::from_pointee(scan::scan(&store, &Catalog::default()));
-        let looked = tokio::sync::Mutex::new(Instant::now());
-        Self { store, default_name, catalog, looked, loaded: Mutex::new(Vec::new()) }
+        let catalog = ArcSwap::from_pointee(scan::scan(&store, &Catalog::empty()));
+        Self { store, default_name, catalog, looking: Arc::default(), loaded: Mutex::new(Vec::new()) }
     }
 
     /// The model that is used where none is named.
@@ -88,7 +88,7 @@ impl Registry {
 
     /// Every model there is, by name.
     pub async fn list(self: &Arc<Self>) -> Result<Vec<Listed>, Error> {
-        self.look(Instant::now().checked_sub(FRESH)).await?;
+        self.look_if_stale().await?;
         let catalog = self.catalog.load();
         let list = catalog.models.iter().filter_map(|(name, versions)| {
             let known = versions.iter().map(|(&version, known)| (version, Arc::clone(&known.metadata))).collect();
@@ -100,11 +100,11 @@ impl Registry {
     /// `name` (else the default) at `version` (else the active one), loaded.
     pub async fn find(self: &Arc<Self>, name: Option<&str>, version: Option<u64>) -> Result<Arc<Served>, Error> {
         let asked = Instant::now();
-        self.look(asked.checked_sub(FRESH)).await?;
+        self.look_if_stale().await?;
         let name = name.unwrap_or(&self.default_name);
         loop {
             if self.resolve(name, version).is_err() {
-                self.look(Some(asked)).await?;
+                self.look_since(asked).await?;
             }
             let resolved = self.resolve(name, version).map_err(Error::Unknown)?;
             if let Some(served) = self.loaded(name, resolved) {
@@ -119,19 +119,36 @@ impl Registry {
         }
     }
 
-    /// Makes the catalog no older than `since`.
-    async fn look(self: &Arc<Self>, since: Option<Instant>) -> Result<(), Error> {
-        let Some(since) = since else { return Ok(()) };
-        let mut looked = self.looked.lock().await;
-        if *looked < since {
-            let (this, begun) = (Arc::clone(self), Instant::now());
-            let scan = move || scan::scan(&this.store, &this.catalog.load());
-            let catalog = tokio::task::spawn_blocking(scan).await.map_err(|_| Error::Stopped)?;
-            self.loaded.lock().unwrap_or_else(PoisonError::into_inner).retain(|served| catalog.holds(&self.catalog.load(), served));
-            self.catalog.store(Arc::new(catalog));
-            *looked = begun;
+    /// Looks at the folders again if that has not been done for a while; where somebody is at it, what is known does meanwhile.
+    async fn look_if_stale(self: &Arc<Self>) -> Result<(), Error> {
+        if self.catalog.load().looked.elapsed() >= FRESH
+            && let Ok(turn) = Arc::clone(&self.looking).try_lock_owned()
+        {
+            self.look(turn).await?;
         }
         Ok(())
+    }
+
+    /// Makes sure that the folders have been looked at since `moment`.
+    async fn look_since(self: &Arc<Self>, moment: Instant) -> Result<(), Error> {
+        let turn = Arc::clone(&self.looking).lock_owned().await;
+        if self.catalog.load().looked < moment {
+            self.look(turn).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        let work = move || {
+            // Held by the work itself: a caller who gives up does not let a second one in beside it.
+            let _turn = turn;
+            let before = this.catalog.load_full();
+            let catalog = scan::scan(&this.store, &before);
+            this.loaded.lock().unwrap_or_else(PoisonError::into_inner).retain(|served| catalog.holds(&before, served));
+            this.catalog.store(Arc::new(catalog));
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)
     }
 
     fn resolve(&self, name: &str, version: Option<u64>) -> Result<u64, checkpoint::Error> {

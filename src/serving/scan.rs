@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::registry::Served;
 use crate::checkpoint::Store;
@@ -26,14 +26,21 @@ pub(super) struct Known {
 }
 
 /// Everything that was found at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Catalog {
+    /// When the look began: what was written later may be missing.
+    pub(super) looked: Instant,
     pub(super) models: BTreeMap<String, BTreeMap<u64, Known>>,
     broken: BTreeMap<(String, u64), Stamp>,
     faults: BTreeSet<String>,
 }
 
 impl Catalog {
+    /// Nothing found, as of now.
+    pub(super) fn empty() -> Self {
+        Self { looked: Instant::now(), models: BTreeMap::new(), broken: BTreeMap::new(), faults: BTreeSet::new() }
+    }
+
     /// Whether `served`, loaded when `before` was the catalog, is still what its name and version mean.
     pub(super) fn holds(&self, before: &Self, served: &Served) -> bool {
         let stamp = |catalog: &Self| catalog.models.get(&served.name)?.get(&served.version).map(|known| known.stamp);
@@ -57,8 +64,8 @@ impl Catalog {
 
 /// Looks at every folder of `store`. Blocks.
 pub(super) fn scan(store: &Store, before: &Catalog) -> Catalog {
+    let mut catalog = Catalog::empty();
     let listing = store.list();
-    let mut catalog = Catalog::default();
     for fault in listing.faults.iter().map(ToString::to_string) {
         if !before.faults.contains(&fault) {
             tracing::warn!(error = fault, "a model is left out");

@@ -163,3 +163,90 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use candle_core::Device;
+
+    use super::*;
+    use crate::network::{Architecture, Mask, Metadata, Model, Preprocessing, Probe, infer, init, model};
+    use crate::serving::Engine;
+
+    /// Two pixels in, two classes out.
+    fn served() -> Arc<Served> {
+        let layers = "[[layers]]\nname = 'flat'\nkind = 'flatten'\n[[layers]]\nname = 'fc'\nkind = 'linear'\nout_features = 2";
+        let text = format!("name = 'tiny'\ninput = {{ channels = 3, height = 1, width = 2 }}\n{layers}");
+        let architecture = Architecture::from_toml(&text).unwrap();
+        let weights = init::weights(&infer(&architecture).unwrap(), init::Init::Pytorch, 1);
+        let metadata = Metadata {
+            format: model::FORMAT,
+            name: "tiny".into(),
+            preprocessing: Preprocessing::unit(architecture.input),
+            architecture,
+            classes: vec!["a".into(), "b".into()],
+            accuracy: None,
+            recipe: None,
+            created_by: model::created_by(),
+        };
+        let model = Model::new(metadata, weights.iter().cloned().collect()).unwrap();
+        Arc::new(Served { name: "tiny".into(), version: 1, model })
+    }
+
+    fn request(served: &Arc<Served>) -> Request {
+        Request { served: Arc::clone(served), pixels: vec![9; 6], probe: Probe::default(), deadline: None, place: None }
+    }
+
+    type Answer = oneshot::Receiver<Result<Reply, Error>>;
+
+    fn job(request: Request) -> (Job, Answer) {
+        let (reply, answer) = oneshot::channel();
+        (Job { request, queued: Instant::now(), reply }, answer)
+    }
+
+    #[test]
+    fn a_batch_is_what_waits_for_the_same_model_without_a_probe() {
+        let (one, other) = (served(), served());
+        let probe = Probe { masks: vec![Mask { layer: 0, channels: vec![0] }], ..Probe::default() };
+        let probed = Request { probe, ..request(&one) };
+        let requests = [request(&one), request(&other), request(&one), probed, request(&one), request(&one)];
+        let (mut waiting, _answers): (VecDeque<Job>, Vec<Answer>) = requests.into_iter().map(job).unzip();
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            let batch = next_batch(&mut waiting, 3);
+            assert!(batch.iter().all(|job| Arc::ptr_eq(&job.request.served, &batch[0].request.served)));
+            sizes.push(batch.len());
+        }
+        assert_eq!(sizes, [3, 1, 1, 1], "three of `one`, then `other`, the probed alone, and the last");
+    }
+
+    #[test]
+    fn who_hung_up_is_left_out_and_who_is_late_is_told() {
+        let model = served();
+        let late = Request { deadline: Some(Instant::now()), ..request(&model) };
+        let early = Request { deadline: Some(Instant::now() + Duration::from_secs(60)), ..request(&model) };
+        let ((gone, answer), (late, mut told), (early, _kept)) = (job(request(&model)), job(late), job(early));
+        drop(answer);
+        let mut waiting = VecDeque::from([gone, late, early]);
+        assert_eq!(next_batch(&mut waiting, 8).len(), 1);
+        assert!(matches!(told.try_recv(), Ok(Err(Error::Late))));
+        assert!(waiting.is_empty() && next_batch(&mut waiting, 8).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_answered_and_the_thread_goes_on() {
+        let model = served();
+        let engine = Engine::start(Settings { device: Device::Cpu, places: 1, batch: 4 }).unwrap();
+        for _ in 0..2 {
+            // Pixels that are no image of this model: the normalisation's own check panics, or without checks the network fails.
+            let wrong = Request { pixels: vec![0; 5], place: engine.admit(1).unwrap().pop(), ..request(&model) };
+            assert!(matches!(engine.evaluate(wrong).await, Err(Error::Failed(_))));
+            let right = Request { place: engine.admit(1).unwrap().pop(), ..request(&model) };
+            let reply = engine.evaluate(right).await.unwrap();
+            assert!((reply.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+        engine.close();
+        assert!(matches!(engine.evaluate(request(&model)).await, Err(Error::Closed)));
+    }
+}

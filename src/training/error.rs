@@ -100,10 +100,22 @@ pub enum Error {
     Evaluation(#[from] evaluation::Error),
     /// The network refused.
     #[error(transparent)]
-    Network(#[from] network::Error),
+    Network(Box<network::Error>),
     /// The model's file refused.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
+    Checkpoint(Box<checkpoint::Error>),
+}
+
+impl From<network::Error> for Error {
+    fn from(fault: network::Error) -> Self {
+        Self::Network(Box::new(fault))
+    }
+}
+
+impl From<checkpoint::Error> for Error {
+    fn from(fault: checkpoint::Error) -> Self {
+        Self::Checkpoint(Box::new(fault))
+    }
 }
 
 impl Error {

@@ -57,18 +57,16 @@ impl<'a> Session<'a> {
         }
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data);
         let kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };
-        let trainee = match kept {
-            Some(state) => {
-                head = state.head;
-                let mut learner = learner::create(&prepared, &state.weights, &device)?;
-                learner.restore_momentum(state.momentum)?;
-                Trainee { learner, average: state.average.map(|average| ema(&run.recipe, &average)) }
-            }
-            None => {
-                let weights = init::weights(&layers, run.recipe.init(), run.recipe.seed);
-                let average = (run.recipe.ema_decay > 0.0).then(|| ema(&run.recipe, &weights));
-                Trainee { learner: learner::create(&prepared, &weights, &device)?, average }
-            }
+        let start = |weights: &Weights| learner::create(&prepared, weights, &device);
+        let trainee = if let Some(state) = kept {
+            head = state.head;
+            let mut learner = start(&state.weights)?;
+            learner.restore_momentum(state.momentum)?;
+            Trainee { learner, average: state.average.map(|average| ema(&run.recipe, &average)) }
+        } else {
+            let weights = init::weights(&layers, run.recipe.init(), run.recipe.seed);
+            let average = (run.recipe.ema_decay > 0.0).then(|| ema(&run.recipe, &weights));
+            Trainee { learner: start(&weights)?, average }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
         Ok(Some(Self { run, dataset, device, trainee, head, started, spent_before }))

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::event::{Ended, Event, Outcome};
 use super::recipe::Recipe;
 use super::session::Session;
+use super::state;
 use crate::network::{Architecture, DeviceChoice};
 
 /// What is trained, on what, how, and where it goes.
@@ -65,7 +66,10 @@ pub type OnEvent<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
 /// Trains as `run` says. The last event of a run ([`Event::is_last`]) is the caller's to send: it knows why it ended the run,
 /// and what went wrong before it began.
 pub fn train(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Finish, Error> {
-    let Some(mut session) = Session::open(run, on_event)? else { return Ok(Finish::Stopped(run.ended(0))) };
+    let Some(mut session) = Session::open(run, on_event)? else {
+        let kept = if run.resume { state::records(&run.output.state)?.len() } else { 0 };
+        return Ok(Finish::Stopped(run.ended(kept as u32)));
+    };
     for epoch in session.epochs_over() + 1..=run.recipe.epochs {
         let Some(record) = session.epoch(epoch, on_event)? else { break };
         if on_event(&Event::Epoch(record)) == ControlFlow::Break(()) {

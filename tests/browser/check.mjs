@@ -19,7 +19,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 const WIDTHS = [1280, 390];
 const PAGE_LIMIT = 100 * 1024;
 const CLASSES = 10;
-const PICTURE_HEIGHT = 1180;
+const PICTURE_HEIGHT = 880;
 
 const [program, option, pictures] = process.argv.slice(2);
 const server = await start(program);
@@ -101,7 +101,7 @@ async function horse(page) {
   await page.waitForFunction(() => document.querySelector("#label b")?.textContent === "horse");
   const values = await page.locator("#bars .value").allTextContents();
   assert.equal(values.length, CLASSES);
-  assert.ok(values.every((text) => /^[<>]? ?\d+\.\d %$/.test(text)), values.join());
+  assert.ok(values.every((text) => /^[<>]? ?\d+\.\d\s%$/.test(text)), values.join());
   const lengths = await page.locator("#bars .fill").evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentNode.clientWidth));
   assert.ok(Math.abs(lengths.reduce((sum, length) => sum + length, 0) - 1) < 0.01, "the bars do not add up to one");
   const seen = await page.$eval("#seen", (image) => [image.naturalWidth, image.naturalHeight]);
@@ -166,7 +166,7 @@ async function trains(page) {
   await page.click("#train-form button[type=submit]");
   await page.waitForFunction(() => document.querySelectorAll(".dot.test").length === 2, null, { timeout: 120_000 });
   await page.waitForFunction(() => /^done:/.test(document.querySelector(".status").textContent));
-  assert.match(await page.innerText(".status"), /\d+\.\d % of 200 test pictures right/);
+  assert.match(await page.innerText(".status"), /\d+\.\d\s% of 200 test pictures right/);
   const bounds = await page.locator(".curve .dot.test").evaluateAll((dots) => dots.map((dot) => dot.getBoundingClientRect().left));
   assert.ok(bounds[0] < bounds[1], "the curve does not go to the right");
   await page.click("text=Look through this network");

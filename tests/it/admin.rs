@@ -103,7 +103,7 @@ async fn a_long_run_is_cancelled_and_cannot_be_removed_before() {
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     let mut seen = String::new();
     while !seen.contains("event: epoch") {
-        seen += &String::from_utf8(stream.chunk().await.unwrap().expect("more events").to_vec()).unwrap();
+        seen += std::str::from_utf8(&stream.chunk().await.unwrap().expect("more events")).unwrap();
     }
     // Hanging up does not stop the run.
     drop(stream);

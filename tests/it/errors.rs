@@ -100,6 +100,9 @@ async fn what_is_not_there_is_404_and_names_what_is() {
     server.post("/featuremaps?layers=conv1,conv3", horse()).await.refused(404, "unknown_layer");
     server.post("/classify?mask=conv3:0", horse()).await.refused(404, "unknown_layer");
     server.get("/samples/unicorn").await.refused(404, "unknown_sample");
+    let elsewhere = json!({"arch": "tutorial", "data": "imagenet"});
+    let sentence = server.admin(Method::POST, "/admin/train", Some(elsewhere)).await.refused(404, "unknown_dataset");
+    assert!(sentence.contains("there are none yet") && sentence.contains("fetch-data"), "{sentence}");
     for (method, path) in [
         (Method::GET, "/admin/jobs/nine"),
         (Method::DELETE, "/admin/jobs/nine"),
@@ -129,6 +132,9 @@ async fn a_body_or_image_beyond_the_limits_is_413() {
     Answer::of(unannounced).await.refused(413, "body_too_large");
     let form = Form::new().part("image", Part::bytes(large));
     Answer::of(server.request(Method::POST, "/classify").multipart(form)).await.refused(413, "body_too_large");
+    // A client that reads nothing before it has sent everything, more than the system keeps for it.
+    let unread = HalfSent::unasked(&server, "/classify", &vec![7; 8 << 20]).await.answer().await;
+    assert!(unread.starts_with("HTTP/1.1 413") && unread.contains(r#""code":"body_too_large""#), "{unread}");
     let sentence = server.post("/classify", horse()).await.refused(413, "image_too_large");
     assert!(sentence.contains("32×32") && sentence.contains("1000"), "{sentence}");
     let three = Form::new().part("image", image()).part("image", image()).part("image", image());
@@ -159,6 +165,7 @@ async fn what_contradicts_itself_is_422() {
     let sentence = server.post("/classify?mask=conv1:99", horse()).await.refused(422, "unprocessable");
     assert!(sentence.contains("0 to 31"), "{sentence}");
     server.post("/featuremaps/conv1?channel=32", horse()).await.refused(422, "unprocessable");
+    std::fs::create_dir_all(server.data_dir().join("datasets/cifar-10")).unwrap();
     let train = async |body| server.admin(Method::POST, "/admin/train", Some(body)).await;
     let sentence = train(json!({"arch": "vgg", "data": "cifar-10"})).await.refused(422, "unprocessable");
     assert!(sentence.contains("tutorial"), "{sentence}");

@@ -15,7 +15,7 @@ struct Program {
     child: Child,
     folder: tempfile::TempDir,
     address: String,
-    said: Arc<Mutex<String>>,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Program {
@@ -25,17 +25,17 @@ impl Program {
         command.args(["--listen", "127.0.0.1:0"]).current_dir(folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
         command.env("CONVSCOPE_MODELS__DIR", models()).env_remove("CONVSCOPE_ADMIN_TOKEN").envs(settings.iter().copied());
         let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("the program ended before it listened").unwrap();
-            *said.lock().unwrap() += &format!("{line}\n");
+            said.lock().unwrap().push(line.clone());
             if let Some(found) = line.strip_prefix("listening on http://") {
                 break found.to_owned();
             }
         };
         let rest = Arc::clone(&said);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| *rest.lock().unwrap() += &format!("{line}\n")));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| rest.lock().unwrap().push(line)));
         Self { child, folder, address, said }
     }
 
@@ -82,7 +82,7 @@ async fn it_serves_from_an_empty_folder_and_ends_when_told() {
     }
     program.signal("-TERM");
     assert!(program.end().await.success());
-    let said = program.said.lock().unwrap().clone();
+    let said = program.said.lock().unwrap().join("\n");
     assert!(said.contains("admin-token") && !said.contains(&token), "{said}");
     assert!(said.contains("\"/classify\"") && said.contains("status"), "the access log: {said}");
 }

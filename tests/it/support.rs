@@ -38,7 +38,7 @@ const OWED: [(&str, &str); 4] = [
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Its data_dir is `data` in it.
+    /// Its `data_dir` is `data` in it.
     pub(crate) folder: TempDir,
     client: Client,
     stop: oneshot::Sender<()>,
@@ -55,7 +55,7 @@ impl Server {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
-        config.models.dir = models().to_owned();
+        models().clone_into(&mut config.models.dir);
         config.server.admin_token = Some(Token::new(TOKEN).unwrap());
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -65,6 +65,9 @@ impl Server {
         let task = tokio::spawn(run(listener, setup, async {
             let _ = stopped.await;
         }));
+        // Answered once the model is warm, or cannot be; over a connection that does not stay.
+        let once = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        once.get(format!("http://{address}/health/ready")).send().await.expect("an answer");
         Self { address, folder, client: Client::new(), stop, task }
     }
 
@@ -211,6 +214,15 @@ impl HalfSent {
             format!("POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         Self { stream, rest: body.to_vec() }
+    }
+
+    /// Sends all of `body` without being asked for it.
+    pub(crate) async fn unasked(server: &Server, path: &str, body: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.expect("the server takes a refused body in");
+        Self { stream, rest: Vec::new() }
     }
 
     /// Sends what is left of the body, and gives the status line and everything after it.

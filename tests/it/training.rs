@@ -30,7 +30,7 @@ pub(crate) fn small() -> Architecture {
     .unwrap()
 }
 
-fn recipe(changes: serde_json::Value) -> Recipe {
+fn recipe(changes: &serde_json::Value) -> Recipe {
     let mut recipe = Recipe::named("default").unwrap();
     (recipe.batch_size, recipe.epochs) = (32, 4);
     recipe.with(changes.as_object().unwrap()).unwrap()
@@ -71,7 +71,7 @@ fn bytes(run: &Run) -> Vec<u8> {
 #[test]
 fn a_run_learns_what_holds_on_images_it_never_saw() {
     let folder = tempfile::tempdir().unwrap();
-    let run = run_in(folder.path(), recipe(json!({"epochs": 12, "learning_rate": 0.1, "label_smoothing": 0})));
+    let run = run_in(folder.path(), recipe(&json!({"epochs": 12, "learning_rate": 0.1, "label_smoothing": 0})));
     let (epochs, outcome) = complete(&run);
     assert_eq!(epochs.iter().map(|record| record.epoch).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
     let (first, last) = (&epochs[0], &epochs[11]);
@@ -91,7 +91,7 @@ fn a_run_learns_what_holds_on_images_it_never_saw() {
 fn a_seed_gives_the_same_bytes_and_another_seed_others() {
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let of = |folder: &Path, seed: u64| {
-        let run = run_in(folder, recipe(json!({"epochs": 1, "seed": seed})));
+        let run = run_in(folder, recipe(&json!({"epochs": 1, "seed": seed})));
         complete(&run);
         bytes(&run)
     };
@@ -104,9 +104,9 @@ fn a_seed_gives_the_same_bytes_and_another_seed_others() {
 fn a_run_that_was_ended_goes_on_to_the_same_bytes() {
     for changes in [json!({}), json!({"ema_decay": 0.9, "schedule": "constant", "nesterov": false})] {
         let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let whole = run_in(whole.path(), recipe(changes.clone()));
+        let whole = run_in(whole.path(), recipe(&changes));
         complete(&whole);
-        let mut part = run_in(parts.path(), recipe(changes));
+        let mut part = run_in(parts.path(), recipe(&changes));
         part.resume = true;
         let mut seen = Vec::new();
         for ends_after in [1, 3, 9] {
@@ -130,7 +130,7 @@ fn a_run_that_was_ended_goes_on_to_the_same_bytes() {
 #[test]
 fn a_complete_run_takes_more_epochs() {
     let folder = tempfile::tempdir().unwrap();
-    let constant = |epochs: u32| recipe(json!({"schedule": "constant", "epochs": epochs}));
+    let constant = |epochs: u32| recipe(&json!({"schedule": "constant", "epochs": epochs}));
     let mut run = run_in(folder.path(), constant(1));
     complete(&run);
     (run.resume, run.recipe) = (true, constant(2));
@@ -156,7 +156,7 @@ fn test_images_do_not_touch_what_is_learned() {
         let test = entry.file_name() == "test_batch.bin";
         std::fs::write(data.join(entry.file_name()), if test { &bytes[..77 * 3073] } else { &bytes[..] }).unwrap();
     }
-    let run = run_in(folder.path(), recipe(json!({"epochs": 1})));
+    let run = run_in(folder.path(), recipe(&json!({"epochs": 1})));
     let other = Run { data, output: Output { models: Models::Last(folder.path().join("o")), ..run.output.clone() }, ..run.clone() };
     let ((a, _), (b, _)) = (complete(&run), complete(&other));
     assert_eq!((a[0].test_images, b[0].test_images), (200, 77));
@@ -169,7 +169,7 @@ fn test_images_do_not_touch_what_is_learned() {
 fn the_average_is_what_is_measured_and_written() {
     let [plain, averaged] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let of = |folder: &Path, decay: f64| {
-        let run = run_in(folder, recipe(json!({"ema_decay": decay, "learning_rate": 0.1})));
+        let run = run_in(folder, recipe(&json!({"ema_decay": decay, "learning_rate": 0.1})));
         (complete(&run).0, bytes(&run))
     };
     let ((a, a_bytes), (b, b_bytes)) = (of(plain.path(), 0.0), of(averaged.path(), 0.95));
@@ -180,7 +180,7 @@ fn the_average_is_what_is_measured_and_written() {
 #[test]
 fn a_run_that_diverges_says_what_to_lower_and_leaves_no_model() {
     let folder = tempfile::tempdir().unwrap();
-    let run = run_in(folder.path(), recipe(json!({"learning_rate": 100, "weight_decay": 0.9, "momentum": 0.99})));
+    let run = run_in(folder.path(), recipe(&json!({"learning_rate": 100, "weight_decay": 0.9, "momentum": 0.99})));
     let fault = train(&run, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(fault, Error::Diverged { .. }), "{fault}");
     assert!(fault.to_string().contains("lower `learning_rate` (100"), "{fault}");
@@ -190,7 +190,7 @@ fn a_run_that_diverges_says_what_to_lower_and_leaves_no_model() {
 #[test]
 fn images_of_other_classes_are_refused_by_the_number_that_is_needed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = run_in(folder.path(), recipe(json!({})));
+    let mut run = run_in(folder.path(), recipe(&json!({})));
     let text = toml::to_string(&run.architecture).unwrap().replace("out_features = 10", "out_features = 9");
     run.architecture = Architecture::from_toml(&text).unwrap();
     let refusal = train(&run, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();

@@ -57,7 +57,8 @@ pub fn follow(app: &App, id: &str, after: u64) -> Result<impl Stream<Item = Line
 /// `lines` as server-sent events.
 pub fn sse(lines: impl Stream<Item = Line> + Send + 'static) -> Response {
     let events = lines.map(|line| Ok::<_, Infallible>(Event::default().id(line.id.to_string()).event(line.event).data(line.data)));
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    // nginx would gather events into blocks.
+    ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
 /// `lines` until `stopping` is called off: a stream without end would keep the server from ever being done.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::events::{self, EVENT_STREAM};
+use crate::config::Config;
 use crate::http::accept::preferred;
 use crate::http::error::{Code, Error};
 use crate::http::extract;
@@ -34,9 +35,12 @@ pub async fn post(
     headers: HeaderMap,
     extract::Json(request): extract::Json<TrainRequest>,
 ) -> Result<Response, Error> {
+    let (looking, data) = (Arc::clone(&app), request.data.clone());
+    let found = tokio::task::spawn_blocking(move || dataset(&looking.config, &data)).await;
+    let data_path = found.map_err(|_| Error::stopping())??;
     let run = RunRequest {
         arch: network(request.arch)?,
-        data_path: dataset(&app, &request.data)?,
+        data_path,
         data: request.data,
         recipe: request.recipe,
         overrides: request.overrides,
@@ -59,16 +63,27 @@ fn network(arch: Value) -> Result<ArchSource, Error> {
     }
 }
 
-/// A plain word is a dataset of ours; anything else a path, where paths are allowed.
-fn dataset(app: &App, data: &str) -> Result<PathBuf, Error> {
+/// A plain word is a dataset of ours; anything else a path, where paths are allowed. Blocks.
+fn dataset(config: &Config, data: &str) -> Result<PathBuf, Error> {
+    let folder = config.data_dir.join("datasets");
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if !data.is_empty() && !data.starts_with('.') && data.chars().all(plain) {
-        return Ok(app.config.data_dir.join("datasets").join(data));
+    let named = !data.is_empty() && !data.starts_with('.') && data.chars().all(plain);
+    if !named && !config.train.allow_paths {
+        let sentence = "`data` must be the name of a dataset in the data folder: `train.allow_paths` in config.toml allows paths";
+        return Err(Error::new(Code::Forbidden, sentence));
     }
-    if app.config.train.allow_paths {
-        return Ok(PathBuf::from(data));
+    let path = if named { folder.join(data) } else { PathBuf::from(data) };
+    if path.exists() {
+        return Ok(path);
     }
-    let sentence =
-        "`data` must be the name of a dataset in the data folder: paths are allowed by `train.allow_paths` in config.toml";
-    Err(Error::new(Code::Forbidden, sentence))
+    let known: Vec<String> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    let known = if known.is_empty() { "there are none yet".into() } else { format!("there are {}", known.join(", ")) };
+    let sentence = format!("there is no dataset `{data}`; {known}. `convscope fetch-data` downloads CIFAR-10");
+    Err(Error::new(Code::UnknownDataset, sentence))
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
+use crate::kernels::window::count;
 use crate::network::spec::Pool2d;
 
 /// [`crate::ops::max_pool2d`]. Candle's own gives a unique maximum a share of the gradient; here the winner's copy, and
@@ -42,8 +43,7 @@ struct Side {
 
 impl Side {
     fn new(length: usize, pool: &Pool2d) -> Self {
-        let windows = (length + 2 * pool.padding).saturating_sub(pool.kernel_size) / pool.step() + 1;
-        Self { length, windows, pool: *pool }
+        Self { length, windows: count(length, pool.kernel_size, pool.step(), pool.padding), pool: *pool }
     }
 
     /// Where each window has its `place`. A place in the padding is moved to the nearest inside the image: it is in the
