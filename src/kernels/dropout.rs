@@ -63,6 +63,7 @@ impl Mask {
     /// Applies this mask in place to sixteen runs of elements side by side, as vectors have them: element t of run `lane` is
     /// `values[t * stride + lane]`, and a run's first is element `start[lane]` of the tensor. What is kept is rectified first
     /// where `rectify` says so.
+    #[allow(clippy::needless_bitwise_bool, reason = "a branch would keep the loop out of vector registers")]
     #[inline(always)]
     pub(crate) fn apply_lanes(&self, start: [u64; 16], rectify: bool, (values, stride): (&mut [f32], usize)) {
         let (scale, block) = (self.scale as f32, BLOCK as u64);
@@ -84,8 +85,8 @@ impl Mask {
                 let Some(vector) = values[element * stride..].first_chunk_mut::<16>() else { return };
                 for lane in 0..16 {
                     let kept = hash(index[lane], [keys[0][lane], keys[1][lane]]) >= threshold;
-                    let on = kept & !(vector[lane] <= lowest);
-                    vector[lane] = if on { vector[lane] * scale } else { 0.0 };
+                    let off = !kept | (vector[lane] <= lowest);
+                    vector[lane] = if off { 0.0 } else { vector[lane] * scale };
                     index[lane] = index[lane].wrapping_add(1);
                 }
             }

@@ -115,7 +115,7 @@ impl Team {
     }
 
     /// Calls `job` once with each part of `parts`.
-    pub fn each<P: Parts>(&self, parts: P, job: impl Fn(usize, P::Part) + Sync) {
+    pub fn each<P: Parts>(&self, parts: &P, job: impl Fn(usize, P::Part) + Sync) {
         self.run(parts.count(), |task, _| {
             // SAFETY: `run` gives out each task once.
             job(task, unsafe { parts.part(task) });
@@ -123,7 +123,7 @@ impl Team {
     }
 
     /// Calls `job` once with each part of `parts`, and with one of `workspaces` (at least [`Team::size`] of them).
-    pub fn split<P: Parts, W: Send>(&self, parts: P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
+    pub fn split<P: Parts, W: Send>(&self, parts: &P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
         assert!(workspaces.len() >= self.size(), "a workspace for each thread");
         let workspaces = Chunks::new(workspaces, 1);
         self.run(parts.count(), |task, worker| {
@@ -308,7 +308,7 @@ mod tests {
             for tasks in [0, 1, 2, 7, 1000] {
                 let mut done = vec![0u32; tasks * 3];
                 let mut counts = vec![0usize; size];
-                team.split(Chunks::new(&mut done, 3), &mut counts, |task, part, count| {
+                team.split(&Chunks::new(&mut done, 3), &mut counts, |task, part, count| {
                     part.fill(task as u32 + 1);
                     *count += 1;
                 });

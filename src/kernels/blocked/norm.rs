@@ -1,6 +1,6 @@
 //! Batch norm in the blocked layout, in the two sweeps over a batch that it cannot do without: measure, then apply.
 //!
-//! What one thread measures on some images is combined in order, in f64, by Chan, Golub and LeVeque's formula, so the result
+//! What one thread measures on some images is combined in order, in f64, by the formula of Chan, Golub and `LeVeque`, so the result
 //! does not depend on who measured what.
 
 use super::{Maps, blocks};
@@ -82,7 +82,9 @@ pub fn combine<'a>(parts: impl Iterator<Item = (&'a [f32], usize)>, moments: &mu
         }
         seen = total;
     }
-    squares.iter_mut().for_each(|square| *square /= seen);
+    for square in squares {
+        *square /= seen;
+    }
 }
 
 /// `scale · (x - mean) + shift` in each channel. (Not with the mean folded into the shift: a channel whose mean is large beside

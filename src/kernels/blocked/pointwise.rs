@@ -101,7 +101,7 @@ impl Kernel for DropColumns<'_> {
     }
 }
 
-/// GELU or SiLU.
+/// A smooth activation.
 pub struct Activate<'a> {
     /// Which.
     pub activation: Activation,

@@ -97,12 +97,12 @@ impl Kernel for Max<'_> {
                 let first = rows.start * width + columns.start;
                 let (mut best, mut winner) = (input[first], [first as u32; WIDTH]);
                 for row in rows.clone() {
-                    for at in row * width + columns.start..row * width + columns.end {
-                        let pixel = &input[at];
+                    let start = row * width + columns.start;
+                    for (at, pixel) in (start as u32..).zip(&input[start..start + columns.len()]) {
                         for lane in 0..WIDTH {
                             let wins = pixel[lane] > best[lane] || pixel[lane].is_nan();
                             best[lane] = if wins { pixel[lane] } else { best[lane] };
-                            winner[lane] = if wins { at as u32 } else { winner[lane] };
+                            winner[lane] = if wins { at } else { winner[lane] };
                         }
                     }
                 }
@@ -151,10 +151,10 @@ impl Kernel for MaxBackward<'_> {
             self.windows.each(|place, rows, columns| {
                 let (gradient, winner) = (&output[place], &winners[place]);
                 for row in rows.clone() {
-                    for at in row * width + columns.start..row * width + columns.end {
-                        let pixel = &mut input[at];
+                    let start = row * width + columns.start;
+                    for (at, pixel) in (start as u32..).zip(&mut input[start..start + columns.len()]) {
                         for lane in 0..WIDTH {
-                            pixel[lane] += if winner[lane] == at as u32 { gradient[lane] } else { 0.0 };
+                            pixel[lane] += if winner[lane] == at { gradient[lane] } else { 0.0 };
                         }
                     }
                 }

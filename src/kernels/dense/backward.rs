@@ -52,7 +52,7 @@ impl Kernel for Backward<'_> {
                 // SAFETY: `to` has `columns` panels of `batch` rows.
                 unsafe { sweep(l, Extent { rows: batch, columns, again: true }, &mut tiles) };
             }
-            let mut tiles = Weights {
+            let mut tiles = Moves {
                 dense,
                 batch,
                 gradient,
@@ -99,7 +99,7 @@ impl Tiles for Input<'_> {
 }
 
 /// `w[output][input] -= …Σ dy[output][image] · x[image][input]`.
-struct Weights<'a> {
+struct Moves<'a> {
     dense: Dense,
     batch: usize,
     gradient: &'a [f32],
@@ -109,7 +109,7 @@ struct Weights<'a> {
     momentum: &'a mut [f32],
 }
 
-impl Tiles for Weights<'_> {
+impl Tiles for Moves<'_> {
     #[inline(always)]
     unsafe fn tile<L: Lanes, const R: usize, const C: usize>(&mut self, l: L, row: usize, column: usize) {
         let Dense { outputs, .. } = self.dense;
