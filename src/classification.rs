@@ -1,7 +1,56 @@
 //! What a network's probabilities mean: class names, ranked. The JSON of `POST /classify` and of `convscope classify`.
 
+use std::time::Duration;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+
+/// One image's answer: which model, what it sees, and what that took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer<'a> {
+    /// Who answers.
+    pub model: ModelVersion<'a>,
+    /// What the image shows.
+    #[serde(flatten)]
+    pub classification: Classification<'a>,
+    /// What the answer took.
+    pub timing_ms: Timing,
+}
+
+/// The answers to several images, in their order. (`json!` would sort the classes.)
+#[derive(Debug, Serialize)]
+pub struct Answers<'a> {
+    /// One an image.
+    pub results: &'a [Answer<'a>],
+}
+
+/// A model by name and version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ModelVersion<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its version, from 1.
+    pub version: u64,
+}
+
+/// Milliseconds, to the microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Timing {
+    /// From the file's bytes to pixels at the network's size.
+    pub decode: f64,
+    /// Waiting for the model.
+    pub queue: f64,
+    /// The forward pass of the batch the image was in.
+    pub inference: f64,
+}
+
+impl Timing {
+    /// The three spans in milliseconds.
+    pub fn new(decode: Duration, queue: Duration, inference: Duration) -> Self {
+        let ms = |time: Duration| time.as_micros() as f64 / 1000.0;
+        Self { decode: ms(decode), queue: ms(queue), inference: ms(inference) }
+    }
+}
 
 /// One image's classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use serde::Serialize;
 
 use super::globals::{Found, Globals};
 use super::print;
-use crate::classification::Classification;
+use crate::classification::{Answer, Answers, Classification, ModelVersion, Timing};
 use crate::network::{Evaluator, Probe};
 use crate::picture::decode::{self, Limits};
 
@@ -30,35 +29,6 @@ pub struct Args {
     json: bool,
 }
 
-/// One image's answer, as `POST /classify` gives it.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
-    model: Version<'a>,
-    #[serde(flatten)]
-    classification: Classification<'a>,
-    timing_ms: Timing,
-}
-
-/// The answer to several images, in their order. (`json!` would sort the classes.)
-#[derive(Debug, Serialize)]
-struct Several<'a> {
-    results: &'a [Answer<'a>],
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Version<'a> {
-    name: &'a str,
-    version: u64,
-}
-
-/// Milliseconds. Nothing waits in a queue here.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Timing {
-    decode: f64,
-    queue: f64,
-    inference: f64,
-}
-
 /// Classifies every image, in order; one that cannot be read fails the command.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let found = globals.model(args.model.as_deref())?;
@@ -69,14 +39,14 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     }
     let classes = &found.model.metadata().classes;
     let answers = seen.iter().map(|(probabilities, timing_ms)| Answer {
-        model: Version { name: &found.name, version: found.version },
+        model: ModelVersion { name: &found.name, version: found.version },
         classification: Classification::new(classes, probabilities, args.top_k as usize),
         timing_ms: *timing_ms,
     });
     let answers: Vec<Answer<'_>> = answers.collect();
     let text = match answers.as_slice() {
         [only] if args.json => serde_json::to_string(only)? + "\n",
-        several if args.json => serde_json::to_string(&Several { results: several })? + "\n",
+        several if args.json => serde_json::to_string(&Answers { results: several })? + "\n",
         plain => sentences(&args.images, plain)?,
     };
     Ok(print(&text)?)
@@ -93,7 +63,8 @@ fn look(image: &PathBuf, found: &Found, evaluator: &mut Evaluator, pixels: u64) 
     preprocessing.normalize(&picture.pixels, &mut input);
     let decoded = Instant::now();
     let evaluation = evaluator.evaluate(&input, &Probe::default())?;
-    let timing = Timing { decode: ms(decoded - start), queue: 0.0, inference: ms(decoded.elapsed()) };
+    // Nothing waits in a queue here.
+    let timing = Timing::new(decoded - start, Duration::ZERO, decoded.elapsed());
     Ok((evaluation.probabilities, timing))
 }
 
@@ -104,8 +75,4 @@ fn sentences(images: &[PathBuf], answers: &[Answer<'_>]) -> Result<String, std::
         writeln!(text, "{}: {}", image.display(), top.collect::<Vec<_>>().join(", "))?;
     }
     Ok(text)
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
 }

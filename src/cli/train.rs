@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use self::report::Reporter;
 use self::stop::{Stop, StopFlag};
-use super::Globals;
 use super::globals::architecture;
+use super::{Globals, Usage};
 use crate::training::event::{Event, Failure};
 use crate::training::folder::RunFolder;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
-use crate::training::{Recipe, overrides};
+use crate::training::{self, Recipe, overrides};
 
 mod report;
 mod stop;
@@ -98,15 +98,18 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 /// Everything that is read before the first image.
 fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow::Result<Run> {
     let architecture = architecture(&args.arch)?;
+    let usage = |fault: training::Error| Usage(fault.to_string());
     let recipe = match &args.recipe {
         None => Recipe::of(&architecture)?,
-        Some(name) if Recipe::names().any(|known| known == name) || !Path::new(name).exists() => Recipe::named(name)?,
+        Some(name) if Recipe::names().any(|known| known == name) || !Path::new(name).exists() => {
+            Recipe::named(name).map_err(usage)?
+        }
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the recipe {file}"))?;
-            Recipe::from_toml(&text).with_context(|| file.clone())?
+            Recipe::from_toml(&text).map_err(|fault| Usage(format!("{file}: {fault}")))?
         }
     };
-    let recipe = recipe.fitted(&architecture, &args.changes())?;
+    let recipe = recipe.fitted(&architecture, &args.changes()).map_err(usage)?;
     Ok(Run {
         architecture,
         data: args.data.clone(),

@@ -16,7 +16,7 @@ use super::deadline::Deadline;
 use super::error::{Code, Error};
 use super::extract::{Path, Query, Word};
 use super::forward::{self, Question};
-use super::models::Named;
+use super::models::named;
 use super::samples;
 use super::state::App;
 use super::upload::{Image, Upload};
@@ -116,7 +116,7 @@ async fn show(
         Format::Json => {
             let summary = summary::summary(&feature_map(shape, &values)).map_err(Error::internal)?;
             let (range, channels) = (summary.range, summary.channels);
-            let model = Named::of(&served);
+            let model = named(&served);
             Ok(Json(json!({"model": model, "layer": layer, "shape": shape, "range": range, "channels": channels})).into_response())
         }
         Format::Png => draw(app, (shape, values), options).await,

@@ -13,7 +13,7 @@ use super::accept::preferred;
 use super::arrays::{self, Array};
 use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
-use super::models::Named;
+use super::models::named;
 use super::state::App;
 use crate::network::shape::Source;
 use crate::network::{Layer, LayerShape, Model, Parameter};
@@ -36,7 +36,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Re
     let described: Vec<Value> =
         architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect();
     Ok(Json(json!({
-        "model": Named::of(&served),
+        "model": named(&served),
         "input": architecture.input,
         "layers": described,
         "parameters": layers.iter().map(LayerShape::parameter_count).sum::<usize>(),
@@ -104,7 +104,7 @@ pub async fn weights(
         }
         let parameters = chosen.iter().map(|p| json!({"name": p.name, "shape": p.shape, "values": p.values}));
         let parameters: Vec<Value> = parameters.collect();
-        return Ok(Json(json!({"model": Named::of(&served), "layer": name, "parameters": parameters})).into_response());
+        return Ok(Json(json!({"model": named(&served), "layer": name, "parameters": parameters})).into_response());
     }
     let array = chosen.first().map(|parameter| Array { shape: &parameter.shape, values: &parameter.values });
     let array = array.ok_or_else(|| Error::internal("a chosen parameter is gone"))?;

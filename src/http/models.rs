@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Error;
 use super::extract::Query;
 use super::state::App;
+use crate::classification::ModelVersion;
 use crate::network::Metadata;
 use crate::serving::Served;
 use crate::serving::registry::Listed;
@@ -19,17 +20,8 @@ use crate::serving::registry::Listed;
 pub struct NoOptions {}
 
 /// Which model an answer is from.
-#[derive(Debug, Serialize)]
-pub struct Named<'a> {
-    name: &'a str,
-    version: u64,
-}
-
-impl<'a> Named<'a> {
-    /// Of this model.
-    pub fn of(served: &'a Served) -> Self {
-        Self { name: &served.name, version: served.version }
-    }
+pub fn named(served: &Served) -> ModelVersion<'_> {
+    ModelVersion { name: &served.name, version: served.version }
 }
 
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.

@@ -19,7 +19,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 const WIDTHS = [1280, 390];
 const PAGE_LIMIT = 100 * 1024;
 const CLASSES = 10;
-const PICTURE_HEIGHT = 940;
+const PICTURE_HEIGHT = 880;
 
 const [program, option, pictures] = process.argv.slice(2);
 const server = await start(program);

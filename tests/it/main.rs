@@ -1,5 +1,4 @@
 //! One binary for all integration tests: a module a feature.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 mod admin;
 mod allocations;

@@ -115,5 +115,30 @@ fn faults_are_sentences_and_events() {
     for part in ["did you mean `learning_rate`?", "`momentum` is 2: it must be at least 0 and below 1"] {
         assert!(text.contains(part) && event["data"]["error"].as_str().unwrap().contains(part), "{text}");
     }
-    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(2), "as for any argument that cannot be used");
+}
+
+#[test]
+fn a_recipe_file_says_what_differs_from_the_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.toml");
+    std::fs::write(&mine, "epochs = 1\nlabel_smoothing = 0.2\naugmentation = { flip = false }\n").unwrap();
+    let output = train(folder.path(), &["--recipe", "mine.toml"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let model = checkpoint::load(&folder.path().join("m.safetensors")).unwrap();
+    let recipe: Recipe = serde_json::from_value(model.metadata().recipe.clone().unwrap()).unwrap();
+    let default = Recipe::named("default").unwrap();
+    assert_eq!((recipe.epochs, recipe.label_smoothing, recipe.augmentation.flip), (1, 0.2, false));
+    assert_eq!((recipe.learning_rate, recipe.augmentation.crop_padding), (default.learning_rate, 4));
+
+    std::fs::write(&mine, "epoch = 1\n").unwrap();
+    let complaint = |recipe: &str| {
+        let output = train(folder.path(), &["--recipe", recipe]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = complaint("mine.toml");
+    assert!(text.contains("mine.toml: ") && text.contains("did you mean `epochs`?"), "{text}");
+    let text = complaint("fast");
+    assert!(text.contains("the recipes are default, published, tutorial"), "{text}");
 }
