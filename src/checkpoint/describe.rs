@@ -23,6 +23,11 @@ impl Source {
             Self::Embedded(bytes) => describe(*bytes, bytes.len() as u64),
         }
     }
+
+    /// Whether it was a file that is not there any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::File(path) if !path.exists())
+    }
 }
 
 fn describe_file(path: &Path) -> Result<Metadata, Error> {

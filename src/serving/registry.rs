@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::OwnedMutexGuard;
 
-use super::scan::{self, Catalog};
+use super::scan::{self, Catalog, Stamp};
 use crate::checkpoint::{self, Store};
 use crate::network::{Metadata, Model};
 
@@ -71,7 +71,7 @@ pub struct Registry {
     /// Held by whoever looks at the folders.
     looking: Arc<tokio::sync::Mutex<()>>,
     /// Most recently used last.
-    loaded: Mutex<Vec<Arc<Served>>>,
+    loaded: Mutex<Vec<(Stamp, Arc<Served>)>>,
 }
 
 impl Registry {
@@ -112,9 +112,11 @@ impl Registry {
             }
             let (this, owned) = (Arc::clone(self), name.to_owned());
             match tokio::task::spawn_blocking(move || this.load(&owned, resolved)).await.map_err(|_| Error::Stopped)? {
-                // It is out of the catalog now: the next lower version takes its place.
+                Ok(Some(served)) => return Ok(served),
+                // It is out of the catalog now, so the next turn ends in another version or in an error.
+                Ok(None) => {}
                 Err(Error::Broken { .. }) if version.is_none() => {}
-                outcome => return outcome,
+                Err(fault) => return Err(fault),
             }
         }
     }
@@ -143,9 +145,10 @@ impl Registry {
         let work = move || {
             // Held by the work itself: a caller who gives up does not let a second one in beside it.
             let _turn = turn;
-            let before = this.catalog.load_full();
-            let catalog = scan::scan(&this.store, &before);
-            this.loaded.lock().unwrap_or_else(PoisonError::into_inner).retain(|served| catalog.holds(&before, served));
+            let catalog = scan::scan(&this.store, &this.catalog.load());
+            let mut loaded = this.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.retain(|(stamp, served)| catalog.known(&served.name, served.version).is_some_and(|now| now.stamp == *stamp));
+            drop(loaded);
             this.catalog.store(Arc::new(catalog));
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)
@@ -163,34 +166,45 @@ impl Registry {
         wanted.ok_or_else(unknown)
     }
 
+    /// The model, if it is in memory and still what its name and version mean.
     fn loaded(&self, name: &str, version: u64) -> Option<Arc<Served>> {
+        let catalog = self.catalog.load();
+        let stamp = catalog.known(name, version)?.stamp;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = loaded.iter().position(|served| served.version == version && served.name == name)?;
-        let served = loaded.remove(at);
-        loaded.push(Arc::clone(&served));
+        let at = loaded.iter().position(|(of, served)| *of == stamp && served.version == version && served.name == name)?;
+        let entry = loaded.remove(at);
+        let served = Arc::clone(&entry.1);
+        loaded.push(entry);
         Some(served)
     }
 
-    fn load(&self, name: &str, version: u64) -> Result<Arc<Served>, Error> {
-        let broken = || Error::Broken { name: name.into(), version };
+    /// Brings the model into memory; none where its file has gone since the last look.
+    fn load(&self, name: &str, version: u64) -> Result<Option<Arc<Served>>, Error> {
         let catalog = self.catalog.load();
-        let known = catalog.models.get(name).and_then(|versions| versions.get(&version)).ok_or_else(broken)?;
-        let model = known.source.load().map_err(|e| {
-            tracing::error!(model = name, version, error = %e, "the model is left out: it cannot be loaded");
-            self.catalog.rcu(|catalog| catalog.without(name, version));
-            broken()
-        })?;
+        let Some(known) = catalog.known(name, version) else { return Ok(None) };
+        let model = match known.source.load() {
+            Ok(model) => model,
+            Err(fault) => {
+                self.catalog.rcu(|catalog| catalog.without(name, version));
+                if known.source.is_gone() {
+                    return Ok(None);
+                }
+                tracing::error!(model = name, version, error = %fault, "the model is left out: it cannot be loaded");
+                return Err(Error::Broken { name: name.into(), version });
+            }
+        };
+        // Two requests may have loaded it at the same time: the first one's stays, or batches would not join.
+        if let Some(earlier) = self.loaded(name, version) {
+            return Ok(Some(earlier));
+        }
         let served = Arc::new(Served { name: name.into(), version, model });
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two requests may have loaded it at the same time: the first one's stays, or batches would not join.
-        if let Some(earlier) = loaded.iter().find(|other| other.version == version && other.name == name) {
-            return Ok(Arc::clone(earlier));
-        }
+        loaded.retain(|(_, other)| other.version != version || other.name != name);
         if loaded.len() == LOADED {
             loaded.remove(0);
         }
-        loaded.push(Arc::clone(&served));
-        Ok(served)
+        loaded.push((known.stamp, Arc::clone(&served)));
+        Ok(Some(served))
     }
 }
 

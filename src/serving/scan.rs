@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::registry::Served;
 use crate::checkpoint::Store;
 use crate::checkpoint::store::Source;
 use crate::network::Metadata;
 
 /// What tells a file from the one that was there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stamp {
+pub(super) enum Stamp {
     Embedded,
     File { length: u64, modified: SystemTime },
     Unreadable,
@@ -22,7 +21,7 @@ enum Stamp {
 pub(super) struct Known {
     pub(super) source: Source,
     pub(super) metadata: Arc<Metadata>,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
 }
 
 /// Everything that was found at one moment.
@@ -41,10 +40,9 @@ impl Catalog {
         Self { looked: Instant::now(), models: BTreeMap::new(), broken: BTreeMap::new(), faults: BTreeSet::new() }
     }
 
-    /// Whether `served`, loaded when `before` was the catalog, is still what its name and version mean.
-    pub(super) fn holds(&self, before: &Self, served: &Served) -> bool {
-        let stamp = |catalog: &Self| catalog.models.get(&served.name)?.get(&served.version).map(|known| known.stamp);
-        stamp(self).is_some_and(|now| stamp(before) == Some(now))
+    /// That version of that model.
+    pub(super) fn known(&self, name: &str, version: u64) -> Option<&Known> {
+        self.models.get(name)?.get(&version)
     }
 
     /// The same, with one version known to be broken.
@@ -55,10 +53,6 @@ impl Catalog {
         }
         catalog.models.retain(|_, versions| !versions.is_empty());
         catalog
-    }
-
-    fn known(&self, name: &str, version: u64, stamp: Stamp) -> Option<&Known> {
-        self.models.get(name)?.get(&version).filter(|known| known.stamp == stamp)
     }
 }
 
@@ -79,7 +73,7 @@ pub(super) fn scan(store: &Store, before: &Catalog) -> Catalog {
             let key = (entry.name.clone(), version);
             if before.broken.get(&key) == Some(&stamp) {
                 catalog.broken.insert(key, stamp);
-            } else if let Some(known) = before.known(&entry.name, version, stamp) {
+            } else if let Some(known) = before.known(&entry.name, version).filter(|known| known.stamp == stamp) {
                 versions.insert(version, known.clone());
             } else {
                 match source.describe() {

@@ -119,6 +119,12 @@ async fn versions_appear_while_the_server_runs_and_a_broken_one_is_passed_over()
     tokio::time::sleep(convscope::serving::registry::FRESH).await;
     let replaced = server.post("/classify?model=run-1", horse()).await.ok();
     assert!(!close(&probabilities(&replaced), &probabilities(&highest)));
+    checkpoint::save(&versions.join("4.safetensors"), &untrained("tutorial", 4)).unwrap();
+    tokio::time::sleep(convscope::serving::registry::FRESH).await;
+    server.get("/models").await.ok();
+    // Listed, never loaded, and gone before the next look.
+    std::fs::remove_file(versions.join("4.safetensors")).unwrap();
+    server.post("/classify?model=run-1&version=4", horse()).await.refused(404, "unknown_model");
     std::fs::remove_file(versions.join("2.safetensors")).unwrap();
     tokio::time::sleep(convscope::serving::registry::FRESH).await;
     let left = server.post("/classify?model=run-1", horse()).await.ok();
