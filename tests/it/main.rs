@@ -1,6 +1,5 @@
 //! One binary for all integration tests: a module a feature.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail the test by panicking, as the test itself does")]
 
 mod admin;
 mod allocations;
