@@ -69,3 +69,6 @@ pub fn untranspose(batch: usize, from: &[f32], to: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
