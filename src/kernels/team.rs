@@ -63,10 +63,10 @@ impl Team {
         Self { shared, threads, turn: Mutex::new(()) }
     }
 
-    /// As many threads as `RAYON_NUM_THREADS` says, else as this process may use (a container's quota counts).
+    /// As many threads as the program's other arithmetic uses: what `RAYON_NUM_THREADS` or the command line says, else as many
+    /// as this process may use (a container's quota counts).
     pub fn available() -> Self {
-        let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n: &usize| n > 0);
-        Self::new(asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)))
+        Self::new(rayon::current_num_threads())
     }
 
     /// Threads, the caller among them.
