@@ -27,7 +27,7 @@ pub mod sgd;
 pub mod sum;
 pub mod team;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tier;
 pub mod window;
 

@@ -1,5 +1,8 @@
 //! What the kernels' tests share.
 
+use proptest::test_runner::Config;
+
+use super::dropout::splitmix64;
 use super::real::Real;
 
 /// Numbers that look random and are the same each time; eighths between -4 and 4, so that ties and zeros are among them.
@@ -29,4 +32,57 @@ pub(super) fn assert_same_for_any_threads<R: PartialEq + Send>(compute: impl Fn(
     let with = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap().install(&compute);
     let one = with(1);
     assert!(one == with(2) && one == with(3), "the result depends on the number of threads");
+}
+
+/// Numbers between -1 and 1 with all their digits, the same for one seed.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let number = |i: u64| (splitmix64(seed ^ splitmix64(i)) >> 40) as f32 / 8_388_608.0 - 1.0;
+    (0..len as u64).map(number).collect()
+}
+
+/// The same numbers as `f64`.
+pub(super) fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// Their squares.
+pub(super) fn squares(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|x| x * x).collect()
+}
+
+/// The root of the mean of their squares.
+pub(super) fn rms(values: &[f64]) -> f64 {
+    (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+/// Sums in `f64`, and what an error of them is measured by.
+#[derive(Debug)]
+pub(super) struct Sums {
+    values: Vec<f64>,
+    unit: f64,
+}
+
+impl Sums {
+    /// `squares` are the same sums of squared terms. An error is measured by the values' root mean square, or by that which
+    /// terms of random signs would have: a few sums can come out near 0 by chance, and their errors do not.
+    pub(super) fn new(values: Vec<f64>, squares: &[f64]) -> Self {
+        let typical = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+        Self { unit: rms(&values).max(typical), values }
+    }
+
+    /// Holds what a kernel found to these: off by at most 3e-5 units.
+    pub(super) fn assert_are(&self, found: &[f32], what: &str) {
+        assert_eq!(found.len(), self.values.len(), "{what}: how many");
+        for (at, (&found, &expected)) in found.iter().zip(&self.values).enumerate() {
+            // Written so that NaN fails.
+            let near = (f64::from(found) - expected).abs() <= 3e-5 * self.unit;
+            assert!(near, "{what} [{at}] is {found}, not {expected}, where {} is usual", self.unit);
+        }
+    }
+}
+
+/// `count` random cases, fewer where the environment asks for fewer (`PROPTEST_CASES`).
+pub(crate) fn cases(count: u32) -> Config {
+    let asked = Config::default();
+    Config { cases: count.min(asked.cases), ..asked }
 }

@@ -53,11 +53,13 @@ pub struct Gradients<'a> {
 impl Conv {
     /// Chooses an algorithm.
     pub fn new(sizes: Convolution) -> Self {
-        let channels = sizes.input.channels.min(sizes.output.channels);
-        match Winograd::new(sizes) {
-            Some(winograd) if channels >= WORTH_TRANSFORMING => Self { sizes, algorithm: Algorithm::Winograd(winograd) },
-            _ => Self::direct(sizes),
-        }
+        let worth = sizes.input.channels.min(sizes.output.channels) >= WORTH_TRANSFORMING;
+        worth.then(|| Self::winograd(sizes)).flatten().unwrap_or_else(|| Self::direct(sizes))
+    }
+
+    /// By Winograd, however few the channels; none where it does not apply.
+    pub fn winograd(sizes: Convolution) -> Option<Self> {
+        Winograd::new(sizes).map(|winograd| Self { sizes, algorithm: Algorithm::Winograd(winograd) })
     }
 
     /// Without Winograd.
@@ -199,147 +201,6 @@ impl Conv {
                     let (part, output) = (&Part::whole(self.sizes.input), Output::new(output));
                     let (direct, input, bias, rectify) = (adjoint, gradient, None, false);
                     tier.run(direct::Forward { direct, input, filters, bias, output, part, rectify, workspace });
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::blocked::{Maps, blocks};
-    use crate::kernels::lanes::WIDTH;
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut s = seed;
-        (0..n)
-            .map(|_| {
-                s = s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (s >> 8) as f32 / 8_388_608.0 - 1.0
-            })
-            .collect()
-    }
-
-    struct Case {
-        c: Convolution,
-        x: Vec<f32>,
-        w: Vec<f32>,
-        b: Vec<f32>,
-        g: Vec<f32>,
-        n: usize,
-    }
-    fn each(case: &Case, mut f: impl FnMut(usize, usize, usize)) {
-        let c = &case.c;
-        let (i, o) = (c.input, c.output);
-        let opg = o.channels / c.groups;
-        for n in 0..case.n {
-            for oc in 0..o.channels {
-                for y in 0..o.height {
-                    for x in 0..o.width {
-                        for ic in 0..c.seen() {
-                            for ky in 0..c.kernel {
-                                for kx in 0..c.kernel {
-                                    let (yy, xx) =
-                                        ((y * c.stride + ky).wrapping_sub(c.padding), (x * c.stride + kx).wrapping_sub(c.padding));
-                                    if yy < i.height && xx < i.width {
-                                        let icc = oc / opg * c.seen() + ic;
-                                        f(
-                                            ((n * o.channels + oc) * o.height + y) * o.width + x,
-                                            ((n * i.channels + icc) * i.height + yy) * i.width + xx,
-                                            ((oc * c.seen() + ic) * c.kernel + ky) * c.kernel + kx,
-                                        );
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-    fn block(m: Maps, n: usize, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; n * m.len()];
-        for i in 0..n {
-            m.block(&x[i * m.channels * m.plane()..][..m.channels * m.plane()], &mut out[i * m.len()..][..m.len()]);
-        }
-        out
-    }
-    fn unblock(m: Maps, n: usize, x: &[f32]) -> Vec<f32> {
-        let l = m.channels * m.plane();
-        let mut out = vec![0.0; n * l];
-        for i in 0..n {
-            m.unblock(&x[i * m.len()..][..m.len()], &mut out[i * l..][..l]);
-        }
-        out
-    }
-    fn close(what: &str, got: &[f32], want: &[f64]) {
-        let rms = (want.iter().map(|x| x * x).sum::<f64>() / want.len() as f64).sqrt();
-        let err = got.iter().zip(want).map(|(&a, &b)| (a as f64 - b).abs()).fold(0.0, f64::max);
-        assert!(err <= 3e-5 * rms, "{what}: {err} of {rms}");
-    }
-
-    #[test]
-    fn three_passes() {
-        for (i, (ci, co, k, s, p, g, h, wd)) in [
-            (3, 32, 3, 1, 1, 1, 9, 11),
-            (32, 32, 3, 1, 1, 1, 8, 8),
-            (32, 48, 3, 1, 0, 1, 9, 7),
-            (17, 33, 3, 1, 2, 1, 5, 13),
-            (64, 80, 3, 1, 1, 1, 3, 3),
-            (8, 24, 5, 2, 2, 2, 11, 10),
-            (6, 6, 3, 2, 1, 6, 8, 9),
-            (40, 20, 1, 1, 0, 4, 5, 5),
-            (20, 20, 1, 2, 1, 1, 5, 5),
-            (16, 32, 4, 3, 2, 1, 9, 8),
-            (128, 256, 3, 1, 1, 1, 7, 7),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let c = Convolution::new(Maps { channels: ci, height: h, width: wd }, co, k).window(s, p).grouped(g);
-            let n = 3;
-            let case = Case {
-                c,
-                n,
-                x: noise(n * ci * h * wd, 1),
-                w: noise(c.weights(), 2),
-                b: noise(co, 3),
-                g: noise(n * co * c.output.plane(), 4),
-            };
-            let mut y: Vec<f64> =
-                case.b.iter().cycle().take(n * co).flat_map(|&b| std::iter::repeat_n(b as f64, c.output.plane())).collect();
-            let (mut dx, mut dw) = (vec![0f64; case.x.len()], vec![0f64; case.w.len()]);
-            each(&case, |o, i, w| {
-                y[o] += case.x[i] as f64 * case.w[w] as f64;
-                dx[i] += case.g[o] as f64 * case.w[w] as f64;
-                dw[w] += case.g[o] as f64 * case.x[i] as f64;
-            });
-            for tier in Tier::all() {
-                for conv in [Conv::new(c), Conv::direct(c)] {
-                    let what = format!("case {i} {tier} {conv:?}").chars().take(60).collect::<String>();
-                    let (mut f, mut a, mut dp) =
-                        (vec![f32::NAN; conv.packed_len()], vec![f32::NAN; conv.adjoint_len()], vec![0.0; conv.gradient_len()]);
-                    let mut ws = vec![f32::NAN; conv.workspace_len()];
-                    conv.pack(tier, &case.w, &mut f);
-                    conv.pack_adjoint(tier, &case.w, &mut a);
-                    let mut b = case.b.clone();
-                    b.resize(blocks(co) * WIDTH, 0.0);
-                    let x = block(c.input, n, &case.x);
-                    let mut out = vec![f32::NAN; n * c.output.len()];
-                    conv.forward(tier, (&x, &mut out), Applied { filters: &f, bias: &b, finish: Finish::default() }, &mut ws);
-                    close(&format!("{what} y"), &unblock(c.output, n, &out), &y);
-                    let g = block(c.output, n, &case.g);
-                    let mut gx = vec![f32::NAN; x.len()];
-                    conv.backward(
-                        tier,
-                        Gradients { input: &x, output: &g, to_input: Some((&a, &mut gx)), to_filters: &mut dp, workspace: &mut ws },
-                    );
-                    close(&format!("{what} dx"), &unblock(c.input, n, &gx), &dx);
-                    assert!(gx.iter().all(|x| x.is_finite()));
-                    let mut gw = vec![0.0; case.w.len()];
-                    conv.unpack(tier, &dp, &mut gw);
-                    close(&format!("{what} dw"), &gw, &dw);
                 }
             }
         }

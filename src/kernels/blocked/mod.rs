@@ -132,20 +132,4 @@ impl Convolution {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocking_and_back_is_the_identity_and_fills_with_zeros() {
-        for channels in [1, 3, 16, 17, 40] {
-            let maps = Maps { channels, height: 3, width: 5 };
-            let plain: Vec<f32> = (1..=channels * 15).map(|x| x as f32).collect();
-            let mut blocked = vec![f32::NAN; maps.len()];
-            maps.block(&plain, &mut blocked);
-            assert_eq!(blocked.iter().sum::<f32>(), plain.iter().sum::<f32>());
-            let mut back = vec![0.0; plain.len()];
-            maps.unblock(&blocked, &mut back);
-            assert_eq!(back, plain);
-        }
-    }
-}
+mod tests;

@@ -70,3 +70,6 @@ pub fn untranspose(batch: usize, from: &[f32], to: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,9 @@ impl Direct {
 
     fn paired(mut self) -> Self {
         let k = self.conv.kernel;
+        // What `Forward` and `Backward` rely on when they read the frame without looking.
+        let whole = |maps: Maps| !maps.is_empty() && maps.channels.is_multiple_of(self.conv.groups);
+        assert!(whole(self.read) && whole(self.written), "convolution: groups of as many channels, and something in each");
         let (read_a_group, written_a_group) = (self.read.channels / self.conv.groups, self.written.channels / self.conv.groups);
         for block in (0..blocks(self.written.channels)).step_by(2) {
             let columns = 2.min(blocks(self.written.channels) - block);

@@ -1,0 +1,164 @@
+//! Convolution: output and all gradients.
+
+use proptest::prelude::*;
+
+use super::{block, fill, unblock};
+use crate::kernels::Tier;
+use crate::kernels::blocked::conv::{Applied, Conv, Gradients};
+use crate::kernels::blocked::part::Finish;
+use crate::kernels::blocked::pointwise::SumChannels;
+use crate::kernels::blocked::{Convolution, Maps};
+use crate::kernels::conv2d::Conv2dShape;
+use crate::kernels::naive::conv2d as formula;
+use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
+
+/// Of a convolution: images, filters, biases, gradient of the output.
+struct Inputs {
+    batch: usize,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    b: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Inputs {
+    fn new(sizes: &Convolution, batch: usize, seed: u64) -> Self {
+        let images = |maps: Maps| batch * maps.channels * maps.plane();
+        Self {
+            batch,
+            x: noise(seed, images(sizes.input)),
+            w: noise(seed + 1, sizes.weights()),
+            b: noise(seed + 2, sizes.output.channels),
+            dy: noise(seed + 3, images(sizes.output)),
+        }
+    }
+
+    /// Output and gradients (of the images, the filters, the biases) by the formula; and of the squares of all numbers.
+    fn by_formula(&self, sizes: &Convolution) -> [Sums; 4] {
+        let Convolution { input, output, kernel, stride, padding, groups } = *sizes;
+        let (in_channels, out_channels) = (input.channels, output.channels);
+        let Maps { height, width, .. } = input;
+        let shape = Conv2dShape { batch: self.batch, in_channels, out_channels, height, width, kernel, stride, padding, groups };
+        let all = |x: &[f64], w: &[f64], b: &[f64], dy: &[f64]| {
+            [
+                filled(dy.len(), |y| formula::forward(&shape, x, w, Some(b), y)),
+                filled(x.len(), |dx| formula::backward_data(&shape, w, dy, dx)),
+                filled(w.len(), |dw| formula::backward_weight(&shape, x, dy, dw)),
+                filled(b.len(), |db| formula::backward_bias(&shape, dy, db)),
+            ]
+        };
+        let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy].map(|values| wide(values));
+        let squared = all(&squares(&x), &squares(&w), &squares(&b), &squares(&dy));
+        let mut squared = squared.iter();
+        all(&x, &w, &b, &dy).map(|values| Sums::new(values, squared.next().unwrap()))
+    }
+
+    /// The same by `conv`: the first image alone and then the others, since gradients of filters are added to.
+    fn by_kernels(&self, conv: &Conv, tier: Tier) -> [Vec<f32>; 4] {
+        let Convolution { input, output, .. } = *conv.sizes();
+        let (mut packed, mut adjoint) = (vec![f32::NAN; conv.packed_len()], vec![f32::NAN; conv.adjoint_len()]);
+        conv.pack(tier, &self.w, &mut packed);
+        conv.pack_adjoint(tier, &self.w, &mut adjoint);
+        let (x, dy, bias) = (block(input, &self.x), block(output, &self.dy), fill(&self.b));
+        let mut workspace = vec![f32::NAN; conv.workspace_len()];
+        let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+        let (mut to_filters, mut db) = (vec![0.0; conv.gradient_len()], fill(&vec![0.0; self.b.len()]));
+        for images in [0..1, 1..self.batch] {
+            let (from, to) =
+                (images.start * input.len()..images.end * input.len(), images.start * output.len()..images.end * output.len());
+            let applied = Applied { filters: &packed, bias: &bias, finish: Finish::default() };
+            conv.forward(tier, (&x[from.clone()], &mut y[to.clone()]), applied, &mut workspace);
+            tier.run(SumChannels { maps: output, values: &dy[to.clone()], sums: &mut db });
+            let gradients = Gradients {
+                input: &x[from.clone()],
+                output: &dy[to],
+                to_input: Some((&adjoint, &mut dx[from])),
+                to_filters: &mut to_filters,
+                workspace: &mut workspace,
+            };
+            conv.backward(tier, gradients);
+        }
+        let mut alone = vec![0.0; conv.gradient_len()];
+        conv.backward(
+            tier,
+            Gradients { input: &x, output: &dy, to_input: None, to_filters: &mut alone, workspace: &mut workspace },
+        );
+        let [mut dw, mut dw_alone] = [(); 2].map(|()| vec![0.0; self.w.len()]);
+        conv.unpack(tier, &to_filters, &mut dw);
+        conv.unpack(tier, &alone, &mut dw_alone);
+        Sums::new(wide(&dw), &squares(&wide(&dw))).assert_are(&dw_alone, "filters' gradient without the images'");
+        assert!(db[self.b.len()..].iter().all(|&x| x == 0.0), "biases beyond the last channel are zeros");
+        db.truncate(self.b.len());
+        [unblock(output, &y), unblock(input, &dx), dw, db]
+    }
+}
+
+fn assert_is_its_formula(sizes: Convolution, batch: usize, seed: u64) {
+    let inputs = Inputs::new(&sizes, batch, seed);
+    let expected = inputs.by_formula(&sizes);
+    let algorithms = [("direct", Some(Conv::direct(sizes))), ("Winograd", Conv::winograd(sizes))];
+    for (name, conv) in algorithms.iter().filter_map(|(name, conv)| Some((name, conv.as_ref()?))) {
+        for tier in Tier::all() {
+            let found = inputs.by_kernels(conv, tier);
+            for (what, (found, expected)) in ["output", "dx", "dw", "db"].iter().zip(found.iter().zip(&expected)) {
+                expected.assert_are(found, &format!("{what} by {name}, {tier}, {batch} × {sizes:?}"));
+            }
+        }
+    }
+}
+
+/// Any convolution, from filters as large as the padded plane on.
+fn any() -> impl Strategy<Value = Convolution> {
+    let channels = (1usize..4, 1usize..20, 1usize..20);
+    let window = (1usize..=5, 1usize..=3, 0usize..=2);
+    (channels, window, (0usize..8, 0usize..8)).prop_map(|((groups, read, written), (kernel, stride, padding), (h, w))| {
+        let least = kernel.saturating_sub(2 * padding).max(1);
+        let input = Maps { channels: groups * read, height: least + h, width: least + w };
+        Convolution::new(input, groups * written, kernel).window(stride, padding).grouped(groups)
+    })
+}
+
+/// What Winograd applies to.
+fn three_by_three() -> impl Strategy<Value = Convolution> {
+    let channels = || prop_oneof![3 => 1usize..36, 1 => 60usize..72];
+    (channels(), channels(), 0usize..=2, (0usize..9, 0usize..9)).prop_map(|(read, written, padding, (h, w))| {
+        let least = 3usize.saturating_sub(2 * padding).max(1);
+        let input = Maps { channels: read, height: least + h, width: least + w };
+        Convolution::new(input, written, 3).window(1, padding)
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+    #[test]
+    fn any_convolution_is_its_formula(sizes in any(), batch in 1usize..=3, seed in 0u64..1 << 32) {
+        assert_is_its_formula(sizes, batch, seed);
+    }
+
+    #[test]
+    fn any_3x3_convolution_is_its_formula(sizes in three_by_three(), batch in 1usize..=3, seed in 0u64..1 << 32) {
+        assert_is_its_formula(sizes, batch, seed);
+    }
+}
+
+#[test]
+fn shapes_of_real_networks_are_their_formula() {
+    // Input channels and side; output channels; kernel, stride, padding; groups.
+    for ((read, side), written, (kernel, stride, padding), groups) in [
+        ((3, 32), 32, (3, 1, 1), 1),
+        ((32, 12), 32, (3, 1, 1), 1),
+        ((3, 31), 24, (2, 1, 0), 1),
+        ((64, 7), 136, (3, 1, 1), 1),
+        ((24, 9), 24, (3, 2, 1), 24),
+        ((48, 6), 32, (1, 2, 0), 1),
+    ] {
+        let input = Maps { channels: read, height: side, width: side };
+        assert_is_its_formula(Convolution::new(input, written, kernel).window(stride, padding).grouped(groups), 1, 1);
+    }
+}
+
+#[test]
+#[should_panic(expected = "groups of as many channels")]
+fn channels_that_groups_do_not_divide_are_refused() {
+    Conv::new(Convolution::new(Maps { channels: 5, height: 4, width: 4 }, 4, 3).grouped(2));
+}

@@ -1,0 +1,114 @@
+//! What is done to each number alone.
+
+use proptest::prelude::*;
+
+use super::{block, unblock};
+use crate::kernels::Tier;
+use crate::kernels::activation::Activation;
+use crate::kernels::blocked::Maps;
+use crate::kernels::blocked::pointwise::{Accumulate, Activate, ActivateBackward, Drop, DropColumns, Gate, Rectify};
+use crate::kernels::dropout::Mask;
+use crate::kernels::naive::{activation as formula, dropout};
+use crate::kernels::testing::{Sums, cases, filled, noise, numbers, wide};
+
+/// Elements that have a pair of keys in common in a mask: shapes beyond it use several.
+const KEYED: usize = 4096;
+
+fn rectified(x: &[f32]) -> Vec<f32> {
+    filled(x.len(), |y| formula::forward(Activation::Relu, x, y))
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+    #[test]
+    fn any_activation_is_its_formula(len in 1usize..200, spread in 0.01f32..40.0, seed in 0u64..1 << 32) {
+        let x: Vec<f32> = noise(seed, len).iter().map(|x| x * spread).collect();
+        let dy = noise(seed + 1, len);
+        for activation in [Activation::Gelu, Activation::Silu] {
+            let y = filled(len, |y| formula::forward(activation, &wide(&x), y));
+            let dx = filled(len, |dx| formula::backward(activation, &wide(&x), &wide(&dy), dx));
+            let (y, dx) = (Sums::new(y, &[1.0 / 3.0]), Sums::new(dx, &[1.0 / 3.0]));
+            for tier in Tier::all() {
+                y.assert_are(&filled(len, |output| tier.run(Activate { activation, input: &x, output })), &format!("{activation:?} {tier}"));
+                let gradient = |gradient: &mut [f32]| tier.run(ActivateBackward { activation, input: &x, output: &dy, gradient });
+                dx.assert_are(&filled(len, gradient), &format!("gradient of {activation:?} {tier}"));
+            }
+        }
+    }
+
+    #[test]
+    fn rectifying_and_its_gradient_are_their_formulas(len in 1usize..200, seed in 0u64..1 << 20) {
+        let (mut x, dy) = (numbers::<f32>(seed, len), numbers::<f32>(seed + 1, len));
+        x[len / 2] = -0.0;
+        let y = rectified(&x);
+        let dx = filled(len, |dx| formula::backward(Activation::Relu, &x, &dy, dx));
+        for tier in Tier::all() {
+            let mut values = x.clone();
+            tier.run(Rectify { values: &mut values });
+            prop_assert_eq!(&values, &y);
+            let mut gradient = dy.clone();
+            tier.run(Gate { values: &values, gradient: &mut gradient, scale: 1.0 });
+            prop_assert_eq!(&gradient, &dx);
+            tier.run(Accumulate { from: &dy, to: &mut gradient });
+            prop_assert!(gradient.iter().zip(dx.iter().zip(&dy)).all(|(sum, (a, b))| *sum == a + b));
+        }
+    }
+
+    #[test]
+    fn dropping_maps_is_the_mask_in_plain_order(
+        (channels, height, width) in (1usize..40, 1usize..20, 1usize..20), (before, images) in (0usize..40, 1usize..4),
+        p in prop_oneof![Just(0.0), 0.0..1.0, Just(1.0 - 1e-12)], seed in any::<u64>(),
+    ) {
+        let maps = Maps { channels, height, width };
+        let (image, mask) = (channels * maps.plane(), Mask::new(p, seed));
+        // The batch up to the last of these images; the mask counts from its start.
+        let x = numbers::<f32>(3, (before + images) * image);
+        let expected = |x: &[f32]| filled(x.len(), |y| dropout::apply(&mask, x, y))[before * image..].to_vec();
+        let (kept, rectified_first) = (expected(&x), expected(&rectified(&x)));
+        for tier in Tier::all() {
+            for (rectify, expected) in [(false, &kept), (true, &rectified_first)] {
+                let mut values = block(maps, &x[before * image..]);
+                tier.run(Drop { maps, mask: &mask, first: before, rectify, values: &mut values });
+                prop_assert_eq!(&unblock(maps, &values), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn dropping_columns_is_the_mask_in_plain_order(
+        features in 1usize..KEYED / 8, batch in 1usize..40, p in 0.0..1.0, seed in any::<u64>(),
+    ) {
+        let (mask, columns) = (Mask::new(p, seed), batch.next_multiple_of(16));
+        let x = numbers::<f32>(5, batch * features);
+        let expected = |x: &[f32]| filled(x.len(), |y| dropout::apply(&mask, x, y));
+        for tier in Tier::all() {
+            for (rectify, expected) in [(false, expected(&x)), (true, expected(&rectified(&x)))] {
+                let mut values = vec![0.0; features * columns];
+                for (at, &x) in x.iter().enumerate() {
+                    values[at % features * columns + at / features] = x;
+                }
+                tier.run(DropColumns { mask: &mask, features, batch: columns, rectify, values: &mut values });
+                for (at, &expected) in expected.iter().enumerate() {
+                    prop_assert_eq!(values[at % features * columns + at / features], expected);
+                }
+                let filler = |at: &usize| at % columns >= batch;
+                prop_assert!((0..values.len()).filter(filler).all(|at| values[at] == 0.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_is_not_hidden() {
+    for tier in Tier::all() {
+        let mut values = [f32::NAN; 40];
+        tier.run(Rectify { values: &mut values });
+        assert!(values.iter().all(|x| x.is_nan()), "{tier}");
+        let mut gradient = [f32::NAN; 40];
+        tier.run(Gate { values: &values, gradient: &mut gradient, scale: 2.0 });
+        assert!(gradient.iter().all(|x| x.is_nan()), "{tier}");
+        for activation in [Activation::Gelu, Activation::Silu] {
+            assert!(filled(40, |output| tier.run(Activate { activation, input: &values, output }))[39].is_nan(), "{tier}");
+        }
+    }
+}
