@@ -1,7 +1,8 @@
 //! A network is data: a list of named layers. Everything that computes with it is derived from that list.
 //!
 //! [`spec`] is the list, [`shape`] what follows from it, [`weights`] its parameters as plain numbers, [`model`] all of it
-//! together with what is needed to use it rightly. This module does not know where a model comes from (files are
+//! together with what is needed to use it rightly. [`forward`] reads the list with candle and [`autograd`] trains so; [`plan`] and
+//! [`step`] are compiled from it for the processor. [`evaluator`] and [`learner`] are the doors to either. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 
 pub mod autograd;
