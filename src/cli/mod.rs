@@ -109,6 +109,7 @@ pub fn run() -> anyhow::Result<()> {
     let flags = own.into_iter().chain(command.settings()).filter_map(|(key, value)| Some((key, value?))).collect();
     let config = Config::load(&Sources::of_process(global.config, flags))?;
     start_log(&config.log);
+    config.kernels.choose();
     command.run(&Globals { config })
 }
 

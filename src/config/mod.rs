@@ -15,6 +15,7 @@ pub use sections::{Limits, Log, LogFormat, Models, Server, Train};
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 
+use crate::kernels::Tier;
 use crate::network::DeviceChoice;
 use reader::Reader;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where arithmetic runs.
     pub device: DeviceChoice,
+    /// The instruction set of the processor's kernels.
+    pub kernels: Tier,
     /// Listening and connections.
     pub server: Server,
     /// What one request may take, and all of them together.
@@ -66,6 +69,7 @@ impl Config {
         Self {
             data_dir: reader.path("data_dir", "./data"),
             device: reader.text("device", "auto", str::parse),
+            kernels: reader.text("kernels", "auto", str::parse),
             server,
             limits: Limits::read(reader),
             models: Models::read(reader),

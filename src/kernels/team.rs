@@ -114,20 +114,21 @@ impl Team {
         }
     }
 
-    /// Calls `job` once with each part of `parts`.
-    pub fn each<P: Parts>(&self, parts: &P, job: impl Fn(usize, P::Part) + Sync) {
+    /// Calls `job` once with each part of `parts`. (Takes them by value: no part can be had a second time.)
+    pub fn each<P: Parts>(&self, parts: P, job: impl Fn(usize, P::Part) + Sync) {
         self.run(parts.count(), |task, _| {
-            // SAFETY: `run` gives out each task once.
+            // SAFETY: `run` gives out each task once, and the parts are used up here.
             job(task, unsafe { parts.part(task) });
         });
     }
 
     /// Calls `job` once with each part of `parts`, and with one of `workspaces` (at least [`Team::size`] of them).
-    pub fn split<P: Parts, W: Send>(&self, parts: &P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
+    pub fn split<P: Parts, W: Send>(&self, parts: P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
         assert!(workspaces.len() >= self.size(), "a workspace for each thread");
         let workspaces = Chunks::new(workspaces, 1);
         self.run(parts.count(), |task, worker| {
-            // SAFETY: `run` gives out each task once, and a worker's number to one task at a time.
+            // SAFETY: `run` gives out each task once, and a worker's number to one task at a time; the parts are used up here,
+            // and a workspace is lent for this call of the job.
             let (part, workspace) = unsafe { (parts.part(task), workspaces.part(worker)) };
             job(task, part, &mut workspace[0]);
         });
@@ -244,7 +245,8 @@ impl<'a, T> Chunks<'a, T> {
 
     /// The first `count` chunks of `size`, which may be 0: then all are empty.
     pub fn of(slice: &'a mut [T], size: usize, count: usize) -> Self {
-        assert!(count == 0 || (count - 1) * size <= slice.len(), "chunks inside the slice");
+        let last = count.saturating_sub(1).checked_mul(size);
+        assert!(last.is_some_and(|last| last <= slice.len()), "chunks inside the slice");
         Self { start: slice.as_mut_ptr(), len: slice.len(), size, count, slice: PhantomData }
     }
 }
@@ -308,7 +310,7 @@ mod tests {
             for tasks in [0, 1, 2, 7, 1000] {
                 let mut done = vec![0u32; tasks * 3];
                 let mut counts = vec![0usize; size];
-                team.split(&Chunks::new(&mut done, 3), &mut counts, |task, part, count| {
+                team.split(Chunks::new(&mut done, 3), &mut counts, |task, part, count| {
                     part.fill(task as u32 + 1);
                     *count += 1;
                 });

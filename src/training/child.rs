@@ -14,6 +14,7 @@ use super::event::Event;
 use super::folder::RunFolder;
 use super::job::JobState;
 use super::supervisor::CANCEL;
+use crate::kernels::Tier;
 
 /// Why a process is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,8 @@ impl Program {
 
     fn spawn(&self, mut command: Command) -> io::Result<Child> {
         command.args(&self.arguments).kill_on_drop(true);
+        // The server's own choice, wherever it was written: a run goes on with the same bits after a restart.
+        command.env("CONVSCOPE_KERNELS", Tier::detect().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C at the server's terminal is the server's: it ends its runs in its own way.
         #[cfg(unix)]

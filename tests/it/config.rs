@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use convscope::config::{Config, FileSource, LogFormat, Sources};
+use convscope::kernels::Tier;
 use convscope::network::DeviceChoice;
 
 /// A configuration from the text of a file, some variables and some flags.
@@ -32,7 +33,7 @@ fn the_shipped_file_is_the_defaults_and_lists_every_key() {
         let found = key.split('.').try_fold(&written, |table, part| table.get(part).map(|v| v.as_table().unwrap_or(table)));
         assert!(found.is_some(), "{key} is missing in config.toml");
     }
-    assert_eq!(keys.len(), 19);
+    assert_eq!(keys.len(), 20);
 }
 
 #[test]
@@ -65,6 +66,19 @@ fn all_faults_are_told_at_once_with_their_place() {
         "CONVSCOPE_SERVER__LISEN: there is no key `server.lisen`; did you mean `CONVSCOPE_SERVER__LISTEN`?",
     ];
     assert_eq!(faults, expected);
+}
+
+#[test]
+fn kernels_are_named_and_unknown_ones_are_refused_with_the_choices() {
+    let tiers: Vec<Tier> = Tier::all().collect();
+    assert_eq!(load("", &[], &[]).unwrap().kernels, tiers[0]);
+    assert_eq!(load("kernels = 'auto'", &[], &[]).unwrap().kernels, tiers[0]);
+    for tier in tiers {
+        assert_eq!(load("kernels = 'portable'", &[("CONVSCOPE_KERNELS", &tier.to_string())], &[]).unwrap().kernels, tier);
+    }
+    let faults = load("kernels = 'sse9'", &[], &[]).unwrap_err();
+    let choices = "there are no kernels `sse9`: use auto, avx512, avx2, portable";
+    assert_eq!(faults, [format!("config.toml:1:1: `kernels` is \"sse9\": {choices}")]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl DenseLayer {
     /// Columns to columns.
     pub(super) fn forward(&self, run: Run<'_>, (input, output): (&[f32], &mut [f32])) {
         let batch = run.columns();
-        run.team.each(&Chunks::new(output, ROWS * batch), |task, output| {
+        run.team.each(Chunks::new(output, ROWS * batch), |task, output| {
             let first = task * ROWS;
             let bias = self.bias.as_ref().map(|bias| &bias.values[first..][..output.len() / batch]);
             run.tier.run(Forward { dense: self.dense, weights: &self.weights.values, bias, input, batch, first, output });
@@ -98,8 +98,8 @@ impl DenseLayer {
             run.tier.run(Backward { dense, batch, gradient, input, to_input, update: Update { sgd: *sgd, weights, momentum } });
         };
         match to_input {
-            Some(to) => run.team.each(&(moved, Chunks::new(to, BLOCKS * panel)), |task, (moved, to)| part(task, moved, Some(to))),
-            None => run.team.each(&moved, |task, moved| part(task, moved, None)),
+            Some(to) => run.team.each((moved, Chunks::new(to, BLOCKS * panel)), |task, (moved, to)| part(task, moved, Some(to))),
+            None => run.team.each(moved, |task, moved| part(task, moved, None)),
         }
         if let Some(bias) = &mut self.bias {
             for (to, row) in self.to_bias.iter_mut().zip(gradient.chunks_exact(batch)) {

@@ -132,7 +132,7 @@ impl Head {
     pub(super) fn forward(&mut self, run: Run<'_>) {
         let (batch, task) = (self.batch, TRANSPOSED * self.batch * WIDTH);
         let panels = &self.panels;
-        run.team.each(&Chunks::new(&mut self.values[0], task), |at, columns| {
+        run.team.each(Chunks::new(&mut self.values[0], task), |at, columns| {
             transpose(batch, &panels[at * task..][..columns.len()], columns);
         });
         for (at, layer) in self.layers.iter().enumerate() {

@@ -51,7 +51,7 @@ impl Step {
     /// Brings all filters in the orders the passes read.
     pub(super) fn pack(&mut self) {
         let (program, parameters, tier) = (&self.program, &self.parameters, self.tier);
-        self.team.each(&Chunks::new(&mut self.filters, 1), |at, filters| {
+        self.team.each(Chunks::new(&mut self.filters, 1), |at, filters| {
             let (layer, filters) = (&program.convs[at], &mut filters[0]);
             let weights = parameters.values(layer.layer, Role::Weight);
             layer.conv.pack(tier, weights, &mut filters.packed);
@@ -74,7 +74,7 @@ impl Step {
             let groups = batch.div_ceil(program.group);
             // Programs without winners share out an empty slice.
             let winners = Chunks::of(&mut buffers.winners, winners, groups);
-            team.split(&(saved, winners), workspaces, |group, (saved, winners), workspace| {
+            team.split((saved, winners), workspaces, |group, (saved, winners), workspace| {
                 let first = group * program.group;
                 let count = program.group.min(batch - first);
                 let Workspace { scratch, conv, .. } = workspace;
@@ -114,7 +114,7 @@ impl Step {
             let (group, within) = (image / program.group, image % program.group);
             group * program.saved_a_group() + value.offset * program.group + within * len
         };
-        team.each(&Chunks::new(&mut head.panels, 16 * columns * WIDTH), |task, panels| {
+        team.each(Chunks::new(&mut head.panels, 16 * columns * WIDTH), |task, panels| {
             for (block, panel) in panels.chunks_exact_mut(columns * WIDTH).enumerate() {
                 let block = task * 16 + block;
                 for (image, row) in panel.chunks_exact_mut(WIDTH).take(batch).enumerate() {
@@ -152,7 +152,7 @@ impl Step {
             let persistent = if single { 0 } else { a_part * program.gradients_a_group() };
             let gradients = Chunks::of(&mut buffers.gradients, persistent, groups.div_ceil(a_part));
             let (saved, winners, parameters) = (&buffers.saved[..], &buffers.winners[..], &self.parameters);
-            team.split(&(parts, gradients), workspaces, |part, (to, persistent), workspace| {
+            team.split((parts, gradients), workspaces, |part, (to, persistent), workspace| {
                 let Workspace { conv, spare, gradients: own, filters, biases, .. } = workspace;
                 let convs = || nodes.iter().filter_map(|node| if let Op::Conv(at) = node.op { Some(at) } else { None });
                 for at in convs() {
