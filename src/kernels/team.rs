@@ -115,6 +115,7 @@ impl Team {
     }
 
     /// Calls `job` once with each part of `parts`. (Takes them by value: no part can be had a second time.)
+    #[allow(clippy::needless_pass_by_value, reason = "used up: by reference the same parts could be shared out twice")]
     pub fn each<P: Parts>(&self, parts: P, job: impl Fn(usize, P::Part) + Sync) {
         self.run(parts.count(), |task, _| {
             // SAFETY: `run` gives out each task once, and the parts are used up here.
@@ -123,6 +124,7 @@ impl Team {
     }
 
     /// Calls `job` once with each part of `parts`, and with one of `workspaces` (at least [`Team::size`] of them).
+    #[allow(clippy::needless_pass_by_value, reason = "used up: by reference the same parts could be shared out twice")]
     pub fn split<P: Parts, W: Send>(&self, parts: P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
         assert!(workspaces.len() >= self.size(), "a workspace for each thread");
         let workspaces = Chunks::new(workspaces, 1);

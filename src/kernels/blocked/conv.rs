@@ -163,7 +163,7 @@ impl Conv {
         // SAFETY: parts do not overlap, and a convolution writes no float outside its part: a pooled one neither, since its
         // rows begin at whole tiles.
         let shared = unsafe { Shared::new(output, split.count()) };
-        team.split(&shared, workspaces, |at, output, workspace| {
+        team.split(shared, workspaces, |at, output, workspace| {
             self.part(tier, (input, output), (applied, &split.part(at)), workspace.as_mut());
         });
     }

@@ -87,7 +87,7 @@ impl Panels {
         let bands = images.div_ceil(rows);
         // SAFETY: a task writes one panel's outputs of its own band of images.
         let shared = unsafe { Shared::new(output, panels * bands) };
-        team.each(&shared, |task, output| {
+        team.each(shared, |task, output| {
             let first = task / panels * rows;
             let rows = first..images.min(first + rows);
             let (vector, vectors, weight) = self.panel(task % panels);

@@ -38,7 +38,7 @@ impl MapsProgram {
         let image = images.len() / batch;
         let (rows, stride) = vectors.entry(batch);
         if batch > 1 && !sight.is_open() {
-            machine.team.split(&Chunks::new(rows, stride * group), workspaces, |at, rows, workspace| {
+            machine.team.split(Chunks::new(rows, stride * group), workspaces, |at, rows, workspace| {
                 let Workspace { scratch, conv } = workspace;
                 let images = &images[at * group * image..][..rows.len() / stride * image];
                 let mut values = Values { program: self, scratch, images: rows.len() / stride };
@@ -124,7 +124,7 @@ impl Values<'_> {
         // Planes of sixteen channels are computed apart from each other.
         let planes = |hands: &Hands<'_>, output: &mut [f32], f: &(dyn Fn(usize, &mut [f32]) + Sync)| match hands {
             Hands::One(_) => f(0, output),
-            Hands::All(_) => machine.team.each(&Chunks::new(output, written), f),
+            Hands::All(_) => machine.team.each(Chunks::new(output, written), f),
         };
         match &node.op {
             Op::Conv(at) => {
