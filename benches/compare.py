@@ -102,7 +102,8 @@ def measure(cases, models, ours, given):
                 seconds = timed()
                 times[case].setdefault(name, []).append(seconds)
                 where = f"{case.model}, {case.mode}, {report.count(case.threads, 'thread')}, batch {case.batch}"
-                print(f"round {turn + 1}/{given.rounds}, {where}: {name} {case.batch / seconds:,.0f} images/s", file=sys.stderr, flush=True)
+                rate = f"{case.batch / seconds:,.0f} images/s"
+                print(f"round {turn + 1}/{given.rounds}, {where}: {name} {rate}", file=sys.stderr, flush=True)
     return times
 
 

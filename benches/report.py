@@ -40,10 +40,11 @@ def machine(version, load, rounds):
 
 def markdown(machine, models, compared, peaks, times, held):
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    yield f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['instructions'])}), {machine['system']}; {versions}."
+    cores = f"{machine['cores']} cores ({', '.join(machine['instructions'])})"
+    yield f"{machine['processor']}, {cores}, {machine['system']}; {versions}."
     yield (
-        f"Images/s: batch size over the median time, median of {count(machine['rounds'], 'round')}; ratios: median (least–greatest) "
-        "of each round's. PyTorch f32 is the better of plain and channels-last; its optimizer is the fused one."
+        f"Images/s: batch size over the median time, median of {count(machine['rounds'], 'round')}; ratios: median "
+        "(least–greatest) of each round's. PyTorch f32 is the better of plain and channels-last; its optimizer is the fused one."
     )
     if machine["load_at_start"] > QUIET:
         yield f"\n**Not to be quoted: the machine was busy (load average {machine['load_at_start']} before the start).**"
