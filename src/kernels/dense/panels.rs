@@ -254,7 +254,9 @@ mod tests {
         for (inputs, outputs, images) in [(1, 1, 1), (300, 10, 9), (128, 64, 2), (515, 200, 19), (77, 33, 3), (256, 130, 8)] {
             let panels = Panels { inputs, outputs };
             let (w, b, mut x) = (noise(inputs * outputs, 1), noise(outputs, 2), noise(inputs * images, 3));
-            x.iter_mut().for_each(|x| *x = x.max(0.0));
+            for x in &mut x {
+                *x = x.max(0.0);
+            }
             let (padded, stride) = (outputs.next_multiple_of(WIDTH), outputs.next_multiple_of(WIDTH) + 5);
             let mut weights = vec![0.0; panels.weights()];
             w.iter().enumerate().for_each(|(i, &w)| weights[panels.place(i / inputs, i % inputs)] = w);
