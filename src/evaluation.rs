@@ -129,7 +129,10 @@ pub fn wilson(correct: usize, images: usize) -> [f64; 2] {
     let centre = p + Z * Z / (2.0 * n);
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
-    [((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)]
+    // Rounding must not leave the bound that is exact: with none right it is 0, with all right 1.
+    let low = if correct == 0 { 0.0 } else { (centre - half) / scale };
+    let high = if correct == images { 1.0 } else { (centre + half) / scale };
+    [low, high]
 }
 
 #[cfg(test)]

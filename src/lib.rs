@@ -45,8 +45,9 @@
 //! 3. `serving` and `training` do not import each other: they meet in files. A trained model is read back from disk before it is
 //!    served.
 //! 4. Preprocessing travels inside the checkpoint and is written in one place ([`network::Preprocessing`]).
-//! 5. A network's meaning exists once, in its layer list. [`network::forward`] interprets it with candle; whatever else computes
-//!    networks is compiled from the same list and tested against it.
+//! 5. A network's meaning exists once, in its layer list. [`network::forward`] interprets it with candle: the reference, and what
+//!    runs on CUDA. [`network::plan`] (evaluation) and [`network::step`] (training) are compiled from the same list onto the
+//!    [`kernels`], and tests hold them to the reference on random architectures.
 //! 6. A training run is a process of its own: it may be killed, run out of memory or lose its GPU, and serving goes on. It ends
 //!    when its standard input does.
 //! 7. One writable root, `data_dir`, holds models, runs and datasets, and is made when first written.

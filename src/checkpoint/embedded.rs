@@ -2,7 +2,7 @@
 //! and one line here.
 
 /// Name and file of each.
-pub const MODELS: &[(&str, &[u8])] = &[];
+pub const MODELS: &[(&str, &[u8])] = &[("tutorial", include_bytes!("../../models/tutorial.safetensors"))];
 
 /// The file of the embedded model called `name`.
 pub fn named(name: &str) -> Option<&'static [u8]> {

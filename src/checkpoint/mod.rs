@@ -51,10 +51,24 @@ pub fn save(path: &Path, model: &Model) -> Result<(), Error> {
 /// # Errors
 /// Numbers beyond the range of `dtype` are an error that names their tensor.
 pub fn save_as(path: &Path, model: &Model, dtype: Dtype) -> Result<(), Error> {
-    if let Some(parameter) = model.weights().iter().find(|parameter| !dtype.holds(&parameter.values)) {
-        return Err(Error::Range { tensor: parameter.name.clone(), dtype });
-    }
+    check_range(model, dtype)?;
     atomic::write_file(path, &write(model, dtype)).map_err(|fault| Error::Io { doing: "write", path: path.into(), fault })
+}
+
+/// What a file of `model` in `dtype` gives back when it is read.
+///
+/// # Errors
+/// As [`save_as`].
+pub fn rounded(model: &Model, dtype: Dtype) -> Result<Model, Error> {
+    check_range(model, dtype)?;
+    read(&write(model, dtype))
+}
+
+fn check_range(model: &Model, dtype: Dtype) -> Result<(), Error> {
+    match model.weights().iter().find(|parameter| !dtype.holds(&parameter.values)) {
+        Some(parameter) => Err(Error::Range { tensor: parameter.name.clone(), dtype }),
+        None => Ok(()),
+    }
 }
 
 /// The bytes of `model`'s file. Equal models give equal bytes.

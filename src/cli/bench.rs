@@ -11,7 +11,7 @@ use super::globals::{Found, Globals};
 use super::print;
 use crate::dataset;
 use crate::http::samples::SAMPLES;
-use crate::network::{Batch, Evaluator, Preprocessing, Probe, StepSettings};
+use crate::network::{Batch, Evaluator, LayerKind, Preprocessing, Probe, StepSettings};
 use crate::optim::Sgd;
 use crate::picture::decode::{self, Limits};
 use crate::training::learner;
@@ -21,6 +21,10 @@ const WARM_UP: usize = 3;
 /// Batches are timed for at least this long, and at least this many.
 const DURATION: Duration = Duration::from_secs(2);
 const LEAST: usize = 20;
+/// Steps whose losses are answers: from the second on they also show the gradients and the update. At the learning rate of
+/// a real run, so that they move by far more than rounding.
+const ANSWER_STEPS: u64 = 3;
+const ANSWER_LEARNING_RATE: f32 = 0.01;
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +47,10 @@ pub struct Args {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Time nothing: print as JSON the probabilities that each batch gives or, with --train, the losses of three steps
+    /// without dropout
+    #[arg(long)]
+    answers: bool,
 }
 
 /// One batch size's figures.
@@ -54,6 +62,16 @@ struct Figures {
     images_per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
+}
+
+/// What one batch gives, for others to compare with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Answers {
+    batch: usize,
+    /// `forward` or `train`.
+    mode: &'static str,
+    /// Probabilities, image after image, or each step's loss.
+    values: Vec<f32>,
 }
 
 /// Preprocessed images and their labels.
@@ -72,6 +90,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let found = globals.model(args.model.as_deref())?;
     let images = images(args, &found)?;
     let (device, mode) = (globals.device()?, if args.train { "train" } else { "forward" });
+    if args.answers {
+        return answer(args, &found, &device, &images);
+    }
     let mut figures = Vec::new();
     for &batch in &args.batch {
         let (values, labels) = images.batch(batch as usize);
@@ -84,6 +105,21 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     }
     let text = if args.json { serde_json::to_string(&figures)? + "\n" } else { table(&found.name, globals, &figures)? };
     Ok(print(&text)?)
+}
+
+/// Prints what every batch size gives.
+fn answer(args: &Args, found: &Found, device: &candle_core::Device, images: &Images) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for &batch in &args.batch {
+        let (pixels, labels) = images.batch(batch as usize);
+        let (mode, values) = if args.train {
+            ("train", losses(found, device, Batch { images: &pixels, labels: &labels })?)
+        } else {
+            ("forward", Evaluator::new(&found.model, device)?.evaluate(&pixels, &Probe::default())?.probabilities)
+        };
+        all.push(Answers { batch: batch as usize, mode, values });
+    }
+    Ok(print(&(serde_json::to_string(&all)? + "\n"))?)
 }
 
 /// Forward passes over preprocessed images.
@@ -104,14 +140,31 @@ fn passes(found: &Found, device: &candle_core::Device, values: &[f32]) -> anyhow
 /// Training steps, at a learning rate too small to lead anywhere.
 fn steps(found: &Found, device: &candle_core::Device, batch: Batch<'_>) -> anyhow::Result<Vec<Duration>> {
     let mut learner = learner::create(&found.model.metadata().architecture, found.model.weights(), device)?;
-    let sgd = Sgd { learning_rate: 1e-6, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-    let mut settings = StepSettings { sgd, label_smoothing: 0.1, seed: 0 };
+    let mut settings = settings(1e-6);
     time(|| {
         settings.seed += 1;
         let report = learner.step(batch, &settings)?;
         ensure!(report.loss.is_finite(), "the loss is no number: there is nothing to time");
         Ok(())
     })
+}
+
+/// The losses of the first steps. Without dropout, whose masks are every program's own.
+fn losses(found: &Found, device: &candle_core::Device, batch: Batch<'_>) -> anyhow::Result<Vec<f32>> {
+    let mut architecture = found.model.metadata().architecture.clone();
+    for layer in &mut architecture.layers {
+        if let LayerKind::Dropout(dropout) = &mut layer.kind {
+            dropout.p = 0.0;
+        }
+    }
+    let mut learner = learner::create(&architecture, found.model.weights(), device)?;
+    let settings = settings(ANSWER_LEARNING_RATE);
+    (0..ANSWER_STEPS).map(|_| Ok(learner.step(batch, &settings)?.loss)).collect()
+}
+
+fn settings(learning_rate: f32) -> StepSettings {
+    let sgd = Sgd { learning_rate, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+    StepSettings { sgd, label_smoothing: 0.1, seed: 0 }
 }
 
 fn time(mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {

@@ -21,9 +21,9 @@ pub struct Args {
     /// CIFAR-10 (its folder or .tar.gz), or a folder of images
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Decides which images of a folder without test/ are held out; the seed of the training run
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Decides which images of a folder without test/ are held out [default: the seed that the model was trained with]
+    #[arg(long)]
+    seed: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -33,7 +33,10 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let found = globals.model(args.model.as_deref())?;
     let (metadata, device) = (found.model.metadata(), globals.device()?);
-    let data = dataset::open_at(&args.data, args.seed, &metadata.preprocessing)?;
+    // Another seed would hold other images out, and measure the model on some that it was trained on.
+    let trained_with = metadata.recipe.as_ref().and_then(|recipe| recipe.get("seed")?.as_u64());
+    let seed = args.seed.or(trained_with).unwrap_or_default();
+    let data = dataset::open_at(&args.data, seed, &metadata.preprocessing)?;
     for note in &data.notes {
         tracing::warn!("{note}");
     }

@@ -56,7 +56,7 @@ struct GlobalArgs {
 enum Command {
     /// Answer over HTTP and show the page (the default)
     Serve(serve::Args),
-    /// Train a network and write it to a model file
+    /// Train a network
     Train(train::Args),
     /// Measure a model on the test images of a dataset
     Eval(eval::Args),

@@ -11,6 +11,7 @@ use self::report::Reporter;
 use self::stop::{Stop, StopFlag};
 use super::globals::architecture;
 use super::{Globals, Usage};
+use crate::checkpoint::Dtype;
 use crate::training::event::{Event, Failure};
 use crate::training::folder::RunFolder;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
@@ -49,6 +50,9 @@ pub struct Args {
     /// Go on from FILE.state, where there is one; more --epochs than before are fine
     #[arg(long)]
     resume: bool,
+    /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    dtype: Dtype,
     /// Print every event as a line of JSON, and end when standard input, being a pipe, does
     #[arg(long, value_name = "FORMAT")]
     events: Option<EventFormat>,
@@ -138,7 +142,7 @@ impl Args {
         state.push(".state");
         match folder {
             Some(folder) => Output { name, state: folder.state(), models: Models::Every(self.out.clone()) },
-            None => Output { name, state: state.into(), models: Models::Last(self.out.clone()) },
+            None => Output { name, state: state.into(), models: Models::Last { path: self.out.clone(), dtype: self.dtype } },
         }
     }
 }

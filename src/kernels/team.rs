@@ -63,10 +63,10 @@ impl Team {
         Self { shared, threads, turn: Mutex::new(()) }
     }
 
-    /// As many threads as `RAYON_NUM_THREADS` says, else as this process may use (a container's quota counts).
+    /// As many threads as the program's other arithmetic uses: what `RAYON_NUM_THREADS` or the command line says, else as many
+    /// as this process may use (a container's quota counts).
     pub fn available() -> Self {
-        let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n: &usize| n > 0);
-        Self::new(asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)))
+        Self::new(rayon::current_num_threads())
     }
 
     /// Threads, the caller among them.
@@ -114,8 +114,8 @@ impl Team {
         }
     }
 
-    /// Calls `job` once with each part of `parts`.
-    #[allow(clippy::needless_pass_by_value, reason = "used up, so that no part can be had a second time")]
+    /// Calls `job` once with each part of `parts`. (Takes them by value: no part can be had a second time.)
+    #[allow(clippy::needless_pass_by_value, reason = "used up: by reference the same parts could be shared out twice")]
     pub fn each<P: Parts>(&self, parts: P, job: impl Fn(usize, P::Part) + Sync) {
         self.run(parts.count(), |task, _| {
             // SAFETY: `run` gives out each task once, and the parts are used up here.
@@ -124,7 +124,7 @@ impl Team {
     }
 
     /// Calls `job` once with each part of `parts`, and with one of `workspaces` (at least [`Team::size`] of them).
-    #[allow(clippy::needless_pass_by_value, reason = "used up, so that no part can be had a second time")]
+    #[allow(clippy::needless_pass_by_value, reason = "used up: by reference the same parts could be shared out twice")]
     pub fn split<P: Parts, W: Send>(&self, parts: P, workspaces: &mut [W], job: impl Fn(usize, P::Part, &mut W) + Sync) {
         assert!(workspaces.len() >= self.size(), "a workspace for each thread");
         let workspaces = Chunks::new(workspaces, 1);

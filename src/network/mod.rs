@@ -1,7 +1,8 @@
 //! A network is data: a list of named layers. Everything that computes with it is derived from that list.
 //!
 //! [`spec`] is the list, [`shape`] what follows from it, [`weights`] its parameters as plain numbers, [`model`] all of it
-//! together with what is needed to use it rightly. This module does not know where a model comes from (files are
+//! together with what is needed to use it rightly. [`forward`] reads the list with candle and [`autograd`] trains so; [`plan`] and
+//! [`step`] are compiled from it for the processor. [`evaluator`] and [`learner`] are the doors to either. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 
 pub mod autograd;
@@ -11,7 +12,9 @@ pub mod evaluator;
 pub mod forward;
 pub mod init;
 pub mod learner;
+mod lowering;
 pub mod model;
+pub mod plan;
 pub mod preprocessing;
 pub mod presets;
 pub mod probe;
@@ -29,6 +32,7 @@ pub use evaluator::Evaluator;
 pub use init::Init;
 pub use learner::{Batch, Learner, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
+pub use plan::Plan;
 pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use shape::{LayerShape, Shape, infer};

@@ -72,6 +72,13 @@ impl Model {
         Ok(Self { metadata, layers, weights })
     }
 
+    /// The same model, saying that this was measured.
+    #[must_use]
+    pub fn with_accuracy(mut self, accuracy: Accuracy) -> Self {
+        self.metadata.accuracy = Some(accuracy);
+        self
+    }
+
     /// What it says of itself.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

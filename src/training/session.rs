@@ -13,7 +13,7 @@ use super::learner;
 use super::recipe::{Normalize, Recipe};
 use super::state::{DataSummary, Head, State};
 use super::trainer::{Models, OnEvent, Run};
-use crate::checkpoint;
+use crate::checkpoint::{self, Dtype};
 use crate::dataset::{self, Dataset};
 use crate::evaluation;
 use crate::network::model::{FORMAT, created_by};
@@ -105,18 +105,27 @@ impl<'a> Session<'a> {
 
     /// Writes the model, where it is not written yet.
     pub(super) fn finish(self) -> Result<Outcome, Error> {
-        if let Models::Last(path) = &self.run.output.models {
-            checkpoint::save(path, &self.model()?)?;
-        }
         let last = self.head.records.last().ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
-        Ok(Outcome {
+        let mut outcome = Outcome {
             model: self.run.output.name.clone(),
             epochs: last.epoch,
             test_accuracy: last.test_accuracy,
             test_loss: last.test_loss,
             test_images: last.test_images,
             elapsed_seconds: self.elapsed(),
-        })
+        };
+        if let Models::Last { path, dtype } = &self.run.output.models {
+            let mut model = self.model()?;
+            if *dtype != Dtype::F32 {
+                let stored = checkpoint::rounded(&model, *dtype)?;
+                let test = self.test(&stored)?;
+                (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
+                model = stored.with_accuracy(Accuracy { accuracy: test.accuracy, images: test.images });
+            }
+            checkpoint::save_as(path, &model, *dtype)?;
+            outcome.elapsed_seconds = self.elapsed();
+        }
+        Ok(outcome)
     }
 
     fn elapsed(&self) -> f64 {
@@ -164,8 +173,12 @@ impl Session<'_> {
             let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
             return Err(Error::diverged(&self.run.recipe, epoch, steps as u64));
         }
-        let mut evaluator = Evaluator::new(&model, &self.device)?;
-        Ok(evaluation::evaluate(&mut evaluator, &model, &self.dataset.test, &mut |_| {})?)
+        self.test(&model)
+    }
+
+    fn test(&self, model: &Model) -> Result<evaluation::Report, Error> {
+        let mut evaluator = Evaluator::new(model, &self.device)?;
+        Ok(evaluation::evaluate(&mut evaluator, model, &self.dataset.test, &mut |_| {})?)
     }
 }
 

@@ -12,6 +12,7 @@ use super::event::{Ended, Event, Outcome};
 use super::recipe::Recipe;
 use super::session::Session;
 use super::state;
+use crate::checkpoint::Dtype;
 use crate::network::{Architecture, DeviceChoice};
 
 /// What is trained, on what, how, and where it goes.
@@ -46,7 +47,12 @@ pub struct Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Models {
     /// The last epoch's, to this file.
-    Last(PathBuf),
+    Last {
+        /// The file.
+        path: PathBuf,
+        /// How its numbers are stored. What the model says of its accuracy is measured on the stored numbers.
+        dtype: Dtype,
+    },
     /// Every epoch's, to `EPOCH.safetensors` in this folder: versions of one model.
     Every(PathBuf),
 }

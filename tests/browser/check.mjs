@@ -19,6 +19,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 const WIDTHS = [1280, 390];
 const PAGE_LIMIT = 100 * 1024;
 const CLASSES = 10;
+const GIVEN_UP = "net::ERR_ABORTED"; // by the page itself, in favour of a newer picture
 const PICTURE_HEIGHT = 880;
 
 const [program, option, pictures] = process.argv.slice(2);
@@ -69,7 +70,10 @@ function watch(page) {
   const complaints = [];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("requestfailed", (request) => complaints.push(`${request.url()}: ${request.failure().errorText}`));
+  page.on("requestfailed", (request) => {
+    const fault = request.failure().errorText;
+    if (fault !== GIVEN_UP) complaints.push(`${request.url()}: ${fault}`);
+  });
   page.on("request", (request) => {
     const local = request.url().startsWith(server.url) || request.url().startsWith("blob:");
     if (!local) complaints.push(`asked another host: ${request.url()}`);

@@ -209,6 +209,27 @@ fn a_model_is_timed_on_real_images() {
 }
 
 #[test]
+fn a_benchmarks_answers_can_be_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = untrained(folder.path(), "mine");
+    let answers = |extra: &[&str]| {
+        let arguments = ["bench", "--model", model.to_str().unwrap(), "--batch", "2,3", "--answers"];
+        let rows: Value = serde_json::from_str(&convscope(&[&arguments[..], extra].concat()).succeeded()).unwrap();
+        let numbers = |row: &Value| row["values"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect::<Vec<_>>();
+        rows.as_array().unwrap().iter().map(numbers).collect::<Vec<_>>()
+    };
+    let probabilities = answers(&[]);
+    assert_eq!(probabilities.iter().map(Vec::len).collect::<Vec<_>>(), [20, 30]);
+    for image in probabilities.iter().flat_map(|batch| batch.chunks(10)) {
+        assert!((image.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{image:?}");
+    }
+    // Without dropout nothing is drawn: each step on the same images has a lower loss, and the same in every run.
+    let losses = answers(&["--train"]);
+    assert!(losses.iter().all(|steps| steps.len() == 3 && steps.is_sorted_by(|before, after| before > after)), "{losses:?}");
+    assert_eq!(losses, answers(&["--train"]));
+}
+
+#[test]
 #[cfg(not(feature = "cuda"))]
 fn an_explicit_card_is_an_error_without_one() {
     let folder = tempfile::tempdir().unwrap();

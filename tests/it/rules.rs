@@ -33,7 +33,7 @@ fn sources(folder: &str) -> Vec<Source> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "py") {
                 let lines = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
                 let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
                 found.push(Source { path, lines });

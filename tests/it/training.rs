@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use convscope::checkpoint;
-use convscope::network::{Architecture, DeviceChoice};
+use convscope::checkpoint::{self, Dtype};
+use convscope::network::{Architecture, DeviceChoice, Evaluator};
 use convscope::training::event::{EpochRecord, Event, Outcome};
 use convscope::training::trainer::{Finish, Models, Output, Run, train};
 use convscope::training::{Error, Recipe};
+use convscope::{dataset, evaluation};
 use serde_json::json;
 
 /// 320 images to train on and 200 to test, of ten classes.
@@ -43,7 +44,7 @@ fn run_in(folder: &Path, recipe: Recipe) -> Run {
         data: images(),
         recipe,
         device: DeviceChoice::Cpu,
-        output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last(model) },
+        output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last { path: model, dtype: Dtype::F32 } },
         resume: false,
     }
 }
@@ -64,8 +65,24 @@ fn complete(run: &Run) -> (Vec<EpochRecord>, Outcome) {
 }
 
 fn bytes(run: &Run) -> Vec<u8> {
-    let Models::Last(path) = &run.output.models else { panic!("{run:?}") };
+    let Models::Last { path, .. } = &run.output.models else { panic!("{run:?}") };
     std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_model_in_half_precision_says_what_the_stored_numbers_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run_in(folder.path(), recipe(&json!({"epochs": 2, "learning_rate": 0.1})));
+    let path = folder.path().join("half.safetensors");
+    run.output.models = Models::Last { path: path.clone(), dtype: Dtype::F16 };
+    let (_, outcome) = complete(&run);
+    let model = checkpoint::load(&path).unwrap();
+    let data = dataset::open(&run.data, 0).unwrap();
+    let mut evaluator = Evaluator::new(&model, &DeviceChoice::Cpu.open().unwrap()).unwrap();
+    let report = evaluation::evaluate(&mut evaluator, &model, &data.test, &mut |_| {}).unwrap();
+    let said = model.metadata().accuracy.unwrap();
+    assert_eq!((said.accuracy, said.images), (report.accuracy, report.images));
+    assert_eq!((outcome.test_accuracy, outcome.test_loss), (report.accuracy, report.loss));
 }
 
 #[test]
@@ -157,7 +174,11 @@ fn test_images_do_not_touch_what_is_learned() {
         std::fs::write(data.join(entry.file_name()), if test { &bytes[..77 * 3073] } else { &bytes[..] }).unwrap();
     }
     let run = run_in(folder.path(), recipe(&json!({"epochs": 1})));
-    let other = Run { data, output: Output { models: Models::Last(folder.path().join("o")), ..run.output.clone() }, ..run.clone() };
+    let other = Run {
+        data,
+        output: Output { models: Models::Last { path: folder.path().join("o"), dtype: Dtype::F32 }, ..run.output.clone() },
+        ..run.clone()
+    };
     let ((a, _), (b, _)) = (complete(&run), complete(&other));
     assert_eq!((a[0].test_images, b[0].test_images), (200, 77));
     assert!(a[0].train_loss == b[0].train_loss && a[0].test_loss != b[0].test_loss);

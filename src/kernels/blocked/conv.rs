@@ -2,11 +2,15 @@
 
 use super::Convolution;
 use super::direct::{self, Direct};
+use super::part::{Finish, Output, Part, Shared, Split};
 use super::winograd::{self, Winograd};
+use crate::kernels::team::Team;
 use crate::kernels::tier::Tier;
 
 /// Fewer channels than this on either side and Winograd's transforms cost more than its products save.
 const WORTH_TRANSFORMING: usize = 16;
+/// Parts that one image's result is computed in, for each thread: some, so that a thread that comes late takes fewer.
+const PARTS_A_THREAD: usize = 2;
 
 /// A convolution that is ready to run: sizes, algorithm, order of its filters.
 #[derive(Debug, Clone)]
@@ -19,6 +23,17 @@ pub struct Conv {
 enum Algorithm {
     Winograd(Winograd),
     Direct { forward: Box<Direct>, adjoint: Box<Direct> },
+}
+
+/// What a convolution multiplies with, and what happens to the result.
+#[derive(Clone, Copy)]
+pub struct Applied<'a> {
+    /// By [`Conv::pack`].
+    pub filters: &'a [f32],
+    /// One number a channel, filled up to a block with zeros.
+    pub bias: &'a [f32],
+    /// On the way out.
+    pub finish: Finish,
 }
 
 /// What the backward pass reads and where its results go.
@@ -122,18 +137,53 @@ impl Conv {
         }
     }
 
-    /// Convolves images. `filters` are packed, `bias` is filled up to a block.
-    pub fn forward(
+    /// Whether the maxima of 2×2 squares can be written in place of the result: see [`Finish::pool`].
+    pub fn pools(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Winograd(_))
+    }
+
+    /// Convolves images.
+    pub fn forward(&self, tier: Tier, (input, output): (&[f32], &mut [f32]), applied: Applied<'_>, workspace: &mut [f32]) {
+        self.part(tier, (input, Output::new(output)), (applied, &Part::whole(self.sizes.output)), workspace);
+    }
+
+    /// Convolves images with all of `team` on each; `workspaces` are one a thread, of [`Conv::workspace_len`] floats.
+    pub fn forward_together<W: AsMut<[f32]> + Send>(
+        &self,
+        (tier, team): (Tier, &Team),
+        (input, output): (&[f32], &mut [f32]),
+        applied: Applied<'_>,
+        workspaces: &mut [W],
+    ) {
+        let units = match &self.algorithm {
+            Algorithm::Winograd(_) => (winograd::STEP, winograd::CHUNK),
+            Algorithm::Direct { .. } => (1, 2),
+        };
+        let split = Split::new(self.sizes.output, PARTS_A_THREAD * team.size(), units);
+        // SAFETY: parts do not overlap, and a convolution writes no float outside its part: a pooled one neither, since its
+        // rows begin at whole tiles.
+        let shared = unsafe { Shared::new(output, split.count()) };
+        team.split(shared, workspaces, |at, output, workspace| {
+            self.part(tier, (input, output), (applied, &split.part(at)), workspace.as_mut());
+        });
+    }
+
+    fn part(
         &self,
         tier: Tier,
-        (input, output): (&[f32], &mut [f32]),
-        (filters, bias): (&[f32], &[f32]),
+        (input, output): (&[f32], Output<'_>),
+        (applied, part): (Applied<'_>, &Part),
         workspace: &mut [f32],
     ) {
+        let Applied { filters, bias, finish } = applied;
         match &self.algorithm {
-            Algorithm::Winograd(winograd) => tier.run(winograd::Forward { winograd, input, filters, bias, output, workspace }),
+            Algorithm::Winograd(winograd) => {
+                tier.run(winograd::Forward { winograd, input, filters, bias, output, part, finish, workspace });
+            }
             Algorithm::Direct { forward, .. } => {
-                tier.run(direct::Forward { direct: forward, input, filters, bias: Some(bias), output, workspace });
+                assert!(!finish.pool, "a direct convolution does not pool");
+                let (direct, bias, rectify) = (forward, Some(bias), finish.rectify);
+                tier.run(direct::Forward { direct, input, filters, bias, output, part, rectify, workspace });
             }
         }
     }
@@ -148,7 +198,9 @@ impl Conv {
             Algorithm::Direct { forward, adjoint } => {
                 tier.run(direct::Backward { direct: forward, input, gradient, to_filters, workspace });
                 if let Some((filters, output)) = to_input {
-                    tier.run(direct::Forward { direct: adjoint, input: gradient, filters, bias: None, output, workspace });
+                    let (part, output) = (&Part::whole(self.sizes.input), Output::new(output));
+                    let (direct, input, bias, rectify) = (adjoint, gradient, None, false);
+                    tier.run(direct::Forward { direct, input, filters, bias, output, part, rectify, workspace });
                 }
             }
         }

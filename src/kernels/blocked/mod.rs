@@ -8,6 +8,7 @@
 pub mod conv;
 pub mod direct;
 pub mod norm;
+pub mod part;
 pub mod pointwise;
 pub mod pool;
 pub(super) mod tile;

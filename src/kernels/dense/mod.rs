@@ -1,4 +1,4 @@
-//! Fully connected layers in training: one order of the weights serves all three products.
+//! Fully connected layers. In evaluation: [`panels`]. In training: one order of the weights serves all three products.
 //!
 //! Weights lie input block × output × 16 inputs. Forward, a weight is broadcast against sixteen images; backward to the
 //! input, a block's sixteen weights are one vector; and the weights' gradient comes out as those vectors, so the optimizer's
@@ -11,6 +11,7 @@
 
 mod backward;
 mod forward;
+pub mod panels;
 
 pub use backward::{Backward, Update};
 pub use forward::Forward;

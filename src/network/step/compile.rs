@@ -1,12 +1,13 @@
 //! What a step is made of besides its program: the head's layers and the convolutions' buffers.
 
-use super::dense::{DenseLayer, Order};
+use super::dense::DenseLayer;
 use super::forward::Filters;
 use super::head::{Head, VectorLayer, VectorOp};
 use super::program::{ConvLayer, Program};
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::WIDTH;
+use crate::network::lowering::Order;
 use crate::network::shape::{LayerShape, Role, Source};
 use crate::network::spec::{Architecture, LayerKind};
 use crate::network::weights::Weights;
@@ -15,7 +16,7 @@ use crate::network::weights::Weights;
 pub(super) fn head(architecture: &Architecture, layers: &[LayerShape], program: &Program, weights: &Weights) -> Head {
     let first = program.layers + 1;
     let exit = &program.values[program.exit];
-    let order = entry(architecture, layers, program);
+    let order = Order::of_head(architecture, layers, exit.maps);
     let mut compiled = Vec::new();
     for (at, (layer, shape)) in architecture.layers.iter().zip(layers).enumerate().skip(first) {
         let features = shape.output.elements();
@@ -43,19 +44,6 @@ pub(super) fn head(architecture: &Architecture, layers: &[LayerShape], program: 
     }
     let scores = layers.last().map_or(0, |last| last.output.elements());
     Head::new(compiled, order, exit.gradient.is_some(), scores)
-}
-
-/// The blocked order where only a fully connected layer reads the flattened maps; its weights are permuted once then.
-fn entry(architecture: &Architecture, layers: &[LayerShape], program: &Program) -> Order {
-    let flatten = Source::Layer(program.layers);
-    let readers = layers.iter().flat_map(|layer| &layer.sources).filter(|&&source| source == flatten).count();
-    let next = architecture.layers.get(program.layers + 1).map(|layer| &layer.kind);
-    let maps = program.values[program.exit].maps;
-    if readers == 1 && matches!(next, Some(LayerKind::Linear(_))) {
-        Order::Blocked(maps)
-    } else {
-        Order::Plain(maps.channels * maps.plane())
-    }
 }
 
 /// Room for a convolution's filters.

@@ -1,11 +1,11 @@
 //! A fully connected layer in training: its weights in the order its products read, moved where they lie.
 
 use super::head::Run;
-use crate::kernels::blocked::Maps;
 use crate::kernels::dense::{Backward, Dense, Forward, Update};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::sgd::update_here;
 use crate::kernels::team::Chunks;
+use crate::network::lowering::Order;
 use crate::optim::Sgd;
 
 /// Outputs that one task computes.
@@ -18,44 +18,6 @@ const BLOCKS: usize = 8;
 pub(super) struct Trained {
     pub(super) values: Vec<f32>,
     pub(super) momentum: Vec<f32>,
-}
-
-/// The order of a layer's input features, and so of its weights.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Order {
-    /// As PyTorch has them.
-    Plain(usize),
-    /// Flattened from the blocked layout.
-    Blocked(Maps),
-}
-
-impl Order {
-    /// Features as PyTorch counts them.
-    pub(super) fn features(self) -> usize {
-        match self {
-            Self::Plain(features) => features,
-            Self::Blocked(maps) => maps.channels * maps.plane(),
-        }
-    }
-
-    /// Features with fillers.
-    pub(super) fn padded(self) -> usize {
-        match self {
-            Self::Plain(features) => features.next_multiple_of(WIDTH),
-            Self::Blocked(maps) => maps.len(),
-        }
-    }
-
-    /// Where PyTorch's feature lies.
-    pub(super) fn place(self, feature: usize) -> usize {
-        match self {
-            Self::Plain(_) => feature,
-            Self::Blocked(maps) => {
-                let (channel, pixel) = (feature / maps.plane(), feature % maps.plane());
-                (channel / WIDTH * maps.plane() + pixel) * WIDTH + channel % WIDTH
-            }
-        }
-    }
 }
 
 /// One layer.

@@ -4,7 +4,9 @@ use super::memory::Values;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
 use crate::kernels::Tier;
+use crate::kernels::blocked::conv::Applied;
 use crate::kernels::blocked::norm::{Apply, Measure};
+use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::{Accumulate, Activate, Drop, Rectify};
 use crate::kernels::blocked::pool::{Max, Mean};
 use crate::kernels::dropout::Mask;
@@ -45,7 +47,8 @@ impl Shared<'_> {
             Op::Conv(at) => {
                 let filters = &self.filters[*at];
                 let pair = values.pair(node.input, node.output);
-                program.convs[*at].conv.forward(tier, pair, (&filters.packed, &filters.bias), conv);
+                let applied = Applied { filters: &filters.packed, bias: &filters.bias, finish: Finish::default() };
+                program.convs[*at].conv.forward(tier, pair, applied, conv);
             }
             Op::Rectify => tier.run(Rectify { values: values.get(node.output) }),
             Op::Drop { p, rectify } => {

@@ -2,7 +2,7 @@
 //!
 //! Values are columns (feature × image), so all of a layer's images are computed in vectors however few features it has.
 
-use super::dense::{DenseLayer, Order};
+use super::dense::DenseLayer;
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::pointwise::{Accumulate, Activate, ActivateBackward, DropColumns};
 use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
@@ -12,6 +12,7 @@ use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Team, Tier};
 use crate::network::learner::dropout_seed;
+use crate::network::lowering::Order;
 use crate::optim::Sgd;
 
 /// Blocks of features that one task transposes.

@@ -1,7 +1,6 @@
 //! The passes over a batch: which groups of images are computed side by side, and what is summed in which order.
 
 use super::backward::Group;
-use super::dense::Order;
 use super::forward::Shared;
 use super::head::Head;
 use super::memory::{Values, Workspace};
@@ -11,6 +10,7 @@ use super::{Buffers, Step};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
+use crate::network::lowering::Order;
 use crate::network::shape::Role;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.

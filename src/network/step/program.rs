@@ -8,14 +8,12 @@
 use std::ops::Range;
 
 use crate::kernels::activation::Activation;
-use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
-use crate::kernels::avg_pool2d;
+use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::pool::Windows;
-use crate::kernels::blocked::{Convolution, Maps};
-use crate::kernels::window::Pool2dShape;
+use crate::network::lowering::{self, readers};
 use crate::network::shape::{LayerShape, Shape, Source};
-use crate::network::spec::{Architecture, LayerKind, Pool2d};
+use crate::network::spec::{Architecture, LayerKind};
 
 /// What a node does.
 #[derive(Debug)]
@@ -135,7 +133,7 @@ impl Program {
     pub(super) fn new(architecture: &Architecture, layers: &[LayerShape]) -> Self {
         let input = architecture.input;
         let maps = Maps { channels: input.channels, height: input.height, width: input.width };
-        let count = layers.iter().position(|layer| matches!(layer.output, Shape::Vector(_))).unwrap_or(layers.len());
+        let count = lowering::maps_before_vectors(layers);
         let mut program = Self { layers: count, group: 1, ..Self::default() };
         program.value(maps);
         // The value of each layer's output.
@@ -178,9 +176,7 @@ impl Program {
         };
         match &architecture.layers[at].kind {
             LayerKind::Conv2d(conv) => {
-                let sizes = Convolution::new(from, conv.out_channels, conv.kernel_size)
-                    .window(conv.stride, conv.padding)
-                    .grouped(conv.groups);
+                let sizes = lowering::convolution(from, conv);
                 self.convs.push(ConvLayer { conv: Conv::new(sizes), layer: at, bias: conv.bias });
                 let output = self.value(to);
                 self.push(Op::Conv(self.convs.len() - 1), input, output, at);
@@ -193,7 +189,7 @@ impl Program {
             }
             LayerKind::Relu => match kind(1) {
                 Some(LayerKind::MaxPool2d(_)) if private(0) => {
-                    self.pool(architecture, layers, (at + 1, input), true);
+                    self.pool(architecture, (at + 1, input), true);
                     return 2;
                 }
                 Some(LayerKind::Dropout(dropout)) if private(0) => {
@@ -216,16 +212,10 @@ impl Program {
                 let output = self.value(to);
                 self.push(Op::Activate(activation), input, output, at);
             }
-            LayerKind::MaxPool2d(_) => self.pool(architecture, layers, (at, input), false),
-            LayerKind::AvgPool2d(pool) => {
-                let windows = Windows::new(from, avg_pool2d::rectangles(&sliding(from, *pool)));
+            LayerKind::MaxPool2d(_) => self.pool(architecture, (at, input), false),
+            kind @ (LayerKind::AvgPool2d(_) | LayerKind::AdaptiveAvgPool2d(_)) => {
                 let output = self.value(to);
-                self.push(Op::Mean(windows), input, output, at);
-            }
-            LayerKind::AdaptiveAvgPool2d(pool) => {
-                let shape = AdaptiveShape { height: from.height, width: from.width, output: pool.output_size };
-                let output = self.value(to);
-                self.push(Op::Mean(Windows::new(from, adaptive_avg_pool2d::rectangles(&shape))), input, output, at);
+                self.push(Op::Mean(lowering::windows(from, kind)), input, output, at);
             }
             LayerKind::Add(_) => {
                 let other = match shape.sources.get(1) {
@@ -241,15 +231,9 @@ impl Program {
         1
     }
 
-    fn pool(&mut self, architecture: &Architecture, layers: &[LayerShape], (at, input): (usize, usize), rectify: bool) {
-        let (LayerKind::MaxPool2d(pool), Shape::Map { channels, height, width }) =
-            (&architecture.layers[at].kind, layers[at].output)
-        else {
-            return;
-        };
-        let from = self.values[input].maps;
-        let windows = Windows::new(from, avg_pool2d::rectangles(&sliding(from, *pool)));
-        let output = self.value(Maps { channels, height, width });
+    fn pool(&mut self, architecture: &Architecture, (at, input): (usize, usize), rectify: bool) {
+        let windows = lowering::windows(self.values[input].maps, &architecture.layers[at].kind);
+        let output = self.value(windows.output());
         let winners = self.sizes.winners;
         self.sizes.winners += self.values[output].maps.len();
         self.push(Op::Max { windows, rectify, winners }, input, output, at);
@@ -349,14 +333,4 @@ impl Program {
             }
         }
     }
-}
-
-/// How many layers read `source`.
-fn readers(layers: &[LayerShape], source: Source) -> usize {
-    layers.iter().flat_map(|layer| &layer.sources).filter(|&&read| read == source).count()
-}
-
-fn sliding(maps: Maps, pool: Pool2d) -> Pool2dShape {
-    let Maps { height, width, .. } = maps;
-    Pool2dShape { planes: 1, height, width, kernel: pool.kernel_size, stride: pool.step(), padding: pool.padding }
 }

@@ -29,7 +29,7 @@ impl Kernel for Backward<'_> {
         assert!(input.len() == images * d.read.len() && gradient.len() == images * d.written.len(), "direct: other images");
         let frame = &mut workspace[..d.workspace()];
         for (image, gradient) in input.chunks_exact(d.read.len()).zip(gradient.chunks_exact(d.written.len())) {
-            d.embed(image, frame);
+            d.embed(image, frame, &(0..d.written.height));
             for pair in &d.pairs {
                 // Row by row, so that what all taps of a row read stays in the nearest cache.
                 for row in 0..d.written.height {

@@ -1,10 +1,11 @@
 //! The sums themselves.
 
 use super::{Direct, Pair};
+use crate::kernels::blocked::part::{Output, Part};
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
-/// Convolves some images.
+/// Convolves a part of some images.
 pub struct Forward<'a> {
     /// Sizes and direction.
     pub direct: &'a Direct,
@@ -15,7 +16,11 @@ pub struct Forward<'a> {
     /// One number a channel, filled up to a block with zeros; none is zeros.
     pub bias: Option<&'a [f32]>,
     /// As many images in the blocked layout.
-    pub output: &'a mut [f32],
+    pub output: Output<'a>,
+    /// Blocks from a multiple of two on.
+    pub part: &'a Part,
+    /// Whether what is below 0 becomes 0.
+    pub rectify: bool,
     /// [`Direct::workspace`] floats.
     pub workspace: &'a mut [f32],
 }
@@ -25,7 +30,7 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { direct: d, input, filters, bias, output, workspace } = self;
+        let Self { direct: d, input, filters, bias, output, part, rectify, workspace } = self;
         let images = input.len() / d.read.len();
         assert!(input.len() == images * d.read.len() && output.len() == images * d.written.len(), "direct: other images");
         assert!(
@@ -34,12 +39,13 @@ impl Kernel for Forward<'_> {
         );
         let frame = &mut workspace[..d.workspace()];
         let width = d.written.width;
-        for (image, output) in input.chunks_exact(d.read.len()).zip(output.chunks_exact_mut(d.written.len())) {
-            d.embed(image, frame);
-            for pair in &d.pairs {
+        for (image, pixels) in input.chunks_exact(d.read.len()).enumerate() {
+            d.embed(pixels, frame, &part.rows);
+            for pair in d.pairs.iter().filter(|pair| part.blocks.contains(&pair.block)) {
                 let bias = bias.map(|b| &b[pair.block * WIDTH..][..pair.columns * WIDTH]);
-                for row in 0..d.written.height {
-                    let mut tiles = Line { d, pair, bias, filters, frame, output, row };
+                for row in part.rows.clone() {
+                    let output = output.place(image * d.written.len(), d.written.len());
+                    let mut tiles = Line { d, pair, bias, filters, frame, output, row, rectify };
                     // SAFETY: `Line` computes any pixels of a row for the pair's blocks.
                     unsafe { sweep(l, Extent { rows: width, columns: pair.columns, again: true }, &mut tiles) };
                 }
@@ -55,8 +61,10 @@ struct Line<'a> {
     bias: Option<&'a [f32]>,
     filters: &'a [f32],
     frame: &'a [f32],
-    output: &'a mut [f32],
+    /// The image.
+    output: *mut f32,
     row: usize,
+    rectify: bool,
 }
 
 impl Tiles for Line<'_> {
@@ -87,9 +95,12 @@ impl Tiles for Line<'_> {
                 filters = filters.add(run.count * C * WIDTH);
             }
         }
+        if self.rectify {
+            sums = sums.map(|row| row.map(|sum| l.max(l.zero(), sum)));
+        }
         let plane = written.plane() * WIDTH;
         let first = self.pair.block * plane + (self.row * written.width + row) * WIDTH;
         // SAFETY: R pixels from `row` on lie in this row of the output, and C blocks from the pair's first.
-        unsafe { store(l, &sums, Target { at: self.output.as_mut_ptr().add(first), row: WIDTH, column: plane, add: false }) };
+        unsafe { store(l, &sums, Target { at: self.output.add(first), row: WIDTH, column: plane, add: false }) };
     }
 }

@@ -137,16 +137,18 @@ impl Direct {
         self
     }
 
-    /// Copies one image into the frame.
-    fn embed(&self, image: &[f32], frame: &mut [f32]) {
+    /// Copies of one image what the output's `rows` need into the frame.
+    fn embed(&self, image: &[f32], frame: &mut [f32], rows: &std::ops::Range<usize>) {
         let Maps { height, width, .. } = self.read;
-        let (rows, columns) = self.frame;
-        frame.fill(0.0);
+        let (all, columns) = self.frame;
+        let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.kernel;
         let place =
             |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
-        for (plane, frame) in image.chunks_exact(height * width * WIDTH).zip(frame.chunks_exact_mut(rows * columns * WIDTH)) {
+        let (planes, frames) = (image.chunks_exact(height * width * WIDTH), frame.chunks_exact_mut(all * columns * WIDTH));
+        for (plane, frame) in planes.zip(frames) {
+            frame[wanted.start * columns * WIDTH..wanted.end * columns * WIDTH].fill(0.0);
             for (row, pixels) in plane.chunks_exact(width * WIDTH).enumerate() {
-                let Some(row) = place(row, rows) else { continue };
+                let Some(row) = place(row, all).filter(|row| wanted.contains(row)) else { continue };
                 let line = &mut frame[row * columns * WIDTH..][..columns * WIDTH];
                 if self.spread == 1 && self.shift >= 0 && self.shift as usize + width <= columns {
                     line[self.shift as usize * WIDTH..][..width * WIDTH].copy_from_slice(pixels);

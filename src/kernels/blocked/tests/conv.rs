@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{block, fill, unblock};
 use crate::kernels::Tier;
-use crate::kernels::blocked::conv::{Conv, Gradients};
+use crate::kernels::blocked::conv::{Applied, Conv, Gradients};
+use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::SumChannels;
 use crate::kernels::blocked::{Convolution, Maps};
 use crate::kernels::conv2d::Conv2dShape;
@@ -65,7 +66,8 @@ impl Inputs {
         for images in [0..1, 1..self.batch] {
             let (from, to) =
                 (images.start * input.len()..images.end * input.len(), images.start * output.len()..images.end * output.len());
-            conv.forward(tier, (&x[from.clone()], &mut y[to.clone()]), (&packed, &bias), &mut workspace);
+            let applied = Applied { filters: &packed, bias: &bias, finish: Finish::default() };
+            conv.forward(tier, (&x[from.clone()], &mut y[to.clone()]), applied, &mut workspace);
             tier.run(SumChannels { maps: output, values: &dy[to.clone()], sums: &mut db });
             let gradients = Gradients {
                 input: &x[from.clone()],

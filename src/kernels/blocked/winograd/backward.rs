@@ -5,6 +5,7 @@ use super::transform::{self, Add};
 use super::window::Window;
 use super::{CHUNK, POINTS, Winograd};
 use crate::kernels::blocked::blocks;
+use crate::kernels::blocked::part::Output;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
@@ -45,7 +46,7 @@ impl Kernel for Backward<'_> {
         for first in (0..tiles).step_by(w.block) {
             let count = w.block.min(tiles - first);
             for tile in 0..count {
-                let place = w.place(first + tile);
+                let place = w.place(first + tile, (0, w.tiles()));
                 let image = &self.gradient[place.image * to.len()..][..to.len()];
                 for block in 0..blocks(to.channels) {
                     let points = (&mut gradients[tile * outputs + block * WIDTH..], w.point(outputs));
@@ -64,12 +65,12 @@ impl Kernel for Backward<'_> {
                     let product = Product { points: gradients, count, read: to.channels, written, chunk: (chunk, columns) };
                     multiply(l, w, &product, (filters, sums));
                     for tile in 0..count {
-                        let place = w.place(first + tile);
+                        let place = w.place(first + tile, (0, w.tiles()));
                         let image = &mut gradient[place.image * from.len()..][..from.len()];
                         for block in 0..columns {
                             let sums = (&sums[tile * columns * WIDTH + block * WIDTH..], w.point(columns * WIDTH));
                             let window = Window::new(from, chunk + block, place, w.conv.padding);
-                            window.write(l, transform::InputAdjoint, sums, (image, &Add));
+                            window.write(l, transform::InputAdjoint, sums, (&Output::new(image), 0, &Add));
                         }
                     }
                 }

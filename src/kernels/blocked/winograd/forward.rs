@@ -1,13 +1,14 @@
 //! The forward pass: a block of tiles to the points, multiplied, and back.
 
-use super::transform::{self, Plus};
+use super::transform::{self, Plus, PlusRectified};
 use super::window::Window;
-use super::{CHUNK, POINTS, Winograd};
+use super::{CHUNK, POINTS, Place, STEP, Winograd};
 use crate::kernels::blocked::blocks;
+use crate::kernels::blocked::part::{Finish, Output, Part};
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
-/// Convolves some images.
+/// Convolves a part of some images.
 pub struct Forward<'a> {
     /// Sizes.
     pub winograd: &'a Winograd,
@@ -18,7 +19,11 @@ pub struct Forward<'a> {
     /// One number a channel, filled up to a block with zeros.
     pub bias: &'a [f32],
     /// As many images in the blocked layout.
-    pub output: &'a mut [f32],
+    pub output: Output<'a>,
+    /// Rows from a multiple of four on, blocks from a multiple of four on.
+    pub part: &'a Part,
+    /// What happens to the result.
+    pub finish: Finish,
     /// [`Winograd::workspace`] floats.
     pub workspace: &'a mut [f32],
 }
@@ -28,39 +33,49 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let w = self.winograd;
-        let (from, to) = (w.conv.input, w.conv.output);
+        let Self { winograd: w, part, finish, .. } = self;
+        let (from, to) = (w.conv.input, finish.written(w.conv.output));
         let images = self.input.len() / from.len();
         let (inputs, outputs) = (w.padded_inputs(), blocks(to.channels));
         assert!(self.input.len() == images * from.len() && self.output.len() == images * to.len(), "winograd: other images");
         assert!(self.bias.len() == outputs * WIDTH && self.workspace.len() >= w.workspace(), "winograd: bias or workspace");
+        assert!(part.rows.start.is_multiple_of(STEP) && part.blocks.start.is_multiple_of(CHUNK), "winograd: whole tiles");
         let (points, sums) = self.workspace.split_at_mut(POINTS * w.point(inputs));
-        let tiles = images * w.tiles();
+        let an_image = part.rows.len().div_ceil(STEP) * w.columns;
+        let tiles = images * an_image;
+        let place = |tile: usize| w.place(tile, (part.rows.start, an_image));
         for first in (0..tiles).step_by(w.block) {
             let count = w.block.min(tiles - first);
             for tile in 0..count {
-                let place = w.place(first + tile);
+                let place = place(first + tile);
                 let image = &self.input[place.image * from.len()..][..from.len()];
                 for block in 0..blocks(from.channels) {
                     let points = (&mut points[tile * inputs + block * WIDTH..], w.point(inputs));
                     Window::new(from, block, place, w.conv.padding).read(l, transform::Input, image, points);
                 }
             }
-            for chunk in (0..outputs).step_by(CHUNK) {
-                let columns = CHUNK.min(outputs - chunk);
-                multiply(
-                    l,
-                    w,
-                    &Product { points, count, read: from.channels, written: outputs, chunk: (chunk, columns) },
-                    (self.filters, sums),
-                );
+            for chunk in part.blocks.clone().step_by(CHUNK) {
+                let columns = CHUNK.min(part.blocks.end - chunk);
+                let product = Product { points, count, read: from.channels, written: outputs, chunk: (chunk, columns) };
+                multiply(l, w, &product, (self.filters, sums));
                 for tile in 0..count {
-                    let place = w.place(first + tile);
-                    let image = &mut self.output[place.image * to.len()..][..to.len()];
+                    let place = place(first + tile);
+                    let start = place.image * to.len();
                     for block in 0..columns {
                         let bias = l.read(self.bias[(chunk + block) * WIDTH..].first_chunk().unwrap_or(&[0.0; WIDTH]));
                         let sums = (&sums[tile * columns * WIDTH + block * WIDTH..], w.point(columns * WIDTH));
-                        Window::new(to, chunk + block, place, 0).write(l, transform::Output, sums, (image, &Plus(bias)));
+                        if finish.pool {
+                            let place = Place { row: place.row / 2, column: place.column / 2, ..place };
+                            let window = Window::new(to, chunk + block, place, 0);
+                            window.write_pooled(l, sums, (bias, finish.rectify), (&self.output, start));
+                            continue;
+                        }
+                        let window = Window::new(to, chunk + block, place, 0);
+                        if finish.rectify {
+                            window.write(l, transform::Output, sums, (&self.output, start, &PlusRectified(bias)));
+                        } else {
+                            window.write(l, transform::Output, sums, (&self.output, start, &Plus(bias)));
+                        }
                     }
                 }
             }

@@ -7,6 +7,7 @@
 mod backward;
 mod filters;
 mod forward;
+mod pooled;
 mod transform;
 mod window;
 
@@ -20,9 +21,9 @@ use crate::kernels::lanes::WIDTH;
 /// Points of the transform: 6 × 6.
 const POINTS: usize = 36;
 /// Outputs a tile has along each axis.
-const STEP: usize = 4;
+pub(super) const STEP: usize = 4;
 /// Vectors of output channels that are multiplied before they are transformed back.
-const CHUNK: usize = 4;
+pub(super) const CHUNK: usize = 4;
 
 /// A convolution's sizes in tiles.
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +90,10 @@ impl Winograd {
         blocks(self.conv.output.channels) * WIDTH
     }
 
-    /// Image, first row and first column of a tile's outputs.
-    fn place(&self, tile: usize) -> Place {
-        let (image, within) = (tile / self.tiles(), tile % self.tiles());
-        Place { image, row: within / self.columns * STEP, column: within % self.columns * STEP }
+    /// Image, first row and first column of a tile's outputs, where the rows from `first` on of each image are so many tiles.
+    fn place(&self, tile: usize, (first, tiles): (usize, usize)) -> Place {
+        let (image, within) = (tile / tiles, tile % tiles);
+        Place { image, row: first + within / self.columns * STEP, column: within % self.columns * STEP }
     }
 }
 

@@ -157,6 +157,9 @@ pub(super) struct Add;
 /// This is added to it and it is written.
 pub(super) struct Plus<V>(pub(super) V);
 
+/// This is added to it and what is not below 0 is written.
+pub(super) struct PlusRectified<V>(pub(super) V);
+
 impl<L: Lanes> Sink<L> for Write {
     #[inline(always)]
     unsafe fn put(&self, l: L, to: *mut f32, v: L::V) {
@@ -178,6 +181,14 @@ impl<L: Lanes> Sink<L> for Plus<L::V> {
     unsafe fn put(&self, l: L, to: *mut f32, v: L::V) {
         // SAFETY: as the caller promises.
         unsafe { l.store(to, l.add(v, self.0)) }
+    }
+}
+
+impl<L: Lanes> Sink<L> for PlusRectified<L::V> {
+    #[inline(always)]
+    unsafe fn put(&self, l: L, to: *mut f32, v: L::V) {
+        // SAFETY: as the caller promises.
+        unsafe { l.store(to, l.max(l.zero(), l.add(v, self.0))) }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tiles in and out of images: whole ones in place, those at the border by way of a small copy.
 
+use super::pooled::pooled;
 use super::transform::{Matrix, Sink, Square, Write, square};
 use super::{POINTS, Place};
 use crate::kernels::blocked::Maps;
+use crate::kernels::blocked::part::Output;
 use crate::kernels::lanes::{Lanes, WIDTH};
 
 /// The largest tile, 6×6 vectors.
@@ -71,23 +73,23 @@ impl Window {
         unsafe { square(l, matrix, from, to, &Write) }
     }
 
-    /// Transforms the points, `stride` floats apart, and gives them to `sink` in the window, as far as it is inside.
+    /// Transforms the points, `stride` floats apart, and gives them to `sink` in the window, as far as it is inside; the image
+    /// begins at `start` of `output`.
     #[inline(always)]
     pub(super) fn write<L: Lanes, T: Matrix<6, M>, const M: usize>(
         &self,
         l: L,
         matrix: T,
         points: (&[f32], usize),
-        (image, sink): (&mut [f32], &impl Sink<L>),
+        (output, start, sink): (&Output<'_>, usize, &impl Sink<L>),
     ) {
         let (points, stride) = points;
-        assert!(
-            image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH,
-            "winograd: sizes"
-        );
+        assert!(points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
+        let image = output.place(start, self.plane + self.maps.plane() * WIDTH);
         let from = Square { at: points.as_ptr(), row: 6 * stride, column: stride };
         if let Some(first) = self.whole(M) {
-            let to = Square { at: image[first..].as_mut_ptr(), row: self.maps.width * WIDTH, column: WIDTH };
+            // SAFETY: the window is inside the image.
+            let to = Square { at: unsafe { image.add(first) }, row: self.maps.width * WIDTH, column: WIDTH };
             // SAFETY: the last point is inside, as asserted; the window is inside the image.
             unsafe { square(l, matrix, from, to, sink) }
         } else {
@@ -97,9 +99,34 @@ impl Window {
             unsafe { square(l, matrix, from, to, &Write) }
             for (i, v) in copy[..M * M * WIDTH].chunks_exact(WIDTH).enumerate() {
                 if let Some(first) = self.pixel(i / M, i % M) {
-                    let pixel = &mut image[first..][..WIDTH];
-                    // SAFETY: both are sixteen floats.
-                    unsafe { sink.put(l, pixel.as_mut_ptr(), l.load(v.as_ptr())) };
+                    // SAFETY: both are sixteen floats, the pixel inside the image.
+                    unsafe { sink.put(l, image.add(first), l.load(v.as_ptr())) };
+                }
+            }
+        }
+    }
+
+    /// Transforms the points, `stride` floats apart, and writes the pooled window, as far as it is inside; the window's place
+    /// and the maps are the pooled ones.
+    #[inline(always)]
+    pub(super) fn write_pooled<L: Lanes>(
+        &self,
+        l: L,
+        points: (&[f32], usize),
+        (bias, rectify): (L::V, bool),
+        (output, start): (&Output<'_>, usize),
+    ) {
+        let (points, stride) = points;
+        assert!(points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
+        let image = output.place(start, self.plane + self.maps.plane() * WIDTH);
+        // SAFETY: the last point is inside, as asserted.
+        let pooled = unsafe { pooled(l, Square { at: points.as_ptr(), row: 6 * stride, column: stride }) };
+        for (row, line) in pooled.into_iter().enumerate() {
+            for (column, v) in line.into_iter().enumerate() {
+                if let Some(first) = self.pixel(row, column) {
+                    let v = l.add(v, bias);
+                    // SAFETY: the pixel is inside the image.
+                    unsafe { l.store(image.add(first), if rectify { l.max(l.zero(), v) } else { v }) };
                 }
             }
         }

@@ -1,0 +1,32 @@
+//! Back from the points and pooled in registers: of a tile's 4×4 outputs only the maxima of its four 2×2 squares leave.
+
+use super::transform::{Matrix, Output, Square};
+use crate::kernels::lanes::Lanes;
+
+/// The maxima of the four squares of a tile's outputs. (A bias is the same for all four of a square, and adding it afterwards
+/// rounds to the same maximum.)
+///
+/// # Safety
+/// All 6 × 6 vectors of `from` are valid for reads of sixteen floats.
+#[inline(always)]
+pub(super) unsafe fn pooled<L: Lanes>(l: L, from: Square<*const f32>) -> [[L::V; 2]; 2] {
+    let mut columns = [[l.zero(); 4]; 6];
+    for (column, out) in columns.iter_mut().enumerate() {
+        let mut line = [l.zero(); 6];
+        for (row, v) in line.iter_mut().enumerate() {
+            // SAFETY: row and column are below 6.
+            *v = unsafe { l.load(from.at.add(row * from.row + column * from.column)) };
+        }
+        *out = Output::apply(l, line);
+    }
+    let row = |row: usize| {
+        let mut line = [l.zero(); 6];
+        for (v, column) in line.iter_mut().zip(&columns) {
+            *v = column[row];
+        }
+        let [a, b, c, d] = Output::apply(l, line);
+        [l.max(a, b), l.max(c, d)]
+    };
+    let ([a, b], [c, d], [e, f], [g, h]) = (row(0), row(1), row(2), row(3));
+    [[l.max(a, c), l.max(b, d)], [l.max(e, g), l.max(f, h)]]
+}
