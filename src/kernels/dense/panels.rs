@@ -243,17 +243,13 @@ impl Tiles for Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let next = |s: &u32| Some(s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-        std::iter::successors(Some(seed), next).skip(1).take(n).map(|s| (s >> 8) as f32 / 8_388_608.0 - 1.0).collect()
-    }
+    use crate::kernels::testing::noise;
 
     #[test]
     fn the_product_is_the_formulas_and_no_image_depends_on_another() {
         for (inputs, outputs, images) in [(1, 1, 1), (300, 10, 9), (128, 64, 2), (515, 200, 19), (77, 33, 3), (256, 130, 8)] {
             let panels = Panels { inputs, outputs };
-            let (w, b, mut x) = (noise(inputs * outputs, 1), noise(outputs, 2), noise(inputs * images, 3));
+            let (w, b, mut x) = (noise(1, inputs * outputs), noise(2, outputs), noise(3, inputs * images));
             for x in &mut x {
                 *x = x.max(0.0);
             }

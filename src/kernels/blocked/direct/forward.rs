@@ -37,6 +37,7 @@ impl Kernel for Forward<'_> {
             filters.len() == d.filters && bias.is_none_or(|b| b.len() * d.written.plane() == d.written.len()),
             "direct: filters, bias"
         );
+        assert!(part.rows.end <= d.written.height, "direct: rows");
         let frame = &mut workspace[..d.workspace()];
         let width = d.written.width;
         for (image, pixels) in input.chunks_exact(d.read.len()).enumerate() {

@@ -9,8 +9,10 @@ use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::SumChannels;
 use crate::kernels::blocked::{Convolution, Maps};
 use crate::kernels::conv2d::Conv2dShape;
-use crate::kernels::naive::conv2d as formula;
+use crate::kernels::naive::{self, conv2d as formula};
+use crate::kernels::team::Team;
 use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
+use crate::kernels::window::Pool2dShape;
 
 /// Of a convolution: images, filters, biases, gradient of the output.
 struct Inputs {
@@ -107,6 +109,50 @@ fn assert_is_its_formula(sizes: Convolution, batch: usize, seed: u64) {
     }
 }
 
+/// Holds what is fused into a convolution, and what several threads compute of it, to the bits of the plain result.
+fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
+    let inputs = Inputs::new(&sizes, batch, seed);
+    let (x, bias, output) = (block(sizes.input, &inputs.x), fill(&inputs.b), sizes.output);
+    for conv in [Some(Conv::direct(sizes)), Conv::winograd(sizes)].into_iter().flatten() {
+        for tier in Tier::all() {
+            let mut filters = vec![f32::NAN; conv.packed_len()];
+            conv.pack(tier, &inputs.w, &mut filters);
+            let run = |finish: Finish, threads: usize| {
+                let mut y = vec![f32::NAN; batch * finish.written(output).len()];
+                let mut workspaces = vec![vec![f32::NAN; conv.workspace_len()]; threads];
+                let applied = Applied { filters: &filters, bias: &bias, finish };
+                match threads {
+                    1 => conv.forward(tier, (&x, &mut y), applied, &mut workspaces[0]),
+                    _ => conv.forward_together((tier, &Team::new(threads)), (&x, &mut y), applied, &mut workspaces),
+                }
+                unblock(finish.written(output), &y)
+            };
+            let plain = run(Finish::default(), 1);
+            for (rectify, pool) in [(false, false), (true, false), (false, true), (true, true)] {
+                if pool && !(conv.pools() && output.height >= 2 && output.width >= 2) {
+                    continue;
+                }
+                let mut expected = plain.clone();
+                if rectify {
+                    expected.iter_mut().for_each(|x| *x = x.max(0.0));
+                }
+                if pool {
+                    let Maps { height, width, .. } = output;
+                    let planes = batch * output.channels;
+                    let shape = Pool2dShape { planes, height, width, kernel: 2, stride: 2, padding: 0 };
+                    let all = std::mem::take(&mut expected);
+                    let mut winners = vec![0; shape.output_len()];
+                    expected = filled(shape.output_len(), |y| naive::max_pool2d::forward(&shape, &all, y, &mut winners));
+                }
+                for threads in [1, 2, 3] {
+                    let found = run(Finish { rectify, pool }, threads);
+                    assert_eq!(found, expected, "{tier}, rectify {rectify}, pool {pool}, {threads} threads, {sizes:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Any convolution, from filters as large as the padded plane on.
 fn any() -> impl Strategy<Value = Convolution> {
     let channels = (1usize..4, 1usize..20, 1usize..20);
@@ -138,6 +184,16 @@ proptest! {
     #[test]
     fn any_3x3_convolution_is_its_formula(sizes in three_by_three(), batch in 1usize..=3, seed in 0u64..1 << 32) {
         assert_is_its_formula(sizes, batch, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+    #[test]
+    fn fused_and_shared_convolutions_are_the_plain_one(
+        sizes in prop_oneof![any(), three_by_three()], batch in 1usize..=2, seed in 0u64..1 << 32,
+    ) {
+        assert_fused_is_apart(sizes, batch, seed);
     }
 }
 
