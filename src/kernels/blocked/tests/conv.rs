@@ -134,7 +134,9 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
                 }
                 let mut expected = plain.clone();
                 if rectify {
-                    expected.iter_mut().for_each(|x| *x = x.max(0.0));
+                    for x in &mut expected {
+                        *x = x.max(0.0);
+                    }
                 }
                 if pool {
                     let Maps { height, width, .. } = output;
