@@ -14,7 +14,9 @@ use crate::kernels::tier::Tier;
 /// Vectors of outputs in a panel.
 const PANEL: usize = 4;
 /// Inputs that are summed before their sum is added to the others: a chunk's weights fit the nearest cache.
-const CHUNK: usize = 128;
+const CHUNK: usize = 64;
+/// Inputs whose weights are called for at once.
+const FEW: usize = 4;
 /// Images that one task multiplies, where there are too few panels for all threads.
 const ROWS: usize = 16;
 
@@ -45,6 +47,47 @@ pub struct Rows<'a> {
     pub values: &'a [f32],
     /// Floats from one vector to the next.
     pub stride: usize,
+    /// Where numbers of the only vector are not 0; none where there are several.
+    pub places: Option<&'a Places>,
+}
+
+/// Which numbers of a vector are not 0.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Their positions.
+    found: Vec<u32>,
+    /// Up to where in `found` each chunk's go.
+    ends: Vec<u32>,
+}
+
+impl Places {
+    /// Looks through `vector`. Allocates only for a longer one than ever before.
+    pub fn find(&mut self, vector: &[f32]) {
+        if self.found.len() < vector.len() {
+            self.found.resize(vector.len(), 0);
+        }
+        self.ends.clear();
+        let (mut position, mut count) = (0, 0);
+        for chunk in vector.chunks(CHUNK) {
+            for &x in chunk {
+                // Written in any case, and overwritten unless it counts: a branch would be guessed wrong half the time.
+                self.found[count] = position;
+                count += usize::from(x != 0.0);
+                position += 1;
+            }
+            self.ends.push(count as u32);
+        }
+    }
+
+    /// Those of each chunk.
+    fn chunks(&self) -> impl Iterator<Item = &[u32]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let chunk = &self.found[start..end as usize];
+            start = end as usize;
+            chunk
+        })
+    }
 }
 
 impl Panels {
@@ -82,6 +125,8 @@ impl Panels {
         assert!(layer.weights.len() == self.weights() && layer.bias.len() == padded, "dense: parameters");
         assert!(images > 0 && input.values.len() >= (images - 1) * input.stride + self.inputs, "dense: inputs");
         assert!(output.len() >= (images - 1) * stride + padded && stride >= padded, "dense: outputs");
+        let places = input.places;
+        assert!(places.is_none_or(|places| images == 1 && places.ends.len() == self.inputs.div_ceil(CHUNK)), "dense: places");
         let panels = self.vectors().div_ceil(PANEL);
         let rows = if panels >= team.size() { images } else { ROWS };
         let bands = images.div_ceil(rows);
@@ -96,8 +141,8 @@ impl Panels {
             let (input, input_stride) = (&input.values[first * input.stride..], input.stride);
             let at = output.place(first * stride + vector * WIDTH, (rows.len() - 1) * stride + vectors * WIDTH);
             let task = Multiply { inputs: self.inputs, weights, bias, rectify: layer.rectify, input, at };
-            if images == 1 {
-                tier.run(One(task));
+            if let Some(places) = places {
+                tier.run(One(task, places));
             } else {
                 tier.run(Many { task, rows: rows.len(), strides: (input_stride, stride) });
             }
@@ -119,7 +164,7 @@ struct Multiply<'a> {
 }
 
 /// Of one vector, whose zeros are left out.
-struct One<'a>(Multiply<'a>);
+struct One<'a>(Multiply<'a>, &'a Places);
 
 impl Kernel for One<'_> {
     type Output = ();
@@ -127,35 +172,29 @@ impl Kernel for One<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         match self.0.bias.len() / WIDTH {
-            1 => self.0.one::<L, 1>(l),
-            2 => self.0.one::<L, 2>(l),
-            3 => self.0.one::<L, 3>(l),
-            _ => self.0.one::<L, PANEL>(l),
+            1 => self.0.one::<L, 1>(l, self.1),
+            2 => self.0.one::<L, 2>(l, self.1),
+            3 => self.0.one::<L, 3>(l, self.1),
+            _ => self.0.one::<L, PANEL>(l, self.1),
         }
     }
 }
 
 impl Multiply<'_> {
     #[inline(always)]
-    fn one<L: Lanes, const C: usize>(self, l: L) {
+    fn one<L: Lanes, const C: usize>(self, l: L, places: &Places) {
         assert!(self.bias.len() == C * WIDTH && self.weights.len() == self.inputs * C * WIDTH, "dense: a panel");
         // SAFETY: the bias is C vectors long.
         let mut totals: [L::V; C] = std::array::from_fn(|c| unsafe { l.load(self.bias.as_ptr().add(c * WIDTH)) });
-        let chunks = self.input[..self.inputs].chunks(CHUNK).zip(self.weights.chunks(CHUNK * C * WIDTH));
-        for (numbers, weights) in chunks {
-            let mut places = [0u32; CHUNK];
-            let mut count = 0;
-            for (place, &x) in numbers.iter().enumerate() {
-                places[count] = place as u32;
-                count += usize::from(x != 0.0);
-            }
+        let input = &self.input[..self.inputs];
+        for chunk in places.chunks() {
             let mut sums = [l.zero(); C];
-            for &place in &places[..count] {
+            for &place in chunk {
                 let place = place as usize;
-                let x = l.splat(numbers[place]);
+                let x = l.splat(input[place]);
                 for (c, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: a chunk has C vectors of weights for each of its numbers.
-                    *sum = l.mul_add(x, unsafe { l.load(weights.as_ptr().add((place * C + c) * WIDTH)) }, *sum);
+                    // SAFETY: each of the inputs has C vectors of weights, and `place` is below their number.
+                    *sum = l.mul_add(x, unsafe { l.load(self.weights.as_ptr().add((place * C + c) * WIDTH)) }, *sum);
                 }
             }
             for (total, sum) in totals.iter_mut().zip(sums) {
@@ -196,7 +235,13 @@ impl Kernel for Many<'_> {
             let steps = CHUNK.min(inputs - first);
             let mut tiles = Block { many: &self, columns, first, steps };
             // SAFETY: rows and columns are those of the output's place, and of inputs and weights as checked above.
-            unsafe { sweep(l, Extent { rows: self.rows, columns, again: false }, &mut tiles) };
+            unsafe {
+                if L::WIDE && columns == PANEL {
+                    wide(l, self.rows, &mut tiles);
+                } else {
+                    sweep(l, Extent { rows: self.rows, columns, again: false }, &mut tiles);
+                }
+            }
         }
         for row in 0..if rectify { self.rows } else { 0 } {
             for column in 0..columns {
@@ -206,6 +251,33 @@ impl Kernel for Many<'_> {
                     l.store(at, l.max(l.zero(), l.load(at)));
                 }
             }
+        }
+    }
+}
+
+/// Covers a whole panel with tiles of all its columns, so that weights are read in the order in which they lie.
+///
+/// # Safety
+/// `tiles` can compute every tile of `rows` rows and a panel's columns.
+#[inline(always)]
+unsafe fn wide<L: Lanes>(l: L, rows: usize, tiles: &mut impl Tiles) {
+    let mut row = 0;
+    // SAFETY: every tile's rows lie inside.
+    unsafe {
+        while row + 6 <= rows && row + 8 != rows {
+            tiles.tile::<L, 6, PANEL>(l, row, 0);
+            row += 6;
+        }
+        while row + 4 <= rows {
+            tiles.tile::<L, 4, PANEL>(l, row, 0);
+            row += 4;
+        }
+        while row + 2 <= rows {
+            tiles.tile::<L, 2, PANEL>(l, row, 0);
+            row += 2;
+        }
+        if row < rows {
+            tiles.tile::<L, 1, PANEL>(l, row, 0);
         }
     }
 }
@@ -224,16 +296,22 @@ impl Tiles for Block<'_> {
         let Many { task, strides: (read, written), .. } = *self.many;
         // SAFETY: the run method checked that inputs, weights and outputs have room for every row and column it sweeps.
         unsafe {
-            let operands = Operands {
-                a: task.input.as_ptr().add(row * read + self.first),
-                row: |r: usize| r * read,
-                a_step: 1,
-                b: task.weights.as_ptr().add((self.first * self.columns + column) * WIDTH),
-                b_step: self.columns * WIDTH,
-                b_column: WIDTH,
-            };
+            let a = task.input.as_ptr().add(row * read + self.first);
+            let b = task.weights.as_ptr().add((self.first * self.columns + column) * WIDTH);
+            let (b_step, b_column) = (self.columns * WIDTH, WIDTH);
             let mut sums = [[l.zero(); C]; R];
-            operands.accumulate(l, &mut sums, self.steps);
+            // The last images of a chunk call for the next chunk's weights.
+            let few = if row + R == self.many.rows && C == PANEL { FEW } else { self.steps };
+            for first in (0..self.steps).step_by(few) {
+                if few == FEW {
+                    for vector in 0..FEW * C {
+                        l.prefetch(b.wrapping_add((CHUNK + first) * b_step + vector * WIDTH));
+                    }
+                }
+                let operands =
+                    Operands { a: a.add(first), row: |r: usize| r * read, a_step: 1, b: b.add(first * b_step), b_step, b_column };
+                operands.accumulate(l, &mut sums, few.min(self.steps - first));
+            }
             let at = task.at.add(row * written + column * WIDTH);
             store(l, &sums, Target { at, row: written, column: WIDTH, add: true });
         }
@@ -264,7 +342,10 @@ mod tests {
                     let layer = Layer { weights: &weights, bias: &bias, rectify };
                     let run = |values: &[f32], images: usize| {
                         let mut y = vec![f32::NAN; images * stride];
-                        panels.forward((tier, &team), layer, (Rows { values, stride: inputs }, images), (&mut y, stride));
+                        let mut places = Places::default();
+                        places.find(&values[..inputs]);
+                        let places = (images == 1).then_some(&places);
+                        panels.forward((tier, &team), layer, (Rows { values, stride: inputs, places }, images), (&mut y, stride));
                         y
                     };
                     let y = run(&x, images);

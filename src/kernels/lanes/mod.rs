@@ -54,6 +54,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// The larger of the two in each lane; `b` where they are equal or one is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// Asks for the cache line at `at`, which need not be readable.
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        let _ = at;
+    }
+
     /// All lanes 0.
     #[inline(always)]
     fn zero(self) -> Self::V {

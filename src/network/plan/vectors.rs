@@ -6,7 +6,7 @@ use super::sight::Sight;
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::pointwise::{Accumulate, Activate};
-use crate::kernels::dense::panels::Rows;
+use crate::kernels::dense::panels::{Places, Rows};
 use crate::kernels::lanes::WIDTH;
 use crate::network::lowering::Order;
 
@@ -42,6 +42,8 @@ pub(super) struct Vectors {
     /// Position of the layer that comes in.
     flatten: usize,
     values: Vec<Batch>,
+    /// Of what a layer is given, where that is one image's.
+    places: Places,
 }
 
 /// A batch of vectors.
@@ -60,7 +62,7 @@ impl Batch {
 
 impl Vectors {
     pub(super) fn new(order: Order, flatten: usize) -> Self {
-        Self { nodes: Vec::new(), order, flatten, values: vec![Batch::of(order.padded())] }
+        Self { nodes: Vec::new(), order, flatten, values: vec![Batch::of(order.padded())], places: Places::default() }
     }
 
     /// Appends a node; says which value it writes.
@@ -85,7 +87,7 @@ impl Vectors {
         (&mut numbers[..batch * *stride], *stride)
     }
 
-    /// Flattens one image's last feature maps.
+    /// How what comes in is ordered.
     pub(super) fn order(&self) -> Order {
         self.order
     }
@@ -101,7 +103,11 @@ impl Vectors {
             match node.op {
                 VectorOp::Dense { dense: at, rectify } => {
                     let (layer, stride) = (&dense[at], output.stride);
-                    let input = Rows { values: &input.numbers[..rows(input)], stride: input.stride };
+                    let places = (batch == 1).then(|| {
+                        self.places.find(&input.numbers[..layer.panels.inputs]);
+                        &self.places
+                    });
+                    let input = Rows { values: &input.numbers[..rows(input)], stride: input.stride, places };
                     let to = (&mut output.numbers[..batch * stride], stride);
                     layer.panels.forward((machine.tier, &machine.team), layer.applied(rectify), (input, batch), to);
                 }

@@ -80,9 +80,9 @@ impl Tiles for Taps<'_> {
         let Line { d, pair, frame, gradient, row: y } = *self.line;
         debug_assert!(C == pair.columns && column == 0);
         let plane = d.written.plane() * WIDTH;
-        let (width, step) = (d.written.width, d.step * WIDTH);
+        let (width, step) = (d.written.width, d.step * d.pixel);
         let b = gradient[pair.block * plane + y * width * WIDTH..].as_ptr();
-        let start = frame[y * d.step * d.frame.1 * WIDTH..].as_ptr();
+        let start = frame[y * d.step * d.frame.1 * d.pixel..].as_ptr();
         let mut sums = [[l.zero(); C]; R];
         // SAFETY: a run's offset and channels stay inside the frame for each of a row's `width` windows; the gradient has
         // `width` pixels in this row of each of the pair's C blocks; `to` has a row of C vectors for each channel.

@@ -71,37 +71,54 @@ struct Line<'a> {
 impl Tiles for Line<'_> {
     #[inline(always)]
     unsafe fn tile<L: Lanes, const R: usize, const C: usize>(&mut self, l: L, row: usize, column: usize) {
-        let Direct { step, frame: (_, columns), written, .. } = *self.d;
+        let Direct { step, pixel, frame: (_, columns), written, .. } = *self.d;
         debug_assert!(C == self.pair.columns && column == 0);
         let mut sums: [[L::V; C]; R] = [std::array::from_fn(|c| match self.bias.and_then(|b| b[c * WIDTH..].first_chunk()) {
             Some(bias) => l.read(bias),
             None => l.zero(),
         }); R];
         let mut filters = self.filters[self.pair.filters..].as_ptr();
-        let window = self.frame[(self.row * step * columns + row * step) * WIDTH..].as_ptr();
-        for run in &self.pair.runs {
-            // SAFETY: a run's offset and channels stay inside the frame for every window that starts at an output pixel, and
-            // filters hold `count` steps of C vectors for each run in turn.
+        let window = self.frame[(self.row * step * columns + row * step) * pixel..].as_ptr();
+        for &(offset, count) in &self.pair.pieces {
+            let a = window.wrapping_add(offset);
+            // SAFETY: a piece's offset and length stay inside the frame for every window that starts at an output pixel, and
+            // filters hold `count` steps of C vectors for each piece in turn.
             unsafe {
-                let a = window.add(run.offset);
-                if step == 1 {
-                    let row = |r: usize| r * WIDTH;
-                    let operands = Operands { a, row, a_step: 1, b: filters, b_step: C * WIDTH, b_column: WIDTH };
-                    operands.accumulate(l, &mut sums, run.count);
-                } else {
-                    let row = |r: usize| r * step * WIDTH;
-                    let operands = Operands { a, row, a_step: 1, b: filters, b_step: C * WIDTH, b_column: WIDTH };
-                    operands.accumulate(l, &mut sums, run.count);
+                // Distances that the compiler knows need no arithmetic: those of full blocks and of RGB.
+                match (step, pixel) {
+                    (1, WIDTH) => accumulate(l, a, |r| r * WIDTH, (filters, count), &mut sums),
+                    (1, 3) => accumulate(l, a, |r| r * 3, (filters, count), &mut sums),
+                    _ => accumulate(l, a, |r| r * step * pixel, (filters, count), &mut sums),
                 }
-                filters = filters.add(run.count * C * WIDTH);
+                filters = filters.add(count * C * WIDTH);
             }
         }
         if self.rectify {
-            sums = sums.map(|row| row.map(|sum| l.max(l.zero(), sum)));
+            for row in &mut sums {
+                for sum in row {
+                    *sum = l.max(l.zero(), *sum);
+                }
+            }
         }
         let plane = written.plane() * WIDTH;
         let first = self.pair.block * plane + (self.row * written.width + row) * WIDTH;
         // SAFETY: R pixels from `row` on lie in this row of the output, and C blocks from the pair's first.
         unsafe { store(l, &sums, Target { at: self.output.add(first), row: WIDTH, column: plane, add: false }) };
     }
+}
+
+/// Adds a piece's products.
+///
+/// # Safety
+/// As [`Operands::accumulate`] with steps of one float and C vectors.
+#[inline(always)]
+unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
+    l: L,
+    a: *const f32,
+    row: impl Fn(usize) -> usize,
+    (filters, count): (*const f32, usize),
+    sums: &mut [[L::V; C]; R],
+) {
+    // SAFETY: as the caller promises.
+    unsafe { Operands { a, row, a_step: 1, b: filters, b_step: C * WIDTH, b_column: WIDTH }.accumulate(l, sums, count) }
 }

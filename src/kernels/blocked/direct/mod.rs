@@ -37,6 +37,8 @@ struct Pair {
     /// Two, or one at the end.
     columns: usize,
     runs: Vec<Run>,
+    /// The same for who needs no taps: offset and count of what lies in one piece.
+    pieces: Vec<(usize, usize)>,
     /// Where its filters start.
     filters: usize,
 }
@@ -51,6 +53,8 @@ pub struct Direct {
     written: Maps,
     /// Rows and columns of the frame.
     frame: (usize, usize),
+    /// Floats of a pixel of the frame: a block, or as many as there are channels where they do not fill one.
+    pixel: usize,
     /// Where a read pixel goes in the frame: `pixel * spread + shift`, if that is inside.
     spread: usize,
     shift: isize,
@@ -71,6 +75,7 @@ impl Direct {
             read: input,
             written: output,
             frame,
+            pixel: WIDTH.min(input.channels),
             spread: 1,
             shift: padding as isize,
             step: stride,
@@ -91,6 +96,7 @@ impl Direct {
             read: output,
             written: input,
             frame,
+            pixel: WIDTH.min(output.channels),
             spread: stride,
             shift,
             step: 1,
@@ -107,7 +113,7 @@ impl Direct {
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
-        blocks(self.read.channels) * self.frame.0 * self.frame.1 * WIDTH
+        blocks(self.read.channels) * self.frame.0 * self.frame.1 * self.pixel
     }
 
     fn paired(mut self) -> Self {
@@ -127,11 +133,18 @@ impl Direct {
                 let count = end_read.min((read + 1) * WIDTH) - channel;
                 for tap in (0..k * k).map(|tap| (tap / k, tap % k)) {
                     let pixel = (read * self.frame.0 + tap.0) * self.frame.1 + tap.1;
-                    runs.push(Run { offset: pixel * WIDTH + channel % WIDTH, count, channel, tap });
+                    runs.push(Run { offset: pixel * self.pixel + channel % WIDTH, count, channel, tap });
                 }
             }
             let steps: usize = runs.iter().map(|run| run.count).sum();
-            self.pairs.push(Pair { block, columns, runs, filters: self.filters });
+            let mut pieces: Vec<(usize, usize)> = Vec::new();
+            for run in &runs {
+                match pieces.last_mut() {
+                    Some((offset, count)) if *offset + *count == run.offset => *count += run.count,
+                    _ => pieces.push((run.offset, run.count)),
+                }
+            }
+            self.pairs.push(Pair { block, columns, runs, pieces, filters: self.filters });
             self.filters += steps * columns * WIDTH;
         }
         self
@@ -144,19 +157,22 @@ impl Direct {
         let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.kernel;
         let place =
             |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
-        let (planes, frames) = (image.chunks_exact(height * width * WIDTH), frame.chunks_exact_mut(all * columns * WIDTH));
+        let step = self.pixel;
+        let (planes, frames) = (image.chunks_exact(height * width * WIDTH), frame.chunks_exact_mut(all * columns * step));
         for (plane, frame) in planes.zip(frames) {
-            frame[wanted.start * columns * WIDTH..wanted.end * columns * WIDTH].fill(0.0);
+            frame[wanted.start * columns * step..wanted.end * columns * step].fill(0.0);
             for (row, pixels) in plane.chunks_exact(width * WIDTH).enumerate() {
                 let Some(row) = place(row, all).filter(|row| wanted.contains(row)) else { continue };
-                let line = &mut frame[row * columns * WIDTH..][..columns * WIDTH];
-                if self.spread == 1 && self.shift >= 0 && self.shift as usize + width <= columns {
+                let line = &mut frame[row * columns * step..][..columns * step];
+                if step == WIDTH && self.spread == 1 && self.shift >= 0 && self.shift as usize + width <= columns {
                     line[self.shift as usize * WIDTH..][..width * WIDTH].copy_from_slice(pixels);
                     continue;
                 }
                 for (column, pixel) in pixels.chunks_exact(WIDTH).enumerate() {
                     if let Some(column) = place(column, columns) {
-                        line[column * WIDTH..][..WIDTH].copy_from_slice(pixel);
+                        for (to, &x) in line[column * step..][..step].iter_mut().zip(pixel) {
+                            *to = x;
+                        }
                     }
                 }
             }

@@ -19,14 +19,15 @@ pub(super) unsafe fn pooled<L: Lanes>(l: L, from: Square<*const f32>) -> [[L::V;
         }
         *out = Output::apply(l, line);
     }
-    let row = |row: usize| {
+    let mut rows = [[l.zero(); 2]; 4];
+    for (row, out) in rows.iter_mut().enumerate() {
         let mut line = [l.zero(); 6];
         for (v, column) in line.iter_mut().zip(&columns) {
             *v = column[row];
         }
         let [a, b, c, d] = Output::apply(l, line);
-        [l.max(a, b), l.max(c, d)]
-    };
-    let ([a, b], [c, d], [e, f], [g, h]) = (row(0), row(1), row(2), row(3));
+        *out = [l.max(a, b), l.max(c, d)];
+    }
+    let [[a, b], [c, d], [e, f], [g, h]] = rows;
     [[l.max(a, c), l.max(b, d)], [l.max(e, g), l.max(f, h)]]
 }

@@ -121,9 +121,11 @@ impl Window {
         let image = output.place(start, self.plane + self.maps.plane() * WIDTH);
         // SAFETY: the last point is inside, as asserted.
         let pooled = unsafe { pooled(l, Square { at: points.as_ptr(), row: 6 * stride, column: stride }) };
-        for (row, line) in pooled.into_iter().enumerate() {
-            for (column, v) in line.into_iter().enumerate() {
-                if let Some(first) = self.pixel(row, column) {
+        let whole = self.whole(2);
+        for (row, line) in pooled.iter().enumerate() {
+            for (column, &v) in line.iter().enumerate() {
+                let inside = whole.map(|first| first + (row * self.maps.width + column) * WIDTH);
+                if let Some(first) = inside.or_else(|| self.pixel(row, column)) {
                     let v = l.add(v, bias);
                     // SAFETY: the pixel is inside the image.
                     unsafe { l.store(image.add(first), if rectify { l.max(l.zero(), v) } else { v }) };
