@@ -10,6 +10,7 @@ pub mod adaptive_avg_pool2d;
 pub mod avg_pool2d;
 pub mod batch_norm2d;
 pub mod blocked;
+pub mod buffer;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dense;
@@ -31,5 +32,6 @@ pub(crate) mod testing;
 pub mod tier;
 pub mod window;
 
+pub use buffer::Buffer;
 pub use team::Team;
 pub use tier::Tier;

@@ -24,7 +24,7 @@ use super::probe::{Evaluation, Probe};
 use super::shape::LayerShape;
 use super::spec::Architecture;
 use super::weights::Weights;
-use crate::kernels::{Team, Tier};
+use crate::kernels::{Buffer, Team, Tier};
 
 /// A network that is evaluated by the kernels.
 pub struct Plan {
@@ -48,9 +48,9 @@ struct Machine {
 #[derive(Debug, Default)]
 struct Workspace {
     /// Values of a group of images.
-    scratch: Vec<f32>,
+    scratch: Buffer,
     /// A convolution's.
-    conv: Vec<f32>,
+    conv: Buffer,
 }
 
 impl AsMut<[f32]> for Workspace {

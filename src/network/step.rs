@@ -29,7 +29,7 @@ use super::learner::{Batch, Learner, StepReport, StepSettings, check_momentum};
 use super::shape::{LayerShape, Role};
 use super::spec::Architecture;
 use super::weights::{Parameter, Weights, specs};
-use crate::kernels::{Team, Tier};
+use crate::kernels::{Buffer, Team, Tier};
 
 /// A network that is trained by the kernels.
 pub struct Step {
@@ -51,12 +51,12 @@ pub struct Step {
 struct Buffers {
     batch: usize,
     /// Values kept, group by group.
-    saved: Vec<f32>,
+    saved: Buffer,
     winners: Vec<u32>,
     /// Gradients of values, group by group, in programs of several segments.
-    gradients: Vec<f32>,
+    gradients: Buffer,
     /// Gradients of parameters, part by part.
-    parts: Vec<f32>,
+    parts: Buffer,
 }
 
 impl Step {
@@ -101,7 +101,7 @@ impl Step {
         for (at, layer) in self.layers.iter().enumerate() {
             let values: Vec<Vec<f32>> = if at < self.program.layers {
                 let plain = self.parameters.layers[at].iter();
-                plain.map(|p| if momentum { p.trained.momentum.clone() } else { p.trained.values.clone() }).collect()
+                plain.map(|p| if momentum { p.trained.momentum.to_vec() } else { p.trained.values.to_vec() }).collect()
             } else if layer.parameters.is_empty() {
                 continue;
             } else {
@@ -147,7 +147,7 @@ impl Learner for Step {
         check_momentum(&self.name, specs(&self.layers), &buffers)?;
         let mut buffers = buffers.into_iter();
         for plain in self.parameters.layers.iter_mut().flatten().filter(|plain| plain.role.trained()) {
-            plain.trained.momentum = buffers.next().map(|buffer| buffer.values).unwrap_or_default();
+            plain.trained.momentum = buffers.next().map(|buffer| buffer.values[..].into()).unwrap_or_default();
         }
         for layer in &mut self.head.layers {
             if let VectorOp::Dense(dense) = &mut layer.op {

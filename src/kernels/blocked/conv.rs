@@ -156,7 +156,7 @@ impl Conv {
         workspaces: &mut [W],
     ) {
         let units = match &self.algorithm {
-            Algorithm::Winograd(_) => (winograd::STEP, winograd::CHUNK),
+            Algorithm::Winograd(_) => (winograd::STEP, winograd::PAIR),
             Algorithm::Direct { .. } => (1, 2),
         };
         let split = Split::new(self.sizes.output, PARTS_A_THREAD * team.size(), units);

@@ -1,30 +1,33 @@
-//! AVX2 with FMA: sixteen floats in two registers.
+//! AVX2 with FMA and F16C (every processor with the one has the others): sixteen floats in two registers.
 
 use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
     _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
+use half::f16;
+
 use super::{Kernel, Lanes};
 
-/// Proof that this processor has AVX2 and FMA.
+/// Proof that this processor has AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// The proof, where it holds.
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        has.then_some(Self(()))
     }
 
-    /// Runs `kernel` compiled for AVX2 and FMA.
+    /// Runs `kernel` compiled for them.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         fn compiled<K: Kernel>(lanes: Avx2, kernel: K) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: `self` exists, so `detect` found both features.
+        // SAFETY: `self` exists, so `detect` found these features.
         unsafe { compiled(self, kernel) }
     }
 }
@@ -43,6 +46,14 @@ impl Lanes for Avx2 {
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: `self` proves AVX2; the caller promises 16 readable floats.
         unsafe { (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const f16) -> Self::V {
+        // SAFETY: `self` proves F16C; the caller promises 16 readable numbers.
+        unsafe {
+            let half = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(from.add(at).cast()));
+            (half(0), half(8))
+        }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: Self::V) {

@@ -1,9 +1,11 @@
 //! AVX-512: sixteen floats in one register.
 
 use std::arch::x86_64::{
-    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_ps, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
     _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
+
+use half::f16;
 
 use super::{Kernel, Lanes};
 
@@ -47,6 +49,11 @@ impl Lanes for Avx512 {
     unsafe fn load(self, from: *const f32) -> __m512 {
         // SAFETY: `self` proves AVX-512 F; the caller promises 16 readable floats.
         unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const f16) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F and VL; the caller promises 16 readable numbers.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: __m512) {

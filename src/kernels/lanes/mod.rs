@@ -10,6 +10,8 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod portable;
 
+use half::f16;
+
 /// Floats in one [`Lanes::V`], and channels in one block of the blocked layout.
 pub const WIDTH: usize = 16;
 
@@ -29,6 +31,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Safety
     /// `from` is valid for reads of 16 floats; no alignment is needed.
     unsafe fn load(self, from: *const f32) -> Self::V;
+
+    /// Reads sixteen numbers of half precision.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of 16 of them; no alignment is needed.
+    unsafe fn load_half(self, from: *const f16) -> Self::V;
 
     /// Writes sixteen floats.
     ///

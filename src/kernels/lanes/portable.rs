@@ -1,5 +1,7 @@
 //! No instruction set in particular: loops over arrays that the compiler vectorises for what the build is for.
 
+use half::f16;
+
 use super::{Kernel, Lanes, WIDTH};
 
 /// Needs nothing of the processor.
@@ -40,6 +42,13 @@ impl Lanes for Portable {
     unsafe fn load(self, from: *const f32) -> Array {
         // SAFETY: the caller promises 16 readable floats; an array of floats is aligned like a float.
         Array(unsafe { *from.cast::<[f32; WIDTH]>() })
+    }
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const f16) -> Array {
+        // SAFETY: the caller promises 16 readable numbers; an array of them is aligned like one.
+        let half = unsafe { *from.cast::<[f16; WIDTH]>() };
+        // The other conversion asks the processor each time whether it has an instruction for it.
+        each(|i| half[i].to_f32_const())
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: Array) {

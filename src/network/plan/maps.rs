@@ -31,8 +31,8 @@ impl MapsProgram {
     ) {
         let group = self.group.min(batch.div_ceil(machine.team.size()));
         for workspace in &mut *workspaces {
-            grow(&mut workspace.scratch, self.scratch * group);
-            grow(&mut workspace.conv, self.workspace());
+            workspace.scratch.grow(self.scratch * group);
+            workspace.conv.grow(self.workspace());
         }
         let (order, exit) = (vectors.order(), &self.values[self.exit]);
         let image = images.len() / batch;
@@ -69,12 +69,6 @@ impl MapsProgram {
         if let Some(first) = workspaces.first_mut() {
             first.scratch = scratch;
         }
-    }
-}
-
-fn grow(buffer: &mut Vec<f32>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::kernels::Tier;
+use half::f16;
+
+use crate::kernels::{Buffer, Tier};
 use crate::kernels::blocked::conv::{Applied, Conv};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::{Maps, blocks};
-use crate::kernels::dense::panels::{Layer, Panels};
+use crate::kernels::dense::panels::{Layer, Panels, Weights as Packed};
 use crate::kernels::lanes::WIDTH;
 use crate::network::lowering::{Order, maps_before_vectors};
 use crate::network::shape::{LayerShape, Shape};
@@ -27,8 +29,26 @@ pub(super) struct Parameters {
 pub(super) struct DenseLayer {
     pub(super) layer: usize,
     pub(super) panels: Panels,
-    weights: Vec<f32>,
+    weights: Kept,
     bias: Vec<f32>,
+}
+
+/// Weights in the smallest precision that holds each of them exactly: they are read faster than they are multiplied.
+#[derive(Debug)]
+enum Kept {
+    Full(Buffer),
+    Half(Buffer<f16>),
+}
+
+impl Kept {
+    fn new(weights: Buffer) -> Self {
+        let exact = |w: &f32| f16::from_f32(*w).to_f32().to_bits() == w.to_bits();
+        if weights.iter().all(exact) {
+            Self::Half(weights.iter().copied().map(f16::from_f32).collect())
+        } else {
+            Self::Full(weights)
+        }
+    }
 }
 
 /// A convolution, ready to run.
@@ -38,7 +58,7 @@ pub(super) struct ConvLayer {
     pub(super) layer: usize,
     /// Whether a batch norm is in its filters.
     pub(super) folded: bool,
-    pub(super) packed: Arc<[f32]>,
+    pub(super) packed: Arc<Buffer>,
     pub(super) bias: Vec<f32>,
     pub(super) finish: Finish,
 }
@@ -81,18 +101,22 @@ impl DenseLayer {
         let (plain, mut bias) = (parameters.next().unwrap_or_default(), parameters.next().unwrap_or_default());
         let features = order.features();
         let panels = Panels { inputs: order.padded(), outputs: plain.len() / features };
-        let mut weights = vec![0.0; panels.weights()];
+        let mut weights = Buffer::zeros(panels.weights());
         for (output, row) in plain.chunks_exact(features).enumerate() {
             for (feature, &w) in row.iter().enumerate() {
                 weights[panels.place(output, order.place(feature))] = w;
             }
         }
         bias.resize(panels.outputs.next_multiple_of(WIDTH), 0.0);
-        Self { layer, panels, weights, bias }
+        Self { layer, panels, weights: Kept::new(weights), bias }
     }
 
     pub(super) fn applied(&self, rectify: bool) -> Layer<'_> {
-        Layer { weights: &self.weights, bias: &self.bias, rectify }
+        let weights = match &self.weights {
+            Kept::Full(weights) => Packed::Full(weights),
+            Kept::Half(weights) => Packed::Half(weights),
+        };
+        Layer { weights, bias: &self.bias, rectify }
     }
 }
 
@@ -113,9 +137,9 @@ impl ConvLayer {
                 *bias = ((f64::from(*bias) - mean) * scale + shift) as f32;
             }
         }
-        let mut packed = vec![0.0; conv.packed_len()];
+        let mut packed = Buffer::zeros(conv.packed_len());
         conv.pack(tier, &filters, &mut packed);
-        Self { conv, layer, folded: norm.is_some(), packed: packed.into(), bias, finish: Finish::default() }
+        Self { conv, layer, folded: norm.is_some(), packed: Arc::new(packed), bias, finish: Finish::default() }
     }
 
     /// The same convolution, with nothing done to its result.

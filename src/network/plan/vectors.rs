@@ -3,6 +3,7 @@
 use super::Machine;
 use super::parameters::DenseLayer;
 use super::sight::Sight;
+use crate::kernels::Buffer;
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::pointwise::{Accumulate, Activate};
@@ -49,14 +50,14 @@ pub(super) struct Vectors {
 /// A batch of vectors.
 #[derive(Debug)]
 struct Batch {
-    numbers: Vec<f32>,
+    numbers: Buffer,
     stride: usize,
 }
 
 impl Batch {
     /// Vectors of `features`, filled up. The strides are no powers of two, or images would displace each other from the cache.
     fn of(features: usize) -> Self {
-        Self { numbers: Vec::new(), stride: features.next_multiple_of(WIDTH) + WIDTH }
+        Self { numbers: Buffer::default(), stride: features.next_multiple_of(WIDTH) + WIDTH }
     }
 }
 
@@ -75,9 +76,7 @@ impl Vectors {
     /// Makes room for `batch` images.
     pub(super) fn fit(&mut self, batch: usize) {
         for Batch { numbers, stride } in &mut self.values {
-            if numbers.len() < batch * *stride {
-                numbers.resize(batch * *stride, 0.0);
-            }
+            numbers.grow(batch * *stride);
         }
     }
 

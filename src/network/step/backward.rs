@@ -4,6 +4,7 @@ use super::forward::Shared;
 use super::memory::disjoint;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
+use crate::kernels::Buffer;
 use crate::kernels::blocked::conv::Gradients;
 use crate::kernels::blocked::norm::{ApplyBackward, MeasureBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, ActivateBackward, Drop, Gate, SumChannels};
@@ -21,9 +22,9 @@ pub(super) struct Group<'a> {
     pub(super) spare: &'a mut [f32],
     pub(super) conv: &'a mut [f32],
     /// Filters' gradients, one a convolution.
-    pub(super) filters: &'a mut [Vec<f32>],
+    pub(super) filters: &'a mut [Buffer],
     /// Biases' gradients, filled up to a block, one a convolution.
-    pub(super) biases: &'a mut [Vec<f32>],
+    pub(super) biases: &'a mut [Buffer],
 }
 
 impl Group<'_> {

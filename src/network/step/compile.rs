@@ -4,6 +4,7 @@ use super::dense::DenseLayer;
 use super::forward::Filters;
 use super::head::{Head, VectorLayer, VectorOp};
 use super::program::{ConvLayer, Program};
+use crate::kernels::Buffer;
 use crate::kernels::activation::Activation;
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::WIDTH;
@@ -50,8 +51,8 @@ pub(super) fn head(architecture: &Architecture, layers: &[LayerShape], program: 
 pub(super) fn filters(layer: &ConvLayer) -> Filters {
     let conv = &layer.conv;
     Filters {
-        packed: vec![0.0; conv.packed_len()],
-        adjoint: vec![0.0; conv.adjoint_len()],
-        bias: vec![0.0; blocks(conv.sizes().output.channels) * WIDTH],
+        packed: Buffer::zeros(conv.packed_len()),
+        adjoint: Buffer::zeros(conv.adjoint_len()),
+        bias: Buffer::zeros(blocks(conv.sizes().output.channels) * WIDTH),
     }
 }

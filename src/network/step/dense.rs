@@ -1,6 +1,7 @@
 //! A fully connected layer in training: its weights in the order its products read, moved where they lie.
 
 use super::head::Run;
+use crate::kernels::Buffer;
 use crate::kernels::dense::{Backward, Dense, Forward, Update};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::sgd::update_here;
@@ -16,8 +17,8 @@ const BLOCKS: usize = 8;
 /// Weights and momentum, or bias and its.
 #[derive(Debug, Clone)]
 pub(super) struct Trained {
-    pub(super) values: Vec<f32>,
-    pub(super) momentum: Vec<f32>,
+    pub(super) values: Buffer,
+    pub(super) momentum: Buffer,
 }
 
 /// One layer.
@@ -35,8 +36,8 @@ impl DenseLayer {
     /// From weights `[out, in]` and a bias, as PyTorch has them.
     pub(super) fn new(order: Order, weights: &[f32], bias: Option<&[f32]>) -> Self {
         let dense = Dense { blocks: order.padded() / WIDTH, outputs: weights.len() / order.features() };
-        let packed = Trained { values: vec![0.0; dense.weights()], momentum: vec![0.0; dense.weights()] };
-        let bias = bias.map(|bias| Trained { values: bias.to_vec(), momentum: vec![0.0; bias.len()] });
+        let packed = Trained { values: Buffer::zeros(dense.weights()), momentum: Buffer::zeros(dense.weights()) };
+        let bias = bias.map(|bias| Trained { values: bias.into(), momentum: Buffer::zeros(bias.len()) });
         let mut layer = Self { dense, order, weights: packed, bias, to_bias: vec![0.0; dense.outputs] };
         layer.each(weights, |layer, place, &w| layer.weights.values[place] = w);
         layer
@@ -60,12 +61,12 @@ impl DenseLayer {
         }
     }
 
-    fn plain(&self, part: impl Fn(&Trained) -> &Vec<f32>) -> Vec<Vec<f32>> {
+    fn plain(&self, part: impl Fn(&Trained) -> &Buffer) -> Vec<Vec<f32>> {
         let mut weights = Vec::with_capacity(self.dense.outputs * self.order.features());
         for output in 0..self.dense.outputs {
             weights.extend((0..self.order.features()).map(|f| part(&self.weights)[self.dense.place(output, self.order.place(f))]));
         }
-        std::iter::once(weights).chain(self.bias.iter().map(|bias| part(bias).clone())).collect()
+        std::iter::once(weights).chain(self.bias.iter().map(|bias| part(bias).to_vec())).collect()
     }
 
     fn each(&mut self, plain: &[f32], mut f: impl FnMut(&mut Self, usize, &f32)) {

@@ -3,7 +3,7 @@
 use super::memory::Values;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
-use crate::kernels::Tier;
+use crate::kernels::{Buffer, Tier};
 use crate::kernels::blocked::conv::Applied;
 use crate::kernels::blocked::norm::{Apply, Measure};
 use crate::kernels::blocked::part::Finish;
@@ -15,10 +15,10 @@ use crate::network::learner::dropout_seed;
 /// A convolution's parameters in the orders its passes read.
 #[derive(Debug)]
 pub(super) struct Filters {
-    pub(super) packed: Vec<f32>,
-    pub(super) adjoint: Vec<f32>,
+    pub(super) packed: Buffer,
+    pub(super) adjoint: Buffer,
     /// Filled up to a block.
-    pub(super) bias: Vec<f32>,
+    pub(super) bias: Buffer,
 }
 
 /// What all groups share in one pass.

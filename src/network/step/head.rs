@@ -10,7 +10,7 @@ use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
-use crate::kernels::{Team, Tier};
+use crate::kernels::{Buffer, Team, Tier};
 use crate::network::learner::dropout_seed;
 use crate::network::lowering::Order;
 use crate::optim::Sgd;
@@ -50,15 +50,15 @@ pub(super) struct Head {
     /// Images there is room for, whole vectors.
     batch: usize,
     /// What comes in, and its gradient, as panels.
-    pub(super) panels: Vec<f32>,
-    pub(super) to_panels: Vec<f32>,
+    pub(super) panels: Buffer,
+    pub(super) to_panels: Buffer,
     /// Columns of each value, and of its gradient.
-    values: Vec<Vec<f32>>,
-    gradients: Vec<Vec<f32>>,
+    values: Vec<Buffer>,
+    gradients: Vec<Buffer>,
     /// A second gradient of a value; panels of a dense layer's input inside the head, and of its gradient.
-    scratch: [Vec<f32>; 3],
-    logits: Vec<f32>,
-    to_logits: Vec<f32>,
+    scratch: [Buffer; 3],
+    logits: Buffer,
+    to_logits: Buffer,
     /// Features of the last value.
     scores: usize,
     /// Whether a value's gradient has been begun.
@@ -85,10 +85,10 @@ impl Head {
     /// The layers after the first `flatten`. `wanted` says whether the gradient of what comes in is, `scores` how many numbers
     /// come out.
     pub(super) fn new(layers: Vec<VectorLayer>, order: Order, wanted: bool, scores: usize) -> Self {
-        let empty = || vec![Vec::new(); layers.len() + 1];
+        let empty = || vec![Buffer::default(); layers.len() + 1];
         let (values, gradients, written) = (empty(), empty(), vec![false; layers.len() + 1]);
-        let [panels, to_panels, logits, to_logits] = [const { Vec::new() }; 4];
-        let scratch = [const { Vec::new() }; 3];
+        let [panels, to_panels, logits, to_logits] = std::array::from_fn(|_| Buffer::default());
+        let scratch = std::array::from_fn(|_| Buffer::default());
         Self { layers, order, wanted, batch: 0, panels, to_panels, values, gradients, scratch, logits, to_logits, scores, written }
     }
 
@@ -110,9 +110,9 @@ impl Head {
         }
         self.batch = batch;
         // Fillers must be zeros, and they lie elsewhere now: everything starts from zeros again, in the memory it has.
-        let fit = |buffer: &mut Vec<f32>, features: usize| {
-            buffer.clear();
-            buffer.resize(features.next_multiple_of(WIDTH) * batch, 0.0);
+        let fit = |buffer: &mut Buffer, features: usize| {
+            buffer.resize(0);
+            buffer.resize(features.next_multiple_of(WIDTH) * batch);
         };
         let entry = self.order.padded();
         let sizes = std::iter::once(entry).chain(self.layers.iter().map(|layer| layer.features));

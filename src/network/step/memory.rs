@@ -1,6 +1,7 @@
 //! Where a group of images has its values while its nodes are computed.
 
 use super::program::{Program, Value};
+use crate::kernels::Buffer;
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::WIDTH;
 
@@ -8,17 +9,17 @@ use crate::kernels::lanes::WIDTH;
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     /// Values that nobody reads later.
-    pub(super) scratch: Vec<f32>,
+    pub(super) scratch: Buffer,
     /// What a convolution computes in.
-    pub(super) conv: Vec<f32>,
+    pub(super) conv: Buffer,
     /// A second gradient of a value that has two readers.
-    pub(super) spare: Vec<f32>,
+    pub(super) spare: Buffer,
     /// Gradients of a group's values, in programs of one segment.
-    pub(super) gradients: Vec<f32>,
+    pub(super) gradients: Buffer,
     /// Filters' gradients as convolutions gather them, one a convolution.
-    pub(super) filters: Vec<Vec<f32>>,
+    pub(super) filters: Vec<Buffer>,
     /// Biases' gradients, filled up to a block, one a convolution.
-    pub(super) biases: Vec<Vec<f32>>,
+    pub(super) biases: Vec<Buffer>,
 }
 
 impl Workspace {
@@ -26,12 +27,12 @@ impl Workspace {
         let sizes = &program.sizes;
         let gradients = if program.segments.len() == 1 { program.gradients_a_group() } else { 0 };
         Self {
-            scratch: vec![0.0; sizes.scratch * program.group],
-            conv: vec![0.0; sizes.workspace],
-            spare: vec![0.0; sizes.largest * program.group],
-            gradients: vec![0.0; gradients],
-            filters: program.convs.iter().map(|c| vec![0.0; c.conv.gradient_len()]).collect(),
-            biases: program.convs.iter().map(|c| vec![0.0; blocks(c.conv.sizes().output.channels) * WIDTH]).collect(),
+            scratch: Buffer::zeros(sizes.scratch * program.group),
+            conv: Buffer::zeros(sizes.workspace),
+            spare: Buffer::zeros(sizes.largest * program.group),
+            gradients: Buffer::zeros(gradients),
+            filters: program.convs.iter().map(|c| Buffer::zeros(c.conv.gradient_len())).collect(),
+            biases: program.convs.iter().map(|c| Buffer::zeros(blocks(c.conv.sizes().output.channels) * WIDTH)).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::dense::Trained;
-use crate::kernels::Tier;
+use crate::kernels::{Buffer, Tier};
 use crate::kernels::lanes::{Kernel, Lanes};
 use crate::kernels::sgd::update_here;
 use crate::network::shape::{LayerShape, Role};
@@ -33,10 +33,10 @@ impl Parameters {
         let mut all = Self::default();
         for layer in layers {
             let own = layer.parameters.iter().map(|spec| {
-                let values = weights.get(&spec.name).map_or_else(Vec::new, |parameter| parameter.values.clone());
+                let values = weights.get(&spec.name).map_or_else(Buffer::default, |parameter| parameter.values[..].into());
                 let start = all.len;
                 all.len += values.len();
-                let momentum = if spec.role.trained() { vec![0.0; values.len()] } else { Vec::new() };
+                let momentum = Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
                 Plain { role: spec.role, gradient: start..all.len, trained: Trained { values, momentum } }
             });
             let own = own.collect();

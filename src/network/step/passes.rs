@@ -42,10 +42,10 @@ impl Step {
         let gradients = if program.segments.len() == 1 { 0 } else { program.gradients_a_group() };
         let Buffers { batch: fitted, saved, winners, gradients: kept, parts: sums } = &mut self.buffers;
         *fitted = batch;
-        saved.resize(groups * program.saved_a_group(), 0.0);
+        saved.resize(groups * program.saved_a_group());
         winners.resize(groups * program.group * program.sizes.winners, 0);
-        kept.resize(groups * gradients, 0.0);
-        sums.resize(parts * self.parameters.len, 0.0);
+        kept.resize(groups * gradients);
+        sums.resize(parts * self.parameters.len);
     }
 
     /// Brings all filters in the orders the passes read.

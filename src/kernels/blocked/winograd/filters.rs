@@ -1,6 +1,6 @@
 //! Filters to the 36 points, and their gradient back.
 
-use super::transform::{self, Square, Write, square};
+use super::transform::{self, Whole, Write, square};
 use super::{POINTS, Winograd};
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
@@ -42,8 +42,8 @@ impl Kernel for Pack<'_> {
                 let columns = if pair * 2 + 1 < blocks(written) { 2 } else { 1 };
                 let place = (pair * 2 * read + from * columns + second) * WIDTH;
                 let to = &mut self.to[place..][..(POINTS - 1) * point + WIDTH];
-                let from = Square { at: lanes.as_ptr().cast(), row: 3 * WIDTH, column: WIDTH };
-                let to = Square { at: to.as_mut_ptr(), row: 6 * point, column: point };
+                let from = (lanes.as_ptr().cast(), &Whole { row: 3 * WIDTH, column: WIDTH });
+                let to = (to.as_mut_ptr(), &Whole { row: 6 * point, column: point });
                 // SAFETY: `lanes` is 3 × 3 vectors; `to` was cut to end after the last of the 36 points.
                 unsafe { square(l, transform::Filter, from, to, &Write) }
             }
@@ -73,9 +73,9 @@ impl Kernel for Unpack<'_> {
             for block in 0..blocks(outputs) {
                 let place = input * padded + block * WIDTH;
                 let from = &self.points[place..][..(POINTS - 1) * inputs * padded + WIDTH];
-                let from = Square { at: from.as_ptr(), row: 6 * inputs * padded, column: inputs * padded };
+                let from = (from.as_ptr(), &Whole { row: 6 * inputs * padded, column: inputs * padded });
                 let mut lanes = [[0.0; WIDTH]; 9];
-                let to = Square { at: lanes.as_mut_ptr().cast(), row: 3 * WIDTH, column: WIDTH };
+                let to = (lanes.as_mut_ptr().cast(), &Whole { row: 3 * WIDTH, column: WIDTH });
                 // SAFETY: `from` was cut to end after the last of the 36 points; `lanes` is 3 × 3 vectors.
                 unsafe { square(l, transform::FilterAdjoint, from, to, &Write) }
                 for lane in 0..WIDTH.min(outputs - block * WIDTH) {

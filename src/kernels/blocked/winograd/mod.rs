@@ -8,6 +8,7 @@ mod backward;
 mod filters;
 mod forward;
 mod pooled;
+mod product;
 mod transform;
 mod window;
 
@@ -22,8 +23,22 @@ use crate::kernels::lanes::WIDTH;
 const POINTS: usize = 36;
 /// Outputs a tile has along each axis.
 pub(super) const STEP: usize = 4;
-/// Vectors of output channels that are multiplied before they are transformed back.
-pub(super) const CHUNK: usize = 4;
+/// Vectors of output channels whose filters lie together.
+pub(super) const PAIR: usize = 2;
+/// Tiles whose vectors of one block of channels lie together, all points: few enough that what one transform touches is on as
+/// few pages as a processor keeps at hand for stores (16 on Intel's).
+const GROUP: usize = 16;
+/// Floats from one point to the next of a group. The extra vector keeps the 36 points of a tile from falling into the same few
+/// sets of the cache.
+const POINT: usize = (GROUP + 1) * WIDTH;
+/// Floats of a group's vectors of one block of channels.
+const PLANE: usize = POINTS * POINT;
+/// Groups of tiles that are multiplied together, so that filters are read once for all of them.
+const GROUPS: usize = 4;
+/// Tiles that are transformed and multiplied together.
+const BLOCK: usize = GROUPS * GROUP;
+/// Images that go through a network together at most, however few tiles they have: more would not fit the caches.
+const IMAGES: usize = 16;
 
 /// A convolution's sizes in tiles.
 #[derive(Debug, Clone, Copy)]
@@ -32,17 +47,14 @@ pub struct Winograd {
     /// Tiles along each axis.
     rows: usize,
     columns: usize,
-    /// Tiles that are transformed together.
-    block: usize,
 }
 
 impl Winograd {
     /// None where the filters are not 3×3, the step is not 1, or there are groups.
     pub fn new(conv: Convolution) -> Option<Self> {
         let fits = conv.kernel == 3 && conv.stride == 1 && conv.groups == 1;
-        let block = if conv.input.channels.max(conv.output.channels) > 64 { 32 } else { 16 };
         let (rows, columns) = (conv.output.height.div_ceil(STEP), conv.output.width.div_ceil(STEP));
-        fits.then_some(Self { conv, rows, columns, block })
+        fits.then_some(Self { conv, rows, columns })
     }
 
     /// Its sizes.
@@ -57,7 +69,7 @@ impl Winograd {
 
     /// Images that fill a block of tiles: fewer at a time would leave registers unused.
     pub fn images_a_block(&self) -> usize {
-        self.block.div_ceil(self.tiles())
+        BLOCK.div_ceil(self.tiles()).min(IMAGES)
     }
 
     /// Floats of filters at the points, for one direction: point × pair of blocks × channel read × 32.
@@ -73,17 +85,8 @@ impl Winograd {
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
-        POINTS * (self.point(self.padded_inputs()) + self.point(self.padded_outputs())) + POINTS * self.point(CHUNK * WIDTH)
-    }
-
-    /// Floats of one point of a block with this many channels. The extra vector keeps the 36 points of a tile from
-    /// falling into the same few sets of the cache.
-    fn point(&self, channels: usize) -> usize {
-        self.block * channels + WIDTH
-    }
-
-    fn padded_inputs(&self) -> usize {
-        blocks(self.conv.input.channels) * WIDTH
+        let (inputs, outputs) = (points(blocks(self.conv.input.channels)), points(blocks(self.conv.output.channels)));
+        inputs + outputs + inputs.max(outputs)
     }
 
     fn padded_outputs(&self) -> usize {
@@ -95,6 +98,16 @@ impl Winograd {
         let (image, within) = (tile / tiles, tile % tiles);
         Place { image, row: first + within / self.columns * STEP, column: within % self.columns * STEP }
     }
+}
+
+/// Floats of a block of tiles at the points: block of channels × group × point × tile × 16.
+fn points(blocks: usize) -> usize {
+    blocks * GROUPS * PLANE
+}
+
+/// The first float of a tile's vectors of a block of channels; its points are [`POINT`] apart.
+fn vectors(block: usize, tile: usize) -> usize {
+    (block * GROUPS + tile / GROUP) * PLANE + tile % GROUP * WIDTH
 }
 
 #[derive(Clone, Copy)]

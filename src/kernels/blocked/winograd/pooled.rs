@@ -1,6 +1,6 @@
 //! Back from the points and pooled in registers: of a tile's 4×4 outputs only the maxima of its four 2×2 squares leave.
 
-use super::transform::{Matrix, Output, Square};
+use super::transform::{Matrix, Output, Square, Whole};
 use crate::kernels::lanes::Lanes;
 
 /// The maxima of the four squares of a tile's outputs. (A bias is the same for all four of a square, and adding it afterwards
@@ -9,13 +9,15 @@ use crate::kernels::lanes::Lanes;
 /// # Safety
 /// All 6 × 6 vectors of `from` are valid for reads of sixteen floats.
 #[inline(always)]
-pub(super) unsafe fn pooled<L: Lanes>(l: L, from: Square<*const f32>) -> [[L::V; 2]; 2] {
+pub(super) unsafe fn pooled<L: Lanes>(l: L, (from, read): (*const f32, &Whole)) -> [[L::V; 2]; 2] {
     let mut columns = [[l.zero(); 4]; 6];
     for (column, out) in columns.iter_mut().enumerate() {
         let mut line = [l.zero(); 6];
         for (row, v) in line.iter_mut().enumerate() {
-            // SAFETY: row and column are below 6.
-            *v = unsafe { l.load(from.at.add(row * from.row + column * from.column)) };
+            if let Some(place) = read.place(row, column) {
+                // SAFETY: row and column are below 6.
+                *v = unsafe { l.load(from.add(place)) };
+            }
         }
         *out = Output::apply(l, line);
     }

@@ -131,12 +131,24 @@ matrices! {
     FilterAdjoint = filter_adjoint: 6 to 3;
 }
 
-/// Where a square of vectors lies; strides count floats.
+/// Where the vectors of a square lie.
+pub(super) trait Square {
+    /// Floats from the square's base to a vector; none where there is no such vector: it reads as zeros and is not written.
+    fn place(&self, row: usize, column: usize) -> Option<usize>;
+}
+
+/// A whole square; strides count floats.
 #[derive(Clone, Copy)]
-pub(super) struct Square<P> {
-    pub(super) at: P,
+pub(super) struct Whole {
     pub(super) row: usize,
     pub(super) column: usize,
+}
+
+impl Square for Whole {
+    #[inline(always)]
+    fn place(&self, row: usize, column: usize) -> Option<usize> {
+        Some(row * self.row + column * self.column)
+    }
 }
 
 /// What happens to a result.
@@ -195,21 +207,24 @@ impl<L: Lanes> Sink<L> for PlusRectified<L::V> {
 /// A transform along both axes of a square, columns first.
 ///
 /// # Safety
-/// All N × N vectors of `from` are valid for reads of sixteen floats, all M × M of `to` for reads and writes.
+/// Of the N × N places of `from` those that there are are valid for reads of sixteen floats from its pointer on, of the M × M of
+/// `to` for reads and writes.
 #[inline(always)]
 pub(super) unsafe fn square<L: Lanes, T: Matrix<N, M>, const N: usize, const M: usize>(
     l: L,
     _: T,
-    from: Square<*const f32>,
-    to: Square<*mut f32>,
+    (from, read): (*const f32, &impl Square),
+    (to, written): (*mut f32, &impl Square),
     sink: &impl Sink<L>,
 ) {
     let mut columns = [[l.zero(); M]; N];
     for (column, out) in columns.iter_mut().enumerate() {
         let mut line = [l.zero(); N];
         for (row, v) in line.iter_mut().enumerate() {
-            // SAFETY: row and column are below N.
-            *v = unsafe { l.load(from.at.add(row * from.row + column * from.column)) };
+            if let Some(place) = read.place(row, column) {
+                // SAFETY: row and column are below N.
+                *v = unsafe { l.load(from.add(place)) };
+            }
         }
         *out = T::apply(l, line);
     }
@@ -219,8 +234,10 @@ pub(super) unsafe fn square<L: Lanes, T: Matrix<N, M>, const N: usize, const M: 
             *v = column[row];
         }
         for (column, v) in T::apply(l, line).into_iter().enumerate() {
-            // SAFETY: row and column are below M.
-            unsafe { sink.put(l, to.at.add(row * to.row + column * to.column), v) };
+            if let Some(place) = written.place(row, column) {
+                // SAFETY: row and column are below M.
+                unsafe { sink.put(l, to.add(place), v) };
+            }
         }
     }
 }

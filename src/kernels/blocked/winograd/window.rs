@@ -1,14 +1,18 @@
-//! Tiles in and out of images: whole ones in place, those at the border by way of a small copy.
+//! Tiles in and out of images, in place, over the border too: what is outside reads as zeros and is not written.
+
+use std::ops::Range;
 
 use super::pooled::pooled;
-use super::transform::{Matrix, Sink, Square, Write, square};
-use super::{POINTS, Place};
+use super::transform::{Matrix, Sink, Square, Whole, Write, square};
+use super::{POINT, POINTS, Place};
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::part::Output;
 use crate::kernels::lanes::{Lanes, WIDTH};
 
-/// The largest tile, 6×6 vectors.
-const LARGEST: usize = 36 * WIDTH;
+/// The points of a tile.
+const TILE: Whole = Whole { row: 6 * POINT, column: POINT };
+/// Floats from a tile's first point to the end of its last.
+const SPAN: usize = (POINTS - 1) * POINT + WIDTH;
 
 /// A square of pixels that may reach over an image's border.
 #[derive(Clone, Copy)]
@@ -19,6 +23,23 @@ pub(super) struct Window {
     /// First row and column; a negative one wraps to a huge number, so that one comparison finds both borders.
     top: usize,
     left: usize,
+}
+
+/// The part of a window that is inside the image.
+struct Inside {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// Floats from the plane's first to the window's, which may be before it and then wraps.
+    first: usize,
+    width: usize,
+}
+
+impl Square for Inside {
+    #[inline(always)]
+    fn place(&self, row: usize, column: usize) -> Option<usize> {
+        let inside = self.rows.contains(&row) && self.columns.contains(&column);
+        inside.then(|| self.first.wrapping_add((row * self.width + column) * WIDTH))
+    }
 }
 
 impl Window {
@@ -33,103 +54,99 @@ impl Window {
     fn whole(&self, side: usize) -> Option<usize> {
         let Maps { height, width, .. } = self.maps;
         let inside = self.top < height && self.left < width && self.top + side <= height && self.left + side <= width;
-        inside.then(|| self.plane + (self.top * width + self.left) * WIDTH)
+        inside.then_some((self.top * width + self.left) * WIDTH)
     }
 
-    /// The first float of a pixel of the window, where it is inside.
-    fn pixel(&self, row: usize, column: usize) -> Option<usize> {
-        let Maps { height, width, .. } = self.maps;
-        let (row, column) = (self.top.wrapping_add(row), self.left.wrapping_add(column));
-        (row < height && column < width).then(|| self.plane + (row * width + column) * WIDTH)
-    }
-
-    /// Transforms the window (zeros outside) to the points, `stride` floats apart.
+    /// What of a side × side window is inside.
     #[inline(always)]
-    pub(super) fn read<L: Lanes, T: Matrix<N, 6>, const N: usize>(
-        &self,
-        l: L,
-        matrix: T,
-        image: &[f32],
-        points: (&mut [f32], usize),
-    ) {
-        let (points, stride) = points;
-        assert!(
-            image.len() >= self.plane + self.maps.plane() * WIDTH && points.len() >= (POINTS - 1) * stride + WIDTH,
-            "winograd: sizes"
-        );
-        let to = Square { at: points.as_mut_ptr(), row: 6 * stride, column: stride };
-        let mut copy = [0.0; LARGEST];
-        let from = if let Some(first) = self.whole(N) {
-            Square { at: image[first..].as_ptr(), row: self.maps.width * WIDTH, column: WIDTH }
-        } else {
-            for (i, to) in copy[..N * N * WIDTH].chunks_exact_mut(WIDTH).enumerate() {
-                if let Some(first) = self.pixel(i / N, i % N) {
-                    to.copy_from_slice(&image[first..][..WIDTH]);
-                }
-            }
-            Square { at: copy.as_ptr(), row: N * WIDTH, column: WIDTH }
+    fn inside(&self, side: usize) -> Inside {
+        let Maps { height, width, .. } = self.maps;
+        // From the first that is not before the border to the last that is not behind it.
+        let cut = |first: usize, len: usize| {
+            let before = if first < len { 0 } else { first.wrapping_neg().min(side) };
+            before..side.min(len.wrapping_sub(first)).max(before)
         };
-        // SAFETY: `from` is a window inside the image or the copy; the last of the 36 points is inside, as asserted.
-        unsafe { square(l, matrix, from, to, &Write) }
+        let first = self.top.wrapping_mul(width).wrapping_add(self.left).wrapping_mul(WIDTH);
+        Inside { rows: cut(self.top, height), columns: cut(self.left, width), first, width }
     }
 
-    /// Transforms the points, `stride` floats apart, and gives them to `sink` in the window, as far as it is inside; the image
-    /// begins at `start` of `output`.
+    /// Transforms the window (zeros outside) to a tile's points.
+    #[inline(always)]
+    pub(super) fn read<L: Lanes, T: Matrix<N, 6>, const N: usize>(&self, l: L, matrix: T, image: &[f32], points: &mut [f32]) {
+        let plane = &image[self.plane..][..self.maps.plane() * WIDTH];
+        let points = points[..SPAN].as_mut_ptr();
+        if let Some(first) = self.whole(N) {
+            let from = Whole { row: self.maps.width * WIDTH, column: WIDTH };
+            // SAFETY: the window is inside the plane, the points are as many as they span.
+            unsafe { square(l, matrix, (plane[first..].as_ptr(), &from), (points, &TILE), &Write) }
+        } else {
+            // SAFETY: places are given only inside the plane.
+            unsafe { square(l, matrix, (plane.as_ptr(), &self.inside(N)), (points, &TILE), &Write) }
+        }
+    }
+
+    /// Transforms a tile's points and gives them to `sink` in the window, as far as it is inside; the image begins at `start` of
+    /// `output`.
     #[inline(always)]
     pub(super) fn write<L: Lanes, T: Matrix<6, M>, const M: usize>(
         &self,
         l: L,
         matrix: T,
-        points: (&[f32], usize),
+        points: &[f32],
         (output, start, sink): (&Output<'_>, usize, &impl Sink<L>),
     ) {
-        let (points, stride) = points;
-        assert!(points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
-        let image = output.place(start, self.plane + self.maps.plane() * WIDTH);
-        let from = Square { at: points.as_ptr(), row: 6 * stride, column: stride };
+        let plane = output.place(start + self.plane, self.maps.plane() * WIDTH);
+        let points = points[..SPAN].as_ptr();
         if let Some(first) = self.whole(M) {
-            // SAFETY: the window is inside the image.
-            let to = Square { at: unsafe { image.add(first) }, row: self.maps.width * WIDTH, column: WIDTH };
-            // SAFETY: the last point is inside, as asserted; the window is inside the image.
-            unsafe { square(l, matrix, from, to, sink) }
+            let to = Whole { row: self.maps.width * WIDTH, column: WIDTH };
+            // SAFETY: the points are as many as they span; the window is inside the plane.
+            unsafe { square(l, matrix, (points, &TILE), (plane.add(first), &to), sink) }
         } else {
-            let mut copy = [0.0; LARGEST];
-            let to = Square { at: copy.as_mut_ptr(), row: M * WIDTH, column: WIDTH };
-            // SAFETY: the last point is inside, as asserted; the copy holds M × M vectors.
-            unsafe { square(l, matrix, from, to, &Write) }
-            for (i, v) in copy[..M * M * WIDTH].chunks_exact(WIDTH).enumerate() {
-                if let Some(first) = self.pixel(i / M, i % M) {
-                    // SAFETY: both are sixteen floats, the pixel inside the image.
-                    unsafe { sink.put(l, image.add(first), l.load(v.as_ptr())) };
-                }
-            }
+            // SAFETY: places are given only inside the plane.
+            unsafe { square(l, matrix, (points, &TILE), (plane, &self.inside(M)), sink) }
         }
     }
 
-    /// Transforms the points, `stride` floats apart, and writes the pooled window, as far as it is inside; the window's place
-    /// and the maps are the pooled ones.
+    /// Transforms a tile's points and writes the pooled window, as far as it is inside; the window's place and the maps are the
+    /// pooled ones.
     #[inline(always)]
     pub(super) fn write_pooled<L: Lanes>(
         &self,
         l: L,
-        points: (&[f32], usize),
+        points: &[f32],
         (bias, rectify): (L::V, bool),
         (output, start): (&Output<'_>, usize),
     ) {
-        let (points, stride) = points;
-        assert!(points.len() >= (POINTS - 1) * stride + WIDTH, "winograd: sizes");
-        let image = output.place(start, self.plane + self.maps.plane() * WIDTH);
-        // SAFETY: the last point is inside, as asserted.
-        let pooled = unsafe { pooled(l, Square { at: points.as_ptr(), row: 6 * stride, column: stride }) };
-        let whole = self.whole(2);
-        for (row, line) in pooled.iter().enumerate() {
-            for (column, &v) in line.iter().enumerate() {
-                let inside = whole.map(|first| first + (row * self.maps.width + column) * WIDTH);
-                if let Some(first) = inside.or_else(|| self.pixel(row, column)) {
+        let plane = output.place(start + self.plane, self.maps.plane() * WIDTH);
+        // SAFETY: the points are as many as they span.
+        let pooled = unsafe { pooled(l, (points[..SPAN].as_ptr(), &TILE)) };
+        let inside = self.inside(2);
+        for (row, line) in pooled.into_iter().enumerate() {
+            for (column, v) in line.into_iter().enumerate() {
+                if let Some(place) = inside.place(row, column) {
                     let v = l.add(v, bias);
-                    // SAFETY: the pixel is inside the image.
-                    unsafe { l.store(image.add(first), if rectify { l.max(l.zero(), v) } else { v }) };
+                    // SAFETY: places are given only inside the plane.
+                    unsafe { l.store(plane.add(place), if rectify { l.max(l.zero(), v) } else { v }) };
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_inside_is_what_two_comparisons_a_pixel_say() {
+        let maps = Maps { channels: 16, height: 5, width: 7 };
+        for (row, column, shift, side) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column, 2, 6))).chain([(4, 4, 0, 4)]) {
+            let window = Window::new(maps, 0, Place { image: 0, row, column }, shift);
+            let inside = window.inside(side);
+            for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+                let (py, px) = ((row + y) as isize - shift as isize, (column + x) as isize - shift as isize);
+                let there = (0..5).contains(&py) && (0..7).contains(&px);
+                assert_eq!(inside.place(y, x), there.then_some(((py * 7 + px) * 16) as usize), "{row} {column} {y} {x}");
             }
         }
     }

@@ -1,0 +1,147 @@
+//! The products at the 36 points, each a small matrix product: tiles times filters, and for the filters' gradient tiles by
+//! tiles.
+
+use std::ops::Range;
+
+use super::{BLOCK, GROUP, GROUPS, PAIR, PLANE, POINT, POINTS, Winograd};
+use crate::kernels::blocked::blocks;
+use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
+use crate::kernels::lanes::{Lanes, WIDTH};
+
+/// Floats from one block of channels to the next.
+const APART: usize = GROUPS * PLANE;
+/// Rows of the largest tile.
+const TALLEST: usize = 8;
+
+/// A block's points times filters.
+pub(super) struct Product<'a> {
+    /// By [`Winograd::vectors`].
+    pub(super) points: &'a [f32],
+    /// Tiles that are used.
+    pub(super) count: usize,
+    /// Channels read.
+    pub(super) read: usize,
+    /// Blocks of channels that the filters have in all.
+    pub(super) written: usize,
+    /// Those to compute, from an even one on.
+    pub(super) columns: Range<usize>,
+}
+
+/// Multiplies at each point: `sums[written][tile] = Σ points[read][tile] · filters[read][written]`; the first block of `sums` is
+/// the first of the columns.
+#[inline(always)]
+pub(super) fn multiply<L: Lanes>(l: L, product: &Product<'_>, (filters, sums): (&[f32], &mut [f32])) {
+    let Product { points, count, read, written, ref columns } = *product;
+    let filter = read * written * WIDTH;
+    let pairs = columns.start.is_multiple_of(PAIR) && (columns.end == written || columns.end.is_multiple_of(PAIR));
+    assert!(pairs && columns.end <= written && count <= BLOCK, "winograd: whole pairs of blocks");
+    assert!(points.len() >= super::points(blocks(read)) && sums.len() >= super::points(columns.len()), "winograd: sizes");
+    assert!(filters.len() >= POINTS * filter, "winograd: filters");
+    for point in 0..POINTS {
+        let mut tiles = AtPoint {
+            points: points[point * POINT..].as_ptr(),
+            filters: filters[point * filter..][..filter].as_ptr(),
+            sums: sums[point * POINT..].as_mut_ptr(),
+            read,
+            first: columns.start,
+            share: WIDTH.div_ceil(count.div_ceil(TALLEST)),
+            pairs: columns.len().div_ceil(PAIR),
+        };
+        // SAFETY: `count` tiles of all channels read are inside `points`, as many of the columns inside `sums`.
+        unsafe { sweep(l, Extent { rows: count, columns: columns.len(), again: false }, &mut tiles) };
+    }
+}
+
+/// The product at one point.
+struct AtPoint {
+    points: *const f32,
+    filters: *const f32,
+    sums: *mut f32,
+    read: usize,
+    /// The first column's block of channels.
+    first: usize,
+    /// Pairs of columns, each of which calls for some of the next point's vectors.
+    pairs: usize,
+    /// Steps of sixteen whose next filters a tile calls for, while others call for the rest.
+    share: usize,
+}
+
+impl Tiles for AtPoint {
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const R: usize, const C: usize>(&mut self, l: L, row: usize, column: usize) {
+        // `sweep`'s rows are multiples of their number from a multiple of it on, so they are in one group.
+        let at = row / GROUP * PLANE + row % GROUP * WIDTH;
+        // SAFETY: rows are tiles and columns blocks inside what `multiply` checked. Filters lie pair by pair, a last block without
+        // partner alone; columns are whole pairs and perhaps that last one, and `sweep` gives pairs first.
+        unsafe {
+            let block = self.first + column;
+            let b = self.filters.add(block * self.read * WIDTH);
+            let mut sums = [[l.zero(); C]; R];
+            for (block, first) in (0..self.read).step_by(WIDTH).enumerate() {
+                let operands = Operands {
+                    a: self.points.add(block * APART + at),
+                    row: |r: usize| r * WIDTH,
+                    a_step: 1,
+                    b: b.add(first * C * WIDTH),
+                    b_step: C * WIDTH,
+                    b_column: WIDTH,
+                };
+                let next = b.wrapping_add((self.read + first + row / TALLEST * self.share) * C * WIDTH);
+                (0..self.share * C).for_each(|vector| l.prefetch(next.wrapping_add(vector * WIDTH)));
+                let next = operands.a.wrapping_add(POINT);
+                (column / PAIR..R).step_by(self.pairs).for_each(|row| l.prefetch(next.wrapping_add(row * WIDTH)));
+                operands.accumulate(l, &mut sums, WIDTH.min(self.read - first));
+            }
+            let at = self.sums.add(column * APART + at);
+            store(l, &sums, Target { at, row: WIDTH, column: APART, add: false });
+        }
+    }
+}
+
+/// Adds at each point: `to[input][output] += Σ points[tile][input] · gradients[tile][output]`, for `count` tiles.
+#[inline(always)]
+pub(super) fn add_products<L: Lanes>(l: L, w: &Winograd, (points, gradients, count): (&[f32], &[f32], usize), to: &mut [f32]) {
+    let (rows, outputs) = (w.conv.input.channels, w.padded_outputs());
+    assert!(points.len() >= super::points(blocks(rows)) && gradients.len() >= super::points(outputs / WIDTH), "winograd: sizes");
+    assert!(to.len() == POINTS * rows * outputs && count <= BLOCK, "winograd: a gradient of another size");
+    for (point, to) in to.chunks_exact_mut(rows * outputs).enumerate() {
+        let mut tiles = Outer {
+            points: points[point * POINT..].as_ptr(),
+            gradients: gradients[point * POINT..].as_ptr(),
+            to: to.as_mut_ptr(),
+            outputs,
+            count,
+        };
+        // SAFETY: `to` has `rows` rows of `outputs` floats, and `count` tiles are inside both factors.
+        unsafe { sweep(l, Extent { rows, columns: outputs / WIDTH, again: false }, &mut tiles) };
+    }
+}
+
+/// The filters' gradient at one point.
+struct Outer {
+    points: *const f32,
+    gradients: *const f32,
+    to: *mut f32,
+    outputs: usize,
+    count: usize,
+}
+
+impl Tiles for Outer {
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const R: usize, const C: usize>(&mut self, l: L, row: usize, column: usize) {
+        // SAFETY: row + R input channels (of one block, as tiles of `sweep` are) and column + C blocks of output channels are
+        // inside each of `count` tiles.
+        unsafe {
+            let a = self.points.add(row / WIDTH * APART + row % WIDTH);
+            let b = self.gradients.add(column * APART);
+            let mut sums = [[l.zero(); C]; R];
+            for (group, first) in (0..self.count).step_by(GROUP).enumerate() {
+                let (a, b) = (a.add(group * PLANE), b.add(group * PLANE));
+                let operands = Operands { a, row: |r: usize| r, a_step: WIDTH, b, b_step: WIDTH, b_column: APART };
+                operands.accumulate(l, &mut sums, GROUP.min(self.count - first));
+            }
+            let at = self.to.add(row * self.outputs + column * WIDTH);
+            store(l, &sums, Target { at, row: self.outputs, column: WIDTH, add: true });
+        }
+    }
+}
