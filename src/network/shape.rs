@@ -8,6 +8,8 @@ use super::spec::{Architecture, Layer, LayerKind};
 /// No activation, filter bank or list may be larger; far above anything useful, far below overflow.
 const MAX_ELEMENTS: usize = 1 << 31;
 const MAX_LAYERS: usize = 1000;
+/// Side of a window at most: positions in it are counted in f32, which is exact up to 2²⁴.
+const MAX_SIDE: usize = 4096;
 
 /// The shape of one image's activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,6 +278,7 @@ impl Window {
         let Self { side, stride, padding } = *self;
         require(layer, side > 0, "`kernel_size` must be at least 1")?;
         require(layer, stride > 0, "`stride` must be at least 1")?;
+        require(layer, side <= MAX_SIDE, "`kernel_size` must be at most 4096")?;
         require(layer, side.max(stride).max(padding) < MAX_ELEMENTS, "an argument is far too large")?;
         if side > h + 2 * padding || side > w + 2 * padding {
             let given = Shape::Map { channels: c, height: h, width: w };

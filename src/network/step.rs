@@ -52,7 +52,7 @@ struct Buffers {
     batch: usize,
     /// Values kept, group by group.
     saved: Buffer,
-    winners: Vec<u32>,
+    winners: Buffer,
     /// Gradients of values, group by group, in programs of several segments.
     gradients: Buffer,
     /// Gradients of parameters, part by part.

@@ -7,7 +7,7 @@ use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 use crate::kernels::mean_pool2d::Rectangles;
 
 /// A winner that gets no gradient: the maximum was not positive and is rectified.
-pub const NOBODY: u32 = u32::MAX;
+pub const NOBODY: f32 = -1.0;
 
 /// Windows over a plane: the rows and columns of the input that each row and column of the output covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +74,16 @@ pub struct Max<'a> {
     pub input: &'a [f32],
     /// As many pooled images.
     pub output: &'a mut [f32],
-    /// Position in its plane of each output's winner, or [`NOBODY`]; left out where no gradient will be asked for.
-    pub winners: Option<&'a mut [u32]>,
+    /// Position in its window of each output's winner, row by row, or [`NOBODY`]; left out where no gradient will be asked for. (Positions
+    /// are floats, so that they are compared and chosen in the same vectors as the numbers they belong to.)
+    pub winners: Option<&'a mut [f32]>,
 }
 
 impl Kernel for Max<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self, _: L) {
+    fn run<L: Lanes>(mut self, l: L) {
         let Windows { input: Maps { width, .. }, .. } = *self.windows;
         let (from, to) = (self.windows.input.plane(), self.windows.output().plane());
         self.windows.check(self.input.len(), self.output.len());
@@ -93,28 +94,23 @@ impl Kernel for Max<'_> {
             let output = &mut outputs[plane * to..][..to];
             let mut winners = winners.as_deref_mut().map(|winners| &mut winners[plane * to..][..to]);
             self.windows.each(|place, rows, columns| {
-                let first = rows.start * width + columns.start;
-                let (mut best, mut winner) = (input[first], [first as u32; WIDTH]);
+                let first = l.read(&input[rows.start * width + columns.start]);
+                let (mut best, mut winner, mut at) = (first, l.zero(), 0.0);
                 for row in rows.clone() {
-                    let start = row * width + columns.start;
-                    for (at, pixel) in (start as u32..).zip(&input[start..start + columns.len()]) {
-                        for lane in 0..WIDTH {
-                            let wins = pixel[lane] > best[lane] || pixel[lane].is_nan();
-                            best[lane] = if wins { pixel[lane] } else { best[lane] };
-                            winner[lane] = if wins { at } else { winner[lane] };
-                        }
+                    for pixel in &input[row * width + columns.start..row * width + columns.end] {
+                        let pixel = l.read(pixel);
+                        winner = l.where_greater((pixel, best), l.splat(at), winner);
+                        best = l.where_greater((pixel, best), pixel, best);
+                        at += 1.0;
                     }
                 }
                 if self.rectify {
-                    for lane in 0..WIDTH {
-                        let off = best[lane] <= 0.0;
-                        best[lane] = if off { 0.0 } else { best[lane] };
-                        winner[lane] = if off { NOBODY } else { winner[lane] };
-                    }
+                    winner = l.where_greater((best, l.zero()), winner, l.splat(NOBODY));
+                    best = l.where_greater((best, l.zero()), best, l.zero());
                 }
-                output[place] = best;
+                l.write(&mut output[place], best);
                 if let Some(winners) = winners.as_deref_mut() {
-                    winners[place] = winner;
+                    l.write(&mut winners[place], winner);
                 }
             });
         }
@@ -126,7 +122,7 @@ pub struct MaxBackward<'a> {
     /// Windows.
     pub windows: &'a Windows,
     /// By [`Max`].
-    pub winners: &'a [u32],
+    pub winners: &'a [f32],
     /// Gradient of the output.
     pub output: &'a [f32],
     /// Gradient of the input, overwritten.
@@ -137,7 +133,7 @@ impl Kernel for MaxBackward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
+    fn run<L: Lanes>(self, l: L) {
         let Windows { input: Maps { width, .. }, .. } = *self.windows;
         let (from, to) = (self.windows.input.plane(), self.windows.output().plane());
         self.windows.check(self.input.len(), self.output.len());
@@ -148,13 +144,13 @@ impl Kernel for MaxBackward<'_> {
             let input = &mut inputs[plane * from..][..from];
             let (output, winners) = (&outputs[plane * to..][..to], &winners[plane * to..][..to]);
             self.windows.each(|place, rows, columns| {
-                let (gradient, winner) = (&output[place], &winners[place]);
+                let (gradient, winner, mut at) = (l.read(&output[place]), l.read(&winners[place]), 0.0);
                 for row in rows.clone() {
-                    let start = row * width + columns.start;
-                    for (at, pixel) in (start as u32..).zip(&mut input[start..start + columns.len()]) {
-                        for lane in 0..WIDTH {
-                            pixel[lane] += if winner[lane] == at { gradient[lane] } else { 0.0 };
-                        }
+                    for pixel in &mut input[row * width + columns.start..row * width + columns.end] {
+                        let own = l.where_equal((winner, l.splat(at)), gradient, l.zero());
+                        let sum = l.add(l.read(pixel), own);
+                        l.write(pixel, sum);
+                        at += 1.0;
                     }
                 }
             });

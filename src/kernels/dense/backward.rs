@@ -1,9 +1,14 @@
 //! The gradient of the input, and the update of the weights by theirs.
 
+use std::ops::Range;
+
 use super::Dense;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 use crate::optim::Sgd;
+
+/// Outputs whose gradients are multiplied before the next: what a tile reads of them stays in the nearest cache.
+const CHUNK: usize = 64;
 
 /// What happens to the weights.
 pub struct Update<'a> {
@@ -48,9 +53,12 @@ impl Kernel for Backward<'_> {
             let slice = block * weights..(block + columns) * weights;
             if let Some(to) = to_input.as_deref_mut() {
                 let to = &mut to[block * panel..][..columns * panel];
-                let mut tiles = Input { dense, batch, gradient, weights: &update.weights[slice.clone()], to };
-                // SAFETY: `to` has `columns` panels of `batch` rows.
-                unsafe { sweep(l, Extent { rows: batch, columns, again: true }, &mut tiles) };
+                for first in (0..dense.outputs).step_by(CHUNK) {
+                    let outputs = first..dense.outputs.min(first + CHUNK);
+                    let mut tiles = Input { dense, batch, gradient, weights: &update.weights[slice.clone()], outputs, to };
+                    // SAFETY: `to` has `columns` panels of `batch` rows.
+                    unsafe { sweep(l, Extent { rows: batch, columns, again: false }, &mut tiles) };
+                }
             }
             let mut tiles = Moves {
                 dense,
@@ -73,6 +81,8 @@ struct Input<'a> {
     batch: usize,
     gradient: &'a [f32],
     weights: &'a [f32],
+    /// Those summed now; the first overwrite what is there.
+    outputs: Range<usize>,
     to: &'a mut [f32],
 }
 
@@ -83,17 +93,17 @@ impl Tiles for Input<'_> {
         // SAFETY: rows are images and columns blocks of what was checked in `Backward::run`.
         unsafe {
             let operands = Operands {
-                a: self.gradient.as_ptr().add(row),
+                a: self.gradient.as_ptr().add(self.outputs.start * self.batch + row),
                 row: |r: usize| r,
                 a_step: self.batch,
-                b: self.weights.as_ptr().add(column * outputs * WIDTH),
+                b: self.weights.as_ptr().add((column * outputs + self.outputs.start) * WIDTH),
                 b_step: WIDTH,
                 b_column: outputs * WIDTH,
             };
             let mut sums = [[l.zero(); C]; R];
-            operands.accumulate(l, &mut sums, outputs);
+            operands.accumulate(l, &mut sums, self.outputs.len());
             let at = self.to.as_mut_ptr().add((column * self.batch + row) * WIDTH);
-            store(l, &sums, Target { at, row: WIDTH, column: self.batch * WIDTH, add: false });
+            store(l, &sums, Target { at, row: WIDTH, column: self.batch * WIDTH, add: self.outputs.start > 0 });
         }
     }
 }
@@ -124,6 +134,12 @@ impl Tiles for Moves<'_> {
                 b_column: self.batch * WIDTH,
             };
             let mut sums = [[l.zero(); C]; R];
+            // What is moved comes from afar while the gradient is computed.
+            for (r, c) in (0..R).flat_map(|r| (0..C).map(move |c| (r, c))) {
+                let place = ((column + c) * outputs + row + r) * WIDTH;
+                l.prefetch(self.weights.as_ptr().add(place));
+                l.prefetch(self.momentum.as_ptr().add(place));
+            }
             operands.accumulate(l, &mut sums, self.batch);
             for (r, sums) in sums.into_iter().enumerate() {
                 for (c, sum) in sums.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, swee
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// Blocks of inputs that are multiplied before the next: their columns fill half of a nearest cache.
-const CHUNK: usize = 16;
+const CHUNK: usize = 4;
 
 /// Some outputs of a batch.
 pub struct Forward<'a> {

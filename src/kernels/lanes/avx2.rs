@@ -1,8 +1,8 @@
 //! AVX2 with FMA and F16C (every processor with the one has the others): sixteen floats in two registers.
 
 use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-    _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
+    __m256, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_blendv_ps, _mm256_cmp_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    _mm256_mul_ps, _mm256_or_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
 use half::f16;
@@ -92,6 +92,23 @@ impl Lanes for Avx2 {
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX2.
         unsafe { (_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn where_greater(self, (x, y): (Self::V, Self::V), a: Self::V, b: Self::V) -> Self::V {
+        let half = |x, y, a, b| {
+            // SAFETY: `self` proves AVX2.
+            unsafe {
+                let wins = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, y), _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+                _mm256_blendv_ps(b, a, wins)
+            }
+        };
+        (half(x.0, y.0, a.0, b.0), half(x.1, y.1, a.1, b.1))
+    }
+    #[inline(always)]
+    fn where_equal(self, (x, y): (Self::V, Self::V), a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        let half = |x, y, a, b| unsafe { _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_EQ_OQ>(x, y)) };
+        (half(x.0, y.0, a.0, b.0), half(x.1, y.1, a.1, b.1))
     }
     #[inline(always)]
     fn prefetch(self, at: *const f32) {

@@ -62,6 +62,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// The larger of the two in each lane; `b` where they are equal or one is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a` in lanes where the first of `compared` is greater than the second or NaN, `b` in the others.
+    fn where_greater(self, compared: (Self::V, Self::V), a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a` in lanes where both of `compared` are equal, `b` in the others.
+    fn where_equal(self, compared: (Self::V, Self::V), a: Self::V, b: Self::V) -> Self::V;
+
     /// Asks for the cache line at `at`, which need not be readable.
     #[inline(always)]
     fn prefetch(self, at: *const f32) {

@@ -80,4 +80,12 @@ impl Lanes for Portable {
     fn max(self, a: Array, b: Array) -> Array {
         each(|i| if a.0[i] > b.0[i] { a.0[i] } else { b.0[i] })
     }
+    #[inline(always)]
+    fn where_greater(self, (x, y): (Array, Array), a: Array, b: Array) -> Array {
+        each(|i| if x.0[i] > y.0[i] || x.0[i].is_nan() { a.0[i] } else { b.0[i] })
+    }
+    #[inline(always)]
+    fn where_equal(self, (x, y): (Array, Array), a: Array, b: Array) -> Array {
+        each(|i| if x.0[i] == y.0[i] { a.0[i] } else { b.0[i] })
+    }
 }

@@ -17,7 +17,7 @@ pub(super) struct Group<'a> {
     /// Images in it.
     pub(super) images: usize,
     pub(super) saved: &'a [f32],
-    pub(super) winners: &'a [u32],
+    pub(super) winners: &'a [f32],
     pub(super) gradients: &'a mut [f32],
     pub(super) spare: &'a mut [f32],
     pub(super) conv: &'a mut [f32],

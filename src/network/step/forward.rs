@@ -39,7 +39,7 @@ impl Shared<'_> {
     }
 
     /// Computes `node` for a group whose first image is the batch's `first`.
-    pub(super) fn forward(&self, node: &Node, first: usize, values: &mut Values<'_>, (winners, conv): (&mut [u32], &mut [f32])) {
+    pub(super) fn forward(&self, node: &Node, first: usize, values: &mut Values<'_>, (winners, conv): (&mut [f32], &mut [f32])) {
         let (program, tier) = (self.program, self.tier);
         let maps = program.values[node.output].maps;
         let images = values.images;

@@ -43,7 +43,7 @@ impl Step {
         let Buffers { batch: fitted, saved, winners, gradients: kept, parts: sums } = &mut self.buffers;
         *fitted = batch;
         saved.resize(groups * program.saved_a_group());
-        winners.resize(groups * program.group * program.sizes.winners, 0);
+        winners.resize(groups * program.group * program.sizes.winners);
         kept.resize(groups * gradients);
         sums.resize(parts * self.parameters.len);
     }

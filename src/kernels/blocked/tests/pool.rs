@@ -32,19 +32,24 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn max_by_kernels(tier: Tier, windows: &Windows, rectify: bool, (x, dy): (&[f32], &[f32])) -> (Vec<f32>, Vec<u32>, Vec<f32>) {
     let (input, output) = (windows.input, windows.output());
     let (x, dy) = (block(input, x), block(output, dy));
-    let (mut y, mut alone, mut winners) = (vec![f32::NAN; dy.len()], vec![f32::NAN; dy.len()], vec![77; dy.len()]);
+    let (mut y, mut alone, mut winners) = (vec![f32::NAN; dy.len()], vec![f32::NAN; dy.len()], vec![77.0; dy.len()]);
     tier.run(Max { windows, rectify, input: &x, output: &mut y, winners: Some(&mut winners) });
     tier.run(Max { windows, rectify, input: &x, output: &mut alone, winners: None });
     assert_eq!(bits(&y), bits(&alone), "with and without winners");
     let mut dx = vec![f32::NAN; x.len()];
     tier.run(MaxBackward { windows, winners: &winners, output: &dy, input: &mut dx });
-    // Places in a plane are exact in f32, and nobody is the largest number again on the way back.
-    let places: Vec<f32> = winners.iter().map(|&winner| winner as f32).collect();
     let mut plain = vec![0.0; dy.len() / output.len() * output.channels * output.plane()];
-    for (from, to) in places.chunks_exact(output.len()).zip(plain.chunks_exact_mut(output.channels * output.plane())) {
+    for (from, to) in winners.chunks_exact(output.len()).zip(plain.chunks_exact_mut(output.channels * output.plane())) {
         output.unblock(from, to);
     }
-    let winners = plain.iter().map(|&place| place as u32).collect();
+    // From the place in the window to the place in the plane, as the formula counts.
+    let place = |(at, &winner): (usize, &f32)| {
+        let (row, column) = (at % output.plane() / output.width, at % output.width);
+        let (rows, columns) = (&windows.rows[row], &windows.columns[column]);
+        let (down, right) = (winner as usize / columns.len(), winner as usize % columns.len());
+        if winner == NOBODY { u32::MAX } else { ((rows.start + down) * input.width + columns.start + right) as u32 }
+    };
+    let winners = plain.iter().enumerate().map(place).collect();
     (unblock(output, &y), winners, unblock(input, &dx))
 }
 
@@ -60,7 +65,7 @@ fn assert_max_is_its_formula(maps: Maps, shape: &Pool2dShape, (x, dy): (&[f32], 
     let to_rectified = filled(x.len(), |dx| naive::max_pool2d::backward(shape, &rectified_winners, dy, dx));
     let rectified_dx = filled(x.len(), |dx| naive::activation::backward(Activation::Relu, x, &to_rectified, dx));
     for (winner, y) in rectified_winners.iter_mut().zip(&rectified_y) {
-        *winner = if *y == 0.0 { NOBODY } else { *winner };
+        *winner = if *y == 0.0 { u32::MAX } else { *winner };
     }
     for tier in Tier::all() {
         let found = max_by_kernels(tier, &windows, false, (x, dy));

@@ -10,6 +10,8 @@ use crate::kernels::lanes::Lanes;
 /// All 6 × 6 vectors of `from` are valid for reads of sixteen floats.
 #[inline(always)]
 pub(super) unsafe fn pooled<L: Lanes>(l: L, (from, read): (*const f32, &Whole)) -> [[L::V; 2]; 2] {
+    // NaN wins, as in [`crate::kernels::blocked::pool::Max`].
+    let larger = |a, b| l.where_greater((a, b), a, b);
     let mut columns = [[l.zero(); 4]; 6];
     for (column, out) in columns.iter_mut().enumerate() {
         let mut line = [l.zero(); 6];
@@ -28,8 +30,8 @@ pub(super) unsafe fn pooled<L: Lanes>(l: L, (from, read): (*const f32, &Whole)) 
             *v = column[row];
         }
         let [a, b, c, d] = Output::apply(l, line);
-        *out = [l.max(a, b), l.max(c, d)];
+        *out = [larger(a, b), larger(c, d)];
     }
     let [[a, b], [c, d], [e, f], [g, h]] = rows;
-    [[l.max(a, c), l.max(b, d)], [l.max(e, g), l.max(f, h)]]
+    [[larger(a, c), larger(b, d)], [larger(e, g), larger(f, h)]]
 }

@@ -54,7 +54,7 @@ impl Window {
     fn whole(&self, side: usize) -> Option<usize> {
         let Maps { height, width, .. } = self.maps;
         let inside = self.top < height && self.left < width && self.top + side <= height && self.left + side <= width;
-        inside.then_some((self.top * width + self.left) * WIDTH)
+        inside.then(|| (self.top * width + self.left) * WIDTH)
     }
 
     /// What of a side × side window is inside.
