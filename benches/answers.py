@@ -8,7 +8,7 @@ import in_torch
 
 PROBABILITIES = 1e-5  # at most, absolute
 LOSSES = 1e-4  # at most, relative
-LEARNING_RATE = 0.01  # of `convscope bench --answers --train`
+LEARNING_RATE = 0.001  # of `convscope bench --answers --train`
 
 
 def compare(model, ours, given, modes):

@@ -24,7 +24,7 @@ const LEAST: usize = 20;
 /// Steps whose losses are answers: from the second on they also show the gradients and the update. At the learning rate of
 /// a real run, so that they move by far more than rounding.
 const ANSWER_STEPS: u64 = 3;
-const ANSWER_LEARNING_RATE: f32 = 0.01;
+const ANSWER_LEARNING_RATE: f32 = 0.001;
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 //! are zeros. Batches are image after image. Functions here know neither layers nor networks; each is compared with the
 //! plain f64 twin in `naive`.
 
+pub mod activate;
 pub mod conv;
 pub mod direct;
 pub mod norm;

@@ -1,7 +1,6 @@
-//! What is done to each number alone: rectifying, dropping, the smooth activations, sums.
+//! What is done to each number alone: rectifying, dropping, sums.
 
 use super::{Maps, blocks};
-use crate::kernels::activation::{self, Activation};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
@@ -97,50 +96,6 @@ impl Kernel for DropColumns<'_> {
             let start: [u64; WIDTH] = std::array::from_fn(|lane| ((first + lane) * self.features) as u64);
             let values = &mut self.values[first..(self.features - 1) * self.batch + first + WIDTH];
             self.mask.apply_lanes(start, self.rectify, (values, self.batch));
-        }
-    }
-}
-
-/// A smooth activation.
-pub struct Activate<'a> {
-    /// Which.
-    pub activation: Activation,
-    /// Any numbers.
-    pub input: &'a [f32],
-    /// As many.
-    pub output: &'a mut [f32],
-}
-
-impl Kernel for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
-        for (y, &x) in self.output.iter_mut().zip(self.input) {
-            *y = activation::value(self.activation, x);
-        }
-    }
-}
-
-/// The gradient of [`Activate`].
-pub struct ActivateBackward<'a> {
-    /// Which.
-    pub activation: Activation,
-    /// What went in.
-    pub input: &'a [f32],
-    /// The gradient of what came out.
-    pub output: &'a [f32],
-    /// The gradient of what went in, overwritten.
-    pub gradient: &'a mut [f32],
-}
-
-impl Kernel for ActivateBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
-        for ((dx, &dy), &x) in self.gradient.iter_mut().zip(self.output).zip(self.input) {
-            *dx = activation::gradient(self.activation, x, dy);
         }
     }
 }

@@ -8,6 +8,7 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+pub(crate) mod math;
 pub(crate) mod portable;
 
 use half::f16;
@@ -52,6 +53,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
 
     /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// 2ⁿ of whole numbers from −126 to 127.
+    fn power_of_two(self, n: Self::V) -> Self::V;
 
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;

@@ -68,6 +68,14 @@ impl Lanes for Portable {
         each(|i| a.0[i] * b.0[i])
     }
     #[inline(always)]
+    fn div(self, a: Array, b: Array) -> Array {
+        each(|i| a.0[i] / b.0[i])
+    }
+    #[inline(always)]
+    fn power_of_two(self, n: Array) -> Array {
+        each(|i| f32::from_bits(((n.0[i] as i32 + 127) << 23) as u32))
+    }
+    #[inline(always)]
     fn mul_add(self, a: Array, b: Array, c: Array) -> Array {
         // Two roundings: without an FMA instruction one rounding is a slow library call.
         each(|i| a.0[i] * b.0[i] + c.0[i])

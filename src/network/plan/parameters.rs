@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use half::f16;
 
-use crate::kernels::{Buffer, Tier};
 use crate::kernels::blocked::conv::{Applied, Conv};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::{Maps, blocks};
 use crate::kernels::dense::panels::{Layer, Panels, Weights as Packed};
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::{Buffer, Tier};
 use crate::network::lowering::{Order, maps_before_vectors};
 use crate::network::shape::{LayerShape, Shape};
 use crate::network::spec::{Architecture, LayerKind};

@@ -5,9 +5,10 @@ use super::memory::disjoint;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
 use crate::kernels::Buffer;
+use crate::kernels::blocked::activate::ActivateBackward;
 use crate::kernels::blocked::conv::Gradients;
 use crate::kernels::blocked::norm::{ApplyBackward, MeasureBackward};
-use crate::kernels::blocked::pointwise::{Accumulate, ActivateBackward, Drop, Gate, SumChannels};
+use crate::kernels::blocked::pointwise::{Accumulate, Drop, Gate, SumChannels};
 use crate::kernels::blocked::pool::{MaxBackward, MeanBackward};
 
 /// A group on its way back.

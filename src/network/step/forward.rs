@@ -3,13 +3,14 @@
 use super::memory::Values;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
-use crate::kernels::{Buffer, Tier};
+use crate::kernels::blocked::activate::Activate;
 use crate::kernels::blocked::conv::Applied;
 use crate::kernels::blocked::norm::{Apply, Measure};
 use crate::kernels::blocked::part::Finish;
-use crate::kernels::blocked::pointwise::{Accumulate, Activate, Drop, Rectify};
+use crate::kernels::blocked::pointwise::{Accumulate, Drop, Rectify};
 use crate::kernels::blocked::pool::{Max, Mean};
 use crate::kernels::dropout::Mask;
+use crate::kernels::{Buffer, Tier};
 use crate::network::learner::dropout_seed;
 
 /// A convolution's parameters in the orders its passes read.

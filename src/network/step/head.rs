@@ -4,7 +4,8 @@
 
 use super::dense::DenseLayer;
 use crate::kernels::activation::Activation;
-use crate::kernels::blocked::pointwise::{Accumulate, Activate, ActivateBackward, DropColumns};
+use crate::kernels::blocked::activate::{Activate, ActivateBackward};
+use crate::kernels::blocked::pointwise::{Accumulate, DropColumns};
 use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::dense::Trained;
-use crate::kernels::{Buffer, Tier};
 use crate::kernels::lanes::{Kernel, Lanes};
 use crate::kernels::sgd::update_here;
+use crate::kernels::{Buffer, Tier};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::weights::Weights;
 use crate::optim::Sgd;

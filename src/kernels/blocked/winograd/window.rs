@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn what_is_inside_is_what_two_comparisons_a_pixel_say() {
         let maps = Maps { channels: 16, height: 5, width: 7 };
-        for (row, column, shift, side) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column, 2, 6))).chain([(4, 4, 0, 4)]) {
+        for (row, column, shift, side) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column, 2, 6))).chain([(4, 4, 0, 4)])
+        {
             let window = Window::new(maps, 0, Place { image: 0, row, column }, shift);
             let inside = window.inside(side);
             for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {

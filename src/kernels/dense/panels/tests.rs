@@ -5,7 +5,9 @@ use crate::kernels::testing::noise;
 
 #[test]
 fn the_product_is_the_formulas_and_no_image_depends_on_another() {
-    for (inputs, outputs, images) in [(1, 1, 1), (300, 10, 9), (128, 64, 2), (515, 200, 19), (77, 33, 3), (256, 130, 8), (1100, 70, 140)] {
+    for (inputs, outputs, images) in
+        [(1, 1, 1), (300, 10, 9), (128, 64, 2), (515, 200, 19), (77, 33, 3), (256, 130, 8), (1100, 70, 140)]
+    {
         let panels = Panels { inputs, outputs };
         let (mut w, b, mut x) = (noise(1, inputs * outputs), noise(2, outputs), noise(3, inputs * images));
         for x in &mut x {

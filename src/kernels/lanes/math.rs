@@ -1,0 +1,140 @@
+//! Functions of vectors that no instruction computes. In f32; relative errors grow with the exponent, to 2·10⁻⁶ at four deviations.
+
+use super::Lanes;
+
+/// Adding and subtracting this rounds a float below 2²² to a whole number.
+const ROUNDER: f32 = 12_582_912.0;
+/// e to a smaller power is too small for a normal float.
+const LEAST: f32 = -87.0;
+
+/// A polynomial by Horner's rule, the highest power's coefficient first.
+#[inline(always)]
+fn polynomial<L: Lanes, const N: usize>(l: L, x: L::V, coefficients: [f32; N]) -> L::V {
+    let mut y = l.splat(coefficients[0]);
+    for &coefficient in &coefficients[1..] {
+        y = l.mul_add(y, x, l.splat(coefficient));
+    }
+    y
+}
+
+/// `|x|`.
+#[inline(always)]
+fn magnitude<L: Lanes>(l: L, x: L::V) -> L::V {
+    l.max(l.sub(l.zero(), x), x)
+}
+
+/// eˣ for `x` ≤ 0; below −87 it is e⁻⁸⁷.
+///
+/// 2ⁿ times e to a rest of at most ½·ln 2, of which Taylor's series to the seventh power is exact.
+#[inline(always)]
+fn exp<L: Lanes>(l: L, x: L::V) -> L::V {
+    use std::f32::consts::LOG2_E;
+    // ln 2 as a number of few digits, whose multiples are exact, and what is missing.
+    const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    let x = l.max(l.splat(LEAST), x);
+    let n = l.sub(l.mul_add(x, l.splat(LOG2_E), l.splat(ROUNDER)), l.splat(ROUNDER));
+    let rest = l.neg_mul_add(n, l.splat(LN2[1]), l.neg_mul_add(n, l.splat(LN2[0]), x));
+    let series = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    l.mul(polynomial(l, rest, series), l.power_of_two(n))
+}
+
+/// 1 / (1 + e⁻ˣ).
+#[inline(always)]
+pub(crate) fn sigmoid<L: Lanes>(l: L, x: L::V) -> L::V {
+    let (one, small) = (l.splat(1.0), exp(l, l.sub(l.zero(), magnitude(l, x))));
+    l.div(l.where_greater((l.zero(), x), small, one), l.add(one, small))
+}
+
+/// Φ(x), the share of the normal distribution below `x`: by its tail, ½·erfc(|x|/√2), for which W. H. Press et al. (Numerical
+/// Recipes, 2nd edition, section 6.2, `erfcc`) give t·e^(−z² + P(t)), t = 1 / (1 + z/2), everywhere within 1.2·10⁻⁷ of its size.
+#[inline(always)]
+pub(crate) fn normal<L: Lanes>(l: L, x: L::V) -> L::V {
+    use std::f32::consts::FRAC_1_SQRT_2;
+    const P: [f32; 10] = [
+        0.170_872_77,
+        -0.822_152_23,
+        1.488_515_87,
+        -1.135_203_98,
+        0.278_868_07,
+        -0.186_288_06,
+        0.096_784_18,
+        0.374_091_96,
+        1.000_023_68,
+        -1.265_512_23,
+    ];
+    let (one, half) = (l.splat(1.0), l.splat(0.5));
+    let z = l.mul(magnitude(l, x), l.splat(FRAC_1_SQRT_2));
+    let t = l.div(one, l.mul_add(half, z, one));
+    let tail = l.mul(l.mul(half, t), exp(l, l.neg_mul_add(z, z, polynomial(l, t, P))));
+    l.where_greater((x, l.zero()), l.sub(one, tail), tail)
+}
+
+/// φ(x), the density of the normal distribution.
+#[inline(always)]
+pub(crate) fn density<L: Lanes>(l: L, x: L::V) -> L::V {
+    // 1 / √(2π)
+    const PEAK: f32 = 0.398_942_28;
+    l.mul(l.splat(PEAK), exp(l, l.mul(l.mul(l.splat(-0.5), x), x)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kernel, WIDTH};
+    use super::*;
+    use crate::kernels::Tier;
+
+    struct Functions<'a>(&'a [f32; WIDTH]);
+
+    impl Kernel for Functions<'_> {
+        type Output = [[f32; WIDTH]; 4];
+
+        #[inline(always)]
+        fn run<L: Lanes>(self, l: L) -> Self::Output {
+            let x = l.read(self.0);
+            let negative = l.sub(l.zero(), magnitude(l, x));
+            [exp(l, negative), sigmoid(l, x), normal(l, x), density(l, x)].map(|v| {
+                let mut out = [0.0; WIDTH];
+                l.write(&mut out, v);
+                out
+            })
+        }
+    }
+
+    #[test]
+    fn all_are_their_formulas_in_f64() {
+        for tier in Tier::all() {
+            for first in (0..40_000).step_by(WIDTH) {
+                let x: [f32; WIDTH] = std::array::from_fn(|lane| ((first + lane) as f32 - 20_000.0) / 1600.0);
+                let [exps, sigmoids, normals, densities] = tier.run(Functions(&x));
+                for (lane, &x) in x.iter().enumerate() {
+                    let x = f64::from(x);
+                    let close = |got: f32, expected: f64, name| {
+                        let apart = (f64::from(got) - expected).abs() / expected.max(1e-30);
+                        assert!(apart < 2e-5, "{tier}: {name}({x}) is {got}, not {expected}");
+                        // Near 0, where numbers are common, to the last places.
+                        assert!(x.abs() > 4.0 || apart < 2e-6, "{tier}: {name}({x}) is {got}, not {expected}");
+                    };
+                    close(exps[lane], (-x.abs()).exp(), "exp");
+                    close(sigmoids[lane], 1.0 / (1.0 + (-x).exp()), "sigmoid");
+                    close(normals[lane], 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2), "normal");
+                    close(densities[lane], (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(), "density");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn far_out_they_are_their_limits_and_nan_stays() {
+        for tier in Tier::all() {
+            let mut x = [0.0; WIDTH];
+            x[..5].copy_from_slice(&[f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, f32::NAN]);
+            let [_, sigmoids, normals, densities] = tier.run(Functions(&x));
+            for values in [sigmoids, normals] {
+                let limits = [1.0, 0.0, 1.0, 0.0];
+                assert!(values.iter().zip(limits).all(|(x, limit)| (x - limit).abs() < 1e-30), "{tier} {values:?}");
+                assert!(values[4].is_nan());
+            }
+            assert!(densities[..4].iter().all(|&x| x < 1e-30) && densities[4].is_nan(), "{tier} {densities:?}");
+        }
+    }
+}
