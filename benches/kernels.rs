@@ -107,7 +107,7 @@ fn convolution(report: &Report, tier: Tier, (name, sizes, images): (&str, Convol
         report.time(&format!("{name} {algorithm} backward"), (images, 2.0 * flop), || {
             let to_input = Some((&adjoint[..], &mut gradient[..]));
             let (to_filters, workspace) = (&mut to_filters[..], &mut workspace[..]);
-            conv.backward(tier, Gradients { input: &input, output: &output, to_input, to_filters, workspace });
+            conv.backward(tier, Gradients { input: &input, output: &output, to_input, to_filters, add: true, workspace });
         });
     }
 }

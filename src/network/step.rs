@@ -38,7 +38,7 @@ pub struct Step {
     program: Program,
     head: Head,
     parameters: Parameters,
-    filters: Vec<Filters>,
+    filters: Filters,
     norms: Vec<NormState>,
     buffers: Buffers,
     workspaces: Vec<Workspace>,
@@ -71,7 +71,7 @@ impl Step {
         let program = Program::new(architecture, &layers);
         let head = compile::head(architecture, &layers, &program, weights);
         let parameters = Parameters::new(&layers[..program.layers], weights);
-        let filters = program.convs.iter().map(compile::filters).collect();
+        let filters = Filters::new(&program);
         let norms = program.norms.iter().map(NormState::new).collect();
         let workspaces = (0..team.size()).map(|_| Workspace::new(&program)).collect();
         let (name, buffers) = (architecture.name.clone(), Buffers::default());
@@ -131,7 +131,7 @@ impl Learner for Step {
         self.head.backward(run, &settings.sgd);
         self.backward(settings.seed);
         let gradients = &self.buffers.parts[..self.parameters.len];
-        self.parameters.update(self.tier, &settings.sgd, gradients);
+        self.parameters.update((self.tier, &self.team), &settings.sgd, gradients);
         Ok(StepReport { loss: measured.loss as f32, correct: measured.correct })
     }
 

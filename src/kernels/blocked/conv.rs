@@ -44,8 +44,10 @@ pub struct Gradients<'a> {
     pub output: &'a [f32],
     /// Filters by [`Conv::pack_adjoint`], and where the input's gradient goes (overwritten); none where nobody wants it.
     pub to_input: Option<(&'a [f32], &'a mut [f32])>,
-    /// [`Conv::gradient_len`] floats, added to.
+    /// [`Conv::gradient_len`] floats.
     pub to_filters: &'a mut [f32],
+    /// Whether they are added to; else overwritten.
+    pub add: bool,
     /// [`Conv::workspace_len`] floats.
     pub workspace: &'a mut [f32],
 }
@@ -190,12 +192,15 @@ impl Conv {
 
     /// Gradients of images. (The bias's is a sum over [`Gradients::output`].)
     pub fn backward(&self, tier: Tier, gradients: Gradients<'_>) {
-        let Gradients { input, output: gradient, to_input, to_filters, workspace } = gradients;
+        let Gradients { input, output: gradient, to_input, to_filters, add, workspace } = gradients;
         match &self.algorithm {
             Algorithm::Winograd(winograd) => {
-                tier.run(winograd::Backward { winograd, input, gradient, to_input, to_filters, workspace });
+                tier.run(winograd::Backward { winograd, input, gradient, to_input, to_filters, add, workspace });
             }
             Algorithm::Direct { forward, adjoint } => {
+                if !add {
+                    to_filters.fill(0.0);
+                }
                 tier.run(direct::Backward { direct: forward, input, gradient, to_filters, workspace });
                 if let Some((filters, output)) = to_input {
                     let (part, output) = (&Part::whole(self.sizes.input), Output::new(output));

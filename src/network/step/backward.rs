@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     pub(super) first: usize,
     /// Images in it.
     pub(super) images: usize,
+    /// Whether filters' gradients are added to those of the groups before.
+    pub(super) add: bool,
     pub(super) saved: &'a [f32],
     pub(super) winners: &'a [f32],
     pub(super) gradients: &'a mut [f32],
@@ -93,7 +95,7 @@ impl Shared<'_> {
                 }
                 let start = program.values[node.input].offset * program.group;
                 let x = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
-                let (filters, adjoint) = (&mut group.filters[*at][..], &self.filters[*at].adjoint[..]);
+                let (filters, adjoint) = (&mut group.filters[*at][..], self.filters.adjoint(*at));
                 let (output, to_input) = match input.clone() {
                     None => (&group.gradients[output], None),
                     Some(input) if again[0] => (&group.gradients[output], Some(&mut group.spare[..input.len()])),
@@ -103,7 +105,9 @@ impl Shared<'_> {
                     }
                 };
                 let to_input = to_input.map(|to| (adjoint, to));
-                layer.conv.backward(tier, Gradients { input: x, output, to_input, to_filters: filters, workspace: group.conv });
+                let Group { add, .. } = *group;
+                let gradients = Gradients { input: x, output, to_input, to_filters: filters, add, workspace: group.conv };
+                layer.conv.backward(tier, gradients);
                 self.merge(group, input.filter(|_| again[0]));
             }
             Op::Max { windows, winners, .. } => {

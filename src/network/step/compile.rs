@@ -1,13 +1,9 @@
-//! What a step is made of besides its program: the head's layers and the convolutions' buffers.
+//! What a step is made of besides its program: the head's layers.
 
 use super::dense::DenseLayer;
-use super::forward::Filters;
 use super::head::{Head, VectorLayer, VectorOp};
-use super::program::{ConvLayer, Program};
-use crate::kernels::Buffer;
+use super::program::Program;
 use crate::kernels::activation::Activation;
-use crate::kernels::blocked::blocks;
-use crate::kernels::lanes::WIDTH;
 use crate::network::lowering::Order;
 use crate::network::shape::{LayerShape, Role, Source};
 use crate::network::spec::{Architecture, LayerKind};
@@ -45,14 +41,4 @@ pub(super) fn head(architecture: &Architecture, layers: &[LayerShape], program: 
     }
     let scores = layers.last().map_or(0, |last| last.output.elements());
     Head::new(compiled, order, exit.gradient.is_some(), scores)
-}
-
-/// Room for a convolution's filters.
-pub(super) fn filters(layer: &ConvLayer) -> Filters {
-    let conv = &layer.conv;
-    Filters {
-        packed: Buffer::zeros(conv.packed_len()),
-        adjoint: Buffer::zeros(conv.adjoint_len()),
-        bias: Buffer::zeros(blocks(conv.sizes().output.channels) * WIDTH),
-    }
 }

@@ -2,24 +2,42 @@
 
 use super::memory::Values;
 use super::norm::NormState;
-use super::program::{Node, Op, Program};
+use super::program::{ConvLayer, Node, Op, Program};
 use crate::kernels::blocked::activate::Activate;
+use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::conv::Applied;
 use crate::kernels::blocked::norm::{Apply, Measure};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::{Accumulate, Drop, Rectify};
 use crate::kernels::blocked::pool::{Max, Mean};
 use crate::kernels::dropout::Mask;
+use crate::kernels::lanes::WIDTH;
 use crate::kernels::{Buffer, Tier};
 use crate::network::learner::dropout_seed;
 
-/// A convolution's parameters in the orders its passes read.
-#[derive(Debug)]
+/// The convolutions' parameters in the orders their passes read.
+#[derive(Debug, Default)]
 pub(super) struct Filters {
-    pub(super) packed: Buffer,
-    pub(super) adjoint: Buffer,
+    /// Of each convolution those of the forward pass, then those of the backward pass.
+    pub(super) packed: Vec<Buffer>,
     /// Filled up to a block.
-    pub(super) bias: Buffer,
+    pub(super) biases: Vec<Buffer>,
+}
+
+impl Filters {
+    pub(super) fn new(program: &Program) -> Self {
+        let mut filters = Self::default();
+        for ConvLayer { conv, .. } in &program.convs {
+            filters.packed.extend([conv.packed_len(), conv.adjoint_len()].map(Buffer::zeros));
+            filters.biases.push(Buffer::zeros(blocks(conv.sizes().output.channels) * WIDTH));
+        }
+        filters
+    }
+
+    /// A convolution's, for the backward pass.
+    pub(super) fn adjoint(&self, conv: usize) -> &[f32] {
+        &self.packed[2 * conv + 1]
+    }
 }
 
 /// What all groups share in one pass.
@@ -27,7 +45,7 @@ pub(super) struct Filters {
 pub(super) struct Shared<'a> {
     pub(super) program: &'a Program,
     pub(super) tier: Tier,
-    pub(super) filters: &'a [Filters],
+    pub(super) filters: &'a Filters,
     pub(super) norms: &'a [NormState],
     /// The step's seed.
     pub(super) seed: u64,
@@ -46,9 +64,9 @@ impl Shared<'_> {
         let images = values.images;
         match &node.op {
             Op::Conv(at) => {
-                let filters = &self.filters[*at];
+                let Filters { packed, biases } = self.filters;
                 let pair = values.pair(node.input, node.output);
-                let applied = Applied { filters: &filters.packed, bias: &filters.bias, finish: Finish::default() };
+                let applied = Applied { filters: &packed[2 * at], bias: &biases[*at], finish: Finish::default() };
                 program.convs[*at].conv.forward(tier, pair, applied, conv);
             }
             Op::Rectify => tier.run(Rectify { values: values.get(node.output) }),

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::dense::Trained;
 use crate::kernels::lanes::{Kernel, Lanes};
 use crate::kernels::sgd::update_here;
-use crate::kernels::{Buffer, Tier};
+use crate::kernels::team::Chunks;
+use crate::kernels::{Buffer, Team, Tier};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::weights::Weights;
 use crate::optim::Sgd;
@@ -56,13 +57,15 @@ impl Parameters {
     }
 
     /// Moves all by their gradients.
-    pub(super) fn update(&mut self, tier: Tier, sgd: &Sgd, gradients: &[f32]) {
-        for plain in self.layers.iter_mut().flatten().filter(|plain| plain.role.trained()) {
-            let weight_decay = if plain.role == Role::Weight { sgd.weight_decay } else { 0.0 };
-            let (sgd, gradient) = (Sgd { weight_decay, ..*sgd }, &gradients[plain.gradient.clone()]);
-            let Trained { values, momentum } = &mut plain.trained;
-            tier.run(Move { sgd, values, gradient, momentum });
-        }
+    pub(super) fn update(&mut self, (tier, team): (Tier, &Team), sgd: &Sgd, gradients: &[f32]) {
+        team.each(Chunks::new(&mut self.layers, 1), |_, layer| {
+            for plain in layer.iter_mut().flatten().filter(|plain| plain.role.trained()) {
+                let weight_decay = if plain.role == Role::Weight { sgd.weight_decay } else { 0.0 };
+                let (sgd, gradient) = (Sgd { weight_decay, ..*sgd }, &gradients[plain.gradient.clone()]);
+                let Trained { values, momentum } = &mut plain.trained;
+                tier.run(Move { sgd, values, gradient, momentum });
+            }
+        });
     }
 }
 

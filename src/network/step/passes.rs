@@ -1,7 +1,7 @@
 //! The passes over a batch: which groups of images are computed side by side, and what is summed in which order.
 
 use super::backward::Group;
-use super::forward::Shared;
+use super::forward::{Filters, Shared};
 use super::head::Head;
 use super::memory::{Values, Workspace};
 use super::norm::NormParameters;
@@ -15,6 +15,8 @@ use crate::network::shape::Role;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
 const PARTS: usize = 8;
+/// Gradients that one task adds up.
+const SUMMED: usize = 1 << 16;
 
 impl Program {
     /// Floats of one image as it comes.
@@ -51,14 +53,16 @@ impl Step {
     /// Brings all filters in the orders the passes read.
     pub(super) fn pack(&mut self) {
         let (program, parameters, tier) = (&self.program, &self.parameters, self.tier);
-        self.team.each(Chunks::new(&mut self.filters, 1), |at, filters| {
-            let (layer, filters) = (&program.convs[at], &mut filters[0]);
-            let weights = parameters.values(layer.layer, Role::Weight);
-            layer.conv.pack(tier, weights, &mut filters.packed);
-            layer.conv.pack_adjoint(tier, weights, &mut filters.adjoint);
-            let bias = parameters.values(layer.layer, Role::Bias);
-            filters.bias[..bias.len()].copy_from_slice(bias);
+        let Filters { packed, biases } = &mut self.filters;
+        self.team.each(Chunks::new(packed, 1), |at, packed| {
+            let layer = &program.convs[at / 2];
+            let (weights, packed) = (parameters.values(layer.layer, Role::Weight), &mut packed[0]);
+            if at % 2 == 0 { layer.conv.pack(tier, weights, packed) } else { layer.conv.pack_adjoint(tier, weights, packed) }
         });
+        for (layer, to) in program.convs.iter().zip(biases) {
+            let bias = parameters.values(layer.layer, Role::Bias);
+            to[..bias.len()].copy_from_slice(bias);
+        }
     }
 
     /// All feature maps.
@@ -156,7 +160,6 @@ impl Step {
                 let Workspace { conv, spare, gradients: own, filters, biases, .. } = workspace;
                 let convs = || nodes.iter().filter_map(|node| if let Op::Conv(at) = node.op { Some(at) } else { None });
                 for at in convs() {
-                    filters[at].fill(0.0);
                     biases[at].fill(0.0);
                 }
                 for group in part * a_part..groups.min((part + 1) * a_part) {
@@ -166,6 +169,7 @@ impl Step {
                     let mut group = Group {
                         first,
                         images: program.group.min(batch - first),
+                        add: group > part * a_part,
                         saved: &saved[group * program.saved_a_group()..][..program.saved_a_group()],
                         winners: &winners[first * program.sizes.winners..],
                         gradients,
@@ -205,9 +209,11 @@ impl Step {
     fn sum_parts(&mut self) {
         let len = self.parameters.len;
         let (sum, rest) = self.buffers.parts.split_at_mut(len);
-        for part in rest.chunks_exact(len.max(1)) {
-            self.tier.run(Accumulate { from: part, to: sum });
-        }
+        self.team.each(Chunks::new(sum, SUMMED), |at, to| {
+            for part in rest.chunks_exact(len) {
+                self.tier.run(Accumulate { from: &part[at * SUMMED..][..to.len()], to });
+            }
+        });
         for (layer, state) in self.program.norms.iter().zip(&self.norms) {
             for (role, gradient) in [(Role::Scale, &state.to_weight), (Role::Bias, &state.to_bias)] {
                 if let Some(place) = self.parameters.gradient(layer.layer, role) {

@@ -55,7 +55,7 @@ impl Inputs {
         all(&x, &w, &b, &dy).map(|values| Sums::new(values, squared.next().unwrap()))
     }
 
-    /// The same by `conv`: the first image alone and then the others, since gradients of filters are added to.
+    /// The same by `conv`: the first image alone and then the others, whose filters' gradients are added.
     fn by_kernels(&self, conv: &Conv, tier: Tier) -> [Vec<f32>; 4] {
         let Convolution { input, output, .. } = *conv.sizes();
         let (mut packed, mut adjoint) = (vec![f32::NAN; conv.packed_len()], vec![f32::NAN; conv.adjoint_len()]);
@@ -64,7 +64,7 @@ impl Inputs {
         let (x, dy, bias) = (block(input, &self.x), block(output, &self.dy), fill(&self.b));
         let mut workspace = vec![f32::NAN; conv.workspace_len()];
         let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
-        let (mut to_filters, mut db) = (vec![0.0; conv.gradient_len()], fill(&vec![0.0; self.b.len()]));
+        let (mut to_filters, mut db) = (vec![f32::NAN; conv.gradient_len()], fill(&vec![0.0; self.b.len()]));
         for images in [0..1, 1..self.batch] {
             let (from, to) =
                 (images.start * input.len()..images.end * input.len(), images.start * output.len()..images.end * output.len());
@@ -76,15 +76,15 @@ impl Inputs {
                 output: &dy[to],
                 to_input: Some((&adjoint, &mut dx[from])),
                 to_filters: &mut to_filters,
+                add: images.start > 0,
                 workspace: &mut workspace,
             };
             conv.backward(tier, gradients);
         }
-        let mut alone = vec![0.0; conv.gradient_len()];
-        conv.backward(
-            tier,
-            Gradients { input: &x, output: &dy, to_input: None, to_filters: &mut alone, workspace: &mut workspace },
-        );
+        let mut alone = vec![f32::NAN; conv.gradient_len()];
+        let (to_filters_alone, workspace) = (&mut alone[..], &mut workspace[..]);
+        let gradients = Gradients { input: &x, output: &dy, to_input: None, to_filters: to_filters_alone, add: false, workspace };
+        conv.backward(tier, gradients);
         let [mut dw, mut dw_alone] = [(); 2].map(|()| vec![0.0; self.w.len()]);
         conv.unpack(tier, &to_filters, &mut dw);
         conv.unpack(tier, &alone, &mut dw_alone);

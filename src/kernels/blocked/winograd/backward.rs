@@ -1,6 +1,6 @@
 //! The backward pass, the exact adjoint of the forward one: both gradients from one transform of the output's.
 
-use super::product::{Product, add_products, multiply};
+use super::product::{Factors, Product, multiply, products};
 use super::transform::{self, Add};
 use super::window::Window;
 use super::{BLOCK, Winograd, vectors};
@@ -18,8 +18,10 @@ pub struct Backward<'a> {
     pub gradient: &'a [f32],
     /// Filters by [`super::Pack`] with `adjoint`, and where the input's gradient goes; none where nobody wants it.
     pub to_input: Option<(&'a [f32], &'a mut [f32])>,
-    /// [`Winograd::gradient`] floats, added to.
+    /// [`Winograd::gradient`] floats.
     pub to_filters: &'a mut [f32],
+    /// Whether they are added to; else overwritten.
+    pub add: bool,
     /// [`Winograd::workspace`] floats.
     pub workspace: &'a mut [f32],
 }
@@ -71,7 +73,8 @@ impl Kernel for Backward<'_> {
                     }
                 }
             }
-            add_products(l, w, (points, gradients, count), self.to_filters);
+            let add = self.add || first > 0;
+            products(l, w, &Factors { points, gradients, count, add }, self.to_filters);
         }
     }
 }

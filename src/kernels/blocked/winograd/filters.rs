@@ -1,9 +1,14 @@
-//! Filters to the 36 points, and their gradient back.
+//! Filters to the 36 points, and their gradient back: sixteen vectors at a time by way of a group that is cached, since at each
+//! point they lie far from those of the next.
 
 use super::transform::{self, Whole, Write, square};
-use super::{POINTS, Winograd};
+use super::window::TILE;
+use super::{GROUP, PAIR, PLANE, POINT, POINTS, Winograd};
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+
+/// A filter of sixteen channels.
+const LANES: Whole = Whole { row: 3 * WIDTH, column: WIDTH };
 
 /// Transforms filters (`[out, in, 3, 3]`) to the points.
 pub struct Pack<'a> {
@@ -26,26 +31,31 @@ impl Kernel for Pack<'_> {
         let (read, written) = if self.adjoint { (outputs, inputs) } else { (inputs, outputs) };
         let point = read * blocks(written) * WIDTH;
         assert!(self.weights.len() == inputs * outputs * 9 && self.to.len() >= POINTS * point, "winograd: filters of another size");
-        for from in 0..read {
-            for block in 0..blocks(written) {
-                let mut lanes = [[0.0; WIDTH]; 9];
-                for lane in 0..WIDTH.min(written - block * WIDTH) {
-                    let to = block * WIDTH + lane;
-                    let (output, input) = if self.adjoint { (from, to) } else { (to, from) };
-                    let filter = &self.weights[(output * inputs + input) * 9..][..9];
-                    for (vector, &w) in lanes.iter_mut().zip(filter) {
-                        vector[lane] = w;
+        let mut group = [0.0; PLANE];
+        // Blocks go in pairs, each pair channel by channel; a last block without partner stands alone.
+        for pair in (0..blocks(written)).step_by(PAIR) {
+            let columns = PAIR.min(blocks(written) - pair);
+            for first in (0..read).step_by(GROUP / columns) {
+                let vectors = (GROUP / columns).min(read - first) * columns;
+                for vector in 0..vectors {
+                    let (from, block) = (first + vector / columns, pair + vector % columns);
+                    let mut lanes = [[0.0; WIDTH]; 9];
+                    for lane in 0..WIDTH.min(written - block * WIDTH) {
+                        let to = block * WIDTH + lane;
+                        let (output, input) = if self.adjoint { (from, to) } else { (to, from) };
+                        let filter = &self.weights[(output * inputs + input) * 9..][..9];
+                        for (vector, &w) in lanes.iter_mut().zip(filter) {
+                            vector[lane] = w;
+                        }
                     }
+                    let to = (group[vector * WIDTH..].as_mut_ptr(), &TILE);
+                    // SAFETY: `lanes` is 3 × 3 vectors; a group has room for all points of sixteen.
+                    unsafe { square(l, transform::Filter, (lanes.as_ptr().cast(), &LANES), to, &Write) }
                 }
-                // Blocks go in pairs, each pair channel by channel; a last block without partner stands alone.
-                let (pair, second) = (block / 2, block % 2);
-                let columns = if pair * 2 + 1 < blocks(written) { 2 } else { 1 };
-                let place = (pair * 2 * read + from * columns + second) * WIDTH;
-                let to = &mut self.to[place..][..(POINTS - 1) * point + WIDTH];
-                let from = (lanes.as_ptr().cast(), &Whole { row: 3 * WIDTH, column: WIDTH });
-                let to = (to.as_mut_ptr(), &Whole { row: 6 * point, column: point });
-                // SAFETY: `lanes` is 3 × 3 vectors; `to` was cut to end after the last of the 36 points.
-                unsafe { square(l, transform::Filter, from, to, &Write) }
+                let place = (pair * read + first * columns) * WIDTH;
+                for (to, from) in self.to.chunks_exact_mut(point).zip(group.chunks_exact(POINT)) {
+                    to[place..][..vectors * WIDTH].copy_from_slice(&from[..vectors * WIDTH]);
+                }
             }
         }
     }
@@ -69,15 +79,19 @@ impl Kernel for Unpack<'_> {
         let (inputs, outputs) = (self.winograd.conv.input.channels, self.winograd.conv.output.channels);
         let padded = self.winograd.padded_outputs();
         assert!(self.points.len() == self.winograd.gradient(), "winograd: a gradient of another size");
-        for input in 0..inputs {
-            for block in 0..blocks(outputs) {
-                let place = input * padded + block * WIDTH;
-                let from = &self.points[place..][..(POINTS - 1) * inputs * padded + WIDTH];
-                let from = (from.as_ptr(), &Whole { row: 6 * inputs * padded, column: inputs * padded });
+        let (mut group, point) = ([0.0; PLANE], inputs * padded);
+        // Input channel by input channel, block by block: so they lie at each point.
+        for first in (0..inputs * blocks(outputs)).step_by(GROUP) {
+            let vectors = GROUP.min(inputs * blocks(outputs) - first);
+            for (to, from) in group.chunks_exact_mut(POINT).zip(self.points.chunks_exact(point)) {
+                to[..vectors * WIDTH].copy_from_slice(&from[first * WIDTH..][..vectors * WIDTH]);
+            }
+            for vector in 0..vectors {
+                let (input, block) = ((first + vector) / blocks(outputs), (first + vector) % blocks(outputs));
                 let mut lanes = [[0.0; WIDTH]; 9];
-                let to = (lanes.as_mut_ptr().cast(), &Whole { row: 3 * WIDTH, column: WIDTH });
-                // SAFETY: `from` was cut to end after the last of the 36 points; `lanes` is 3 × 3 vectors.
-                unsafe { square(l, transform::FilterAdjoint, from, to, &Write) }
+                let from = (group[vector * WIDTH..].as_ptr(), &TILE);
+                // SAFETY: a group has all points of sixteen vectors; `lanes` is 3 × 3 vectors.
+                unsafe { square(l, transform::FilterAdjoint, from, (lanes.as_mut_ptr().cast(), &LANES), &Write) }
                 for lane in 0..WIDTH.min(outputs - block * WIDTH) {
                     let filter = &mut self.weights[((block * WIDTH + lane) * inputs + input) * 9..][..9];
                     for (w, vector) in filter.iter_mut().zip(&lanes) {

@@ -98,9 +98,20 @@ impl Tiles for AtPoint {
     }
 }
 
-/// Adds at each point: `to[input][output] += Σ points[tile][input] · gradients[tile][output]`, for `count` tiles.
+/// A block's points of what went in and of the gradient of what came out.
+pub(super) struct Factors<'a> {
+    pub(super) points: &'a [f32],
+    pub(super) gradients: &'a [f32],
+    /// Tiles that are used.
+    pub(super) count: usize,
+    /// Whether the result is added to what is there.
+    pub(super) add: bool,
+}
+
+/// Computes at each point: `to[input][output] = Σ points[tile][input] · gradients[tile][output]`.
 #[inline(always)]
-pub(super) fn add_products<L: Lanes>(l: L, w: &Winograd, (points, gradients, count): (&[f32], &[f32], usize), to: &mut [f32]) {
+pub(super) fn products<L: Lanes>(l: L, w: &Winograd, factors: &Factors<'_>, to: &mut [f32]) {
+    let Factors { points, gradients, count, add } = *factors;
     let (rows, outputs) = (w.conv.input.channels, w.padded_outputs());
     assert!(points.len() >= super::points(blocks(rows)) && gradients.len() >= super::points(outputs / WIDTH), "winograd: sizes");
     assert!(to.len() == POINTS * rows * outputs && count <= BLOCK, "winograd: a gradient of another size");
@@ -111,6 +122,7 @@ pub(super) fn add_products<L: Lanes>(l: L, w: &Winograd, (points, gradients, cou
             to: to.as_mut_ptr(),
             outputs,
             count,
+            add,
         };
         // SAFETY: `to` has `rows` rows of `outputs` floats, and `count` tiles are inside both factors.
         unsafe { sweep(l, Extent { rows, columns: outputs / WIDTH, again: false }, &mut tiles) };
@@ -124,6 +136,7 @@ struct Outer {
     to: *mut f32,
     outputs: usize,
     count: usize,
+    add: bool,
 }
 
 impl Tiles for Outer {
@@ -135,13 +148,15 @@ impl Tiles for Outer {
             let a = self.points.add(row / WIDTH * APART + row % WIDTH);
             let b = self.gradients.add(column * APART);
             let mut sums = [[l.zero(); C]; R];
+            let at = self.to.add(row * self.outputs + column * WIDTH);
+            // They come from afar while the sums are made.
+            (0..R * C).for_each(|vector| l.prefetch(at.wrapping_add(vector / C * self.outputs + vector % C * WIDTH)));
             for (group, first) in (0..self.count).step_by(GROUP).enumerate() {
                 let (a, b) = (a.add(group * PLANE), b.add(group * PLANE));
                 let operands = Operands { a, row: |r: usize| r, a_step: WIDTH, b, b_step: WIDTH, b_column: APART };
                 operands.accumulate(l, &mut sums, GROUP.min(self.count - first));
             }
-            let at = self.to.add(row * self.outputs + column * WIDTH);
-            store(l, &sums, Target { at, row: self.outputs, column: WIDTH, add: true });
+            store(l, &sums, Target { at, row: self.outputs, column: WIDTH, add: self.add });
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::kernels::blocked::part::Output;
 use crate::kernels::lanes::{Lanes, WIDTH};
 
 /// The points of a tile.
-const TILE: Whole = Whole { row: 6 * POINT, column: POINT };
+pub(super) const TILE: Whole = Whole { row: 6 * POINT, column: POINT };
 /// Floats from a tile's first point to the end of its last.
 const SPAN: usize = (POINTS - 1) * POINT + WIDTH;
 
