@@ -1,7 +1,7 @@
 //! Activations of many numbers, in vectors. (`kernels::activation` has them one by one, for every type of number.)
 
 use crate::kernels::activation::Activation;
-use crate::kernels::lanes::math::{density, normal, sigmoid};
+use crate::kernels::lanes::math::{normal, sigmoid};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// An activation.
@@ -68,7 +68,7 @@ impl Kernel for ActivateBackward<'_> {
 fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
     match activation {
         Activation::Relu => l.max(l.zero(), x),
-        Activation::Gelu => l.mul(x, normal(l, x)),
+        Activation::Gelu => l.mul(x, normal(l, x).0),
         Activation::Silu => l.mul(x, sigmoid(l, x)),
     }
 }
@@ -77,7 +77,10 @@ fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
 fn gradient<L: Lanes>(l: L, activation: Activation, (x, dy): (L::V, L::V)) -> L::V {
     match activation {
         Activation::Relu => l.where_greater((x, l.zero()), dy, l.zero()),
-        Activation::Gelu => l.mul(dy, l.mul_add(x, density(l, x), normal(l, x))),
+        Activation::Gelu => {
+            let (share, density) = normal(l, x);
+            l.mul(dy, l.mul_add(x, density, share))
+        }
         Activation::Silu => {
             let (one, sigmoid) = (l.splat(1.0), sigmoid(l, x));
             l.mul(l.mul(dy, sigmoid), l.mul_add(x, l.sub(one, sigmoid), one))

@@ -137,11 +137,11 @@ impl Kernel for MaxBackward<'_> {
         let Windows { input: Maps { width, .. }, .. } = *self.windows;
         let (from, to) = (self.windows.input.plane(), self.windows.output().plane());
         self.windows.check(self.input.len(), self.output.len());
-        self.input.fill(0.0);
         let (inputs, outputs) = (self.input.as_chunks_mut::<WIDTH>().0, self.output.as_chunks::<WIDTH>().0);
         let winners = self.winners.as_chunks::<WIDTH>().0;
         for plane in 0..inputs.len() / from {
             let input = &mut inputs[plane * from..][..from];
+            input.as_flattened_mut().fill(0.0);
             let (output, winners) = (&outputs[plane * to..][..to], &winners[plane * to..][..to]);
             self.windows.each(|place, rows, columns| {
                 let (gradient, winner, mut at) = (l.read(&output[place]), l.read(&winners[place]), 0.0);

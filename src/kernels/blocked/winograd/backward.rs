@@ -37,10 +37,8 @@ impl Kernel for Backward<'_> {
         let (inputs, outputs) = (blocks(from.channels), blocks(to.channels));
         assert!(self.input.len() == images * from.len() && self.gradient.len() == images * to.len(), "winograd: other images");
         assert!(self.to_filters.len() == w.gradient() && self.workspace.len() >= w.workspace(), "winograd: other sizes");
-        if let Some((_, gradient)) = &mut self.to_input {
-            assert!(gradient.len() == self.input.len(), "winograd: a gradient of another size");
-            gradient.fill(0.0);
-        }
+        let wanted = self.to_input.as_ref().is_none_or(|(_, gradient)| gradient.len() == self.input.len());
+        assert!(wanted, "winograd: a gradient of another size");
         let (points, rest) = self.workspace.split_at_mut(super::points(inputs));
         let (gradients, sums) = rest.split_at_mut(super::points(outputs));
         let tiles = images * w.tiles();
@@ -66,6 +64,9 @@ impl Kernel for Backward<'_> {
                 for tile in 0..count {
                     let place = place(tile);
                     let image = &mut gradient[place.image * from.len()..][..from.len()];
+                    if (first + tile).is_multiple_of(w.tiles()) {
+                        image.fill(0.0);
+                    }
                     for block in 0..inputs {
                         let window = Window::new(from, block, place, w.conv.padding);
                         let sums = &sums[vectors(block, tile)..];

@@ -13,6 +13,9 @@ const APART: usize = GROUPS * PLANE;
 /// Rows of the largest tile.
 const TALLEST: usize = 8;
 
+/// Channels whose products are summed before the next: a pair's filters of so many stay in the nearest cache while all tiles pass.
+const DEPTH: usize = 64;
+
 /// A block's points times filters.
 pub(super) struct Product<'a> {
     /// By [`Winograd::vectors`].
@@ -37,12 +40,13 @@ pub(super) fn multiply<L: Lanes>(l: L, product: &Product<'_>, (filters, sums): (
     assert!(pairs && columns.end <= written && count <= BLOCK, "winograd: whole pairs of blocks");
     assert!(points.len() >= super::points(blocks(read)) && sums.len() >= super::points(columns.len()), "winograd: sizes");
     assert!(filters.len() >= POINTS * filter, "winograd: filters");
-    for point in 0..POINTS {
+    for (point, first) in (0..POINTS).flat_map(|point| (0..read).step_by(DEPTH).map(move |first| (point, first))) {
         let mut tiles = AtPoint {
             points: points[point * POINT..].as_ptr(),
             filters: filters[point * filter..][..filter].as_ptr(),
             sums: sums[point * POINT..].as_mut_ptr(),
             read,
+            channels: first..read.min(first + DEPTH),
             first: columns.start,
             share: WIDTH.div_ceil(count.div_ceil(TALLEST)),
             pairs: columns.len().div_ceil(PAIR),
@@ -58,6 +62,8 @@ struct AtPoint {
     filters: *const f32,
     sums: *mut f32,
     read: usize,
+    /// Channels that are read now; the first ones' products overwrite what is there.
+    channels: Range<usize>,
     /// The first column's block of channels.
     first: usize,
     /// Pairs of columns, each of which calls for some of the next point's vectors.
@@ -77,9 +83,9 @@ impl Tiles for AtPoint {
             let block = self.first + column;
             let b = self.filters.add(block * self.read * WIDTH);
             let mut sums = [[l.zero(); C]; R];
-            for (block, first) in (0..self.read).step_by(WIDTH).enumerate() {
+            for first in self.channels.clone().step_by(WIDTH) {
                 let operands = Operands {
-                    a: self.points.add(block * APART + at),
+                    a: self.points.add(first / WIDTH * APART + at),
                     row: |r: usize| r * WIDTH,
                     a_step: 1,
                     b: b.add(first * C * WIDTH),
@@ -90,10 +96,10 @@ impl Tiles for AtPoint {
                 (0..self.share * C).for_each(|vector| l.prefetch(next.wrapping_add(vector * WIDTH)));
                 let next = operands.a.wrapping_add(POINT);
                 (column / PAIR..R).step_by(self.pairs).for_each(|row| l.prefetch(next.wrapping_add(row * WIDTH)));
-                operands.accumulate(l, &mut sums, WIDTH.min(self.read - first));
+                operands.accumulate(l, &mut sums, WIDTH.min(self.channels.end - first));
             }
             let at = self.sums.add(column * APART + at);
-            store(l, &sums, Target { at, row: WIDTH, column: APART, add: false });
+            store(l, &sums, Target { at, row: WIDTH, column: APART, add: self.channels.start > 0 });
         }
     }
 }
