@@ -53,18 +53,18 @@ pub(crate) fn sigmoid<L: Lanes>(l: L, x: L::V) -> L::V {
 pub(crate) fn normal<L: Lanes>(l: L, x: L::V) -> (L::V, L::V) {
     use std::f32::consts::FRAC_1_SQRT_2;
     const TAIL: [f32; 9] = [
-        0.050_187_288,
-        -0.182_615_35,
+        0.050_187_29,
+        -0.182_615_34,
         0.168_643_86,
         -0.005_255_41,
         0.141_277_34,
-        0.168_578_17,
+        0.168_578_18,
         0.207_838_58,
         0.225_669_77,
         0.225_675_86,
     ];
     // 1 / √(2π)
-    const PEAK: f32 = 0.398_942_28;
+    const PEAK: f32 = 0.398_942_3;
     let (one, half) = (l.splat(1.0), l.splat(0.5));
     let bell = exp(l, l.mul(l.mul(l.splat(-0.5), x), x));
     let t = l.div(one, l.mul_add(magnitude(l, x), l.splat(0.4 * FRAC_1_SQRT_2), one));

@@ -88,28 +88,7 @@ impl Shared<'_> {
                 let sums = &mut sums[..2 * maps.len() / maps.plane()];
                 tier.run(MeasureBackward { maps, input, gradient, means: &self.norms[*norm].means, sums });
             }
-            Op::Conv(at) => {
-                let layer = &program.convs[*at];
-                if layer.bias {
-                    tier.run(SumChannels { maps, values: &group.gradients[output.clone()], sums: &mut group.biases[*at] });
-                }
-                let start = program.values[node.input].offset * program.group;
-                let x = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
-                let (filters, adjoint) = (&mut group.filters[*at][..], self.filters.adjoint(*at));
-                let (output, to_input) = match input.clone() {
-                    None => (&group.gradients[output], None),
-                    Some(input) if again[0] => (&group.gradients[output], Some(&mut group.spare[..input.len()])),
-                    Some(input) => {
-                        let (output, to) = disjoint(group.gradients, output, input);
-                        (output, Some(to))
-                    }
-                };
-                let to_input = to_input.map(|to| (adjoint, to));
-                let Group { add, .. } = *group;
-                let gradients = Gradients { input: x, output, to_input, to_filters: filters, add, workspace: group.conv };
-                layer.conv.backward(tier, gradients);
-                self.merge(group, input.filter(|_| again[0]));
-            }
+            Op::Conv(at) => self.convolution((node, *at), group, again[0]),
             Op::Max { windows, winners, .. } => {
                 let Some(input) = input else { return };
                 let winners = &group.winners[winners * program.group..][..output.len()];
@@ -145,6 +124,31 @@ impl Shared<'_> {
                 if again[0] { tier.run(Accumulate { from, to }) } else { to.copy_from_slice(from) }
             }
         }
+    }
+
+    /// The gradients of a convolution's filters, bias and input.
+    fn convolution(&self, (node, at): (&Node, usize), group: &mut Group<'_>, again: bool) {
+        let (program, tier) = (self.program, self.tier);
+        let Some(output) = group.place(program, node.output) else { return };
+        let (layer, input) = (&program.convs[at], group.place(program, node.input));
+        if layer.bias {
+            let maps = program.values[node.output].maps;
+            tier.run(SumChannels { maps, values: &group.gradients[output.clone()], sums: &mut group.biases[at] });
+        }
+        let start = program.values[node.input].offset * program.group;
+        let x = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
+        let (output, to_input) = match input.clone() {
+            None => (&group.gradients[output], None),
+            Some(input) if again => (&group.gradients[output], Some(&mut group.spare[..input.len()])),
+            Some(input) => {
+                let (output, to) = disjoint(group.gradients, output, input);
+                (output, Some(to))
+            }
+        };
+        let to_input = to_input.map(|to| (self.filters.adjoint(at), to));
+        let (to_filters, add, workspace) = (&mut group.filters[at][..], group.add, &mut *group.conv);
+        layer.conv.backward(tier, Gradients { input: x, output, to_input, to_filters, add, workspace });
+        self.merge(group, input.filter(|_| again));
     }
 
     /// Adds the gradient in spare to the one that was there.

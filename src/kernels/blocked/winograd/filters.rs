@@ -26,6 +26,7 @@ impl Kernel for Pack<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::large_stack_arrays, reason = "39 KB of a thread's 2 MB; a step allocates nothing")]
     fn run<L: Lanes>(self, l: L) {
         let (inputs, outputs) = (self.winograd.conv.input.channels, self.winograd.conv.output.channels);
         let (read, written) = if self.adjoint { (outputs, inputs) } else { (inputs, outputs) };
@@ -75,6 +76,7 @@ impl Kernel for Unpack<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::large_stack_arrays, reason = "39 KB of a thread's 2 MB; a step allocates nothing")]
     fn run<L: Lanes>(self, l: L) {
         let (inputs, outputs) = (self.winograd.conv.input.channels, self.winograd.conv.output.channels);
         let padded = self.winograd.padded_outputs();

@@ -12,8 +12,8 @@ use crate::kernels::lanes::{Lanes, WIDTH};
 const APART: usize = GROUPS * PLANE;
 /// Rows of the largest tile.
 const TALLEST: usize = 8;
-
-/// Channels whose products are summed before the next: a pair's filters of so many stay in the nearest cache while all tiles pass.
+/// Channels whose products are summed before the next: a pair's filters of so many stay in the nearest cache while all tiles
+/// pass.
 const DEPTH: usize = 64;
 
 /// A block's points times filters.
@@ -92,6 +92,7 @@ impl Tiles for AtPoint {
                     b_step: C * WIDTH,
                     b_column: WIDTH,
                 };
+                // The next pair's filters, and the next point's vectors.
                 let next = b.wrapping_add((self.read + first + row / TALLEST * self.share) * C * WIDTH);
                 (0..self.share * C).for_each(|vector| l.prefetch(next.wrapping_add(vector * WIDTH)));
                 let next = operands.a.wrapping_add(POINT);
