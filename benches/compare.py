@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -31,6 +32,7 @@ import in_onnxruntime
 import in_torch
 import peak_memory
 import report
+import seeded
 from model import Model
 from ours import Convscope
 
@@ -50,7 +52,8 @@ def arguments():
     numbers = lambda text: [int(number) for number in text.split(",")]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--model", type=Path, action="append", help="model file; may be given several times [models/tutorial.safetensors]")
+    what = "model file, or architecture (TOML) to be given random weights; may be given several times [tutorial and speedrun]"
+    add("--model", type=Path, action="append", help=what)
     add("--data", type=Path, default=ROOT / "tests/data/cifar-10-batches-bin", help="folder of CIFAR-10, binary version")
     add("--batch", type=numbers, default=[1, 8, 32, 128], metavar="N,N", help="images in one pass [1,8,32,128]")
     add("--threads", type=numbers, default=[1, 2], metavar="N,N", help="[1,2]")
@@ -59,7 +62,7 @@ def arguments():
     add("--json", type=Path, metavar="FILE", help="every time of every round")
     add("--convscope", type=Path, default=ROOT / "target/release/convscope", help="the program [target/release/convscope]")
     given = parser.parse_args()
-    given.model = given.model or [ROOT / "models/tutorial.safetensors"]
+    given.model = given.model or [ROOT / "models/tutorial.safetensors", ROOT / "benches/speedrun.toml"]
     if len({path.stem for path in given.model}) < len(given.model):
         parser.error("two models of one name cannot be told apart in the report")
     if given.rounds < 1 or min(given.batch + given.threads) < 1:
@@ -116,10 +119,23 @@ def memory(case, model, ours, given):
     return held
 
 
+def model_of(path, folder):
+    """The model at `path`; of an architecture one with random weights, written into `folder`."""
+    if path.suffix != ".toml":
+        return Model(path)
+    out = Path(folder) / f"{path.stem}.safetensors"
+    seeded.write(path, out)
+    return Model(out)
+
+
 def main():
-    given = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(arguments(), folder)
+
+
+def compare(given, folder):
     ours = Convscope(given.convscope, given.data)
-    models = {model.name: model for model in map(Model, given.model)}
+    models = {model.name: model for model in (model_of(path, folder) for path in given.model)}
     modes = given.mode or ["forward", "train"]
     load = os.getloadavg()[0]
     machine = report.machine(ours.version(), load, given.rounds)

@@ -134,7 +134,7 @@ impl Conv {
     /// Adds what [`Conv::backward`] gathered to the filters' gradient (`[out, in / groups, k, k]`).
     pub fn unpack(&self, tier: Tier, packed: &[f32], weights: &mut [f32]) {
         match &self.algorithm {
-            Algorithm::Winograd(winograd) => tier.run(winograd::Unpack { winograd, points: packed, weights }),
+            Algorithm::Winograd(winograd) => tier.run(winograd::Unpack { winograd, gathered: packed, weights }),
             Algorithm::Direct { forward, .. } => direct::Unpack { direct: forward, packed, weights }.run(),
         }
     }

@@ -1,6 +1,7 @@
 //! The backward pass, the exact adjoint of the forward one: both gradients from one transform of the output's.
 
-use super::product::{Factors, Product, multiply, products};
+use super::gradient::{Factors, gather};
+use super::product::{Product, multiply};
 use super::transform::{self, Add};
 use super::window::Window;
 use super::{BLOCK, Winograd, vectors};
@@ -75,7 +76,7 @@ impl Kernel for Backward<'_> {
                 }
             }
             let add = self.add || first > 0;
-            products(l, w, &Factors { points, gradients, count, add }, self.to_filters);
+            gather(l, w, &Factors { points, gradients, count, add }, (sums, self.to_filters));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Filters to the 36 points, and their gradient back: sixteen vectors at a time by way of a group that is cached, since at each
-//! point they lie far from those of the next.
+//! Filters to the 36 points: sixteen vectors at a time by way of a group that is cached, since at each point they lie far from
+//! those of the next. And the order of their gradient.
 
 use super::transform::{self, Whole, Write, square};
 use super::window::TILE;
@@ -62,12 +62,12 @@ impl Kernel for Pack<'_> {
     }
 }
 
-/// Adds the filters' gradient at the points to their gradient.
+/// Adds the filters' gradient as it is gathered to their gradient.
 pub struct Unpack<'a> {
     /// Sizes.
     pub winograd: &'a Winograd,
     /// [`Winograd::gradient`] floats.
-    pub points: &'a [f32],
+    pub gathered: &'a [f32],
     /// `[out, in, 3, 3]`, added to.
     pub weights: &'a mut [f32],
 }
@@ -76,28 +76,16 @@ impl Kernel for Unpack<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::large_stack_arrays, reason = "39 KB of a thread's 2 MB; a step allocates nothing")]
-    fn run<L: Lanes>(self, l: L) {
-        let (inputs, outputs) = (self.winograd.conv.input.channels, self.winograd.conv.output.channels);
-        let padded = self.winograd.padded_outputs();
-        assert!(self.points.len() == self.winograd.gradient(), "winograd: a gradient of another size");
-        let (mut group, point) = ([0.0; PLANE], inputs * padded);
-        // Input channel by input channel, block by block: so they lie at each point.
-        for first in (0..inputs * blocks(outputs)).step_by(GROUP) {
-            let vectors = GROUP.min(inputs * blocks(outputs) - first);
-            for (to, from) in group.chunks_exact_mut(POINT).zip(self.points.chunks_exact(point)) {
-                to[..vectors * WIDTH].copy_from_slice(&from[first * WIDTH..][..vectors * WIDTH]);
-            }
-            for vector in 0..vectors {
-                let (input, block) = ((first + vector) / blocks(outputs), (first + vector) % blocks(outputs));
-                let mut lanes = [[0.0; WIDTH]; 9];
-                let from = (group[vector * WIDTH..].as_ptr(), &TILE);
-                // SAFETY: a group has all points of sixteen vectors; `lanes` is 3 × 3 vectors.
-                unsafe { square(l, transform::FilterAdjoint, from, (lanes.as_mut_ptr().cast(), &LANES), &Write) }
-                for lane in 0..WIDTH.min(outputs - block * WIDTH) {
-                    let filter = &mut self.weights[((block * WIDTH + lane) * inputs + input) * 9..][..9];
-                    for (w, vector) in filter.iter_mut().zip(&lanes) {
-                        *w += vector[lane];
+    fn run<L: Lanes>(self, _: L) {
+        let (inputs, padded) = (self.winograd.conv.input.channels, self.winograd.padded_outputs());
+        assert!(self.gathered.len() == self.winograd.gradient(), "winograd: a gradient of another size");
+        for (block, filters) in self.weights.chunks_mut(WIDTH * inputs * 9).enumerate() {
+            for input in 0..inputs {
+                let first = input * padded + block * WIDTH;
+                let taps: [&[f32]; 9] = std::array::from_fn(|tap| &self.gathered[tap * inputs * padded + first..][..WIDTH]);
+                for (lane, filter) in filters.chunks_exact_mut(inputs * 9).enumerate() {
+                    for (w, tap) in filter[input * 9..][..9].iter_mut().zip(taps) {
+                        *w += tap[lane];
                     }
                 }
             }

@@ -7,6 +7,7 @@
 mod backward;
 mod filters;
 mod forward;
+mod gradient;
 mod pooled;
 mod product;
 mod transform;
@@ -78,9 +79,9 @@ impl Winograd {
         POINTS * (blocks(output) * input).max(blocks(input) * output) * WIDTH
     }
 
-    /// Floats of the filters' gradient at the points: point × input channel × output channel, filled up to a block.
+    /// Floats of the filters' gradient: tap × input channel × output channel, filled up to a block.
     pub fn gradient(&self) -> usize {
-        POINTS * self.conv.input.channels * self.padded_outputs()
+        9 * self.conv.input.channels * self.padded_outputs()
     }
 
     /// Floats a thread needs to compute in.

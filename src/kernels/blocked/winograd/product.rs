@@ -1,9 +1,8 @@
-//! The products at the 36 points, each a small matrix product: tiles times filters, and for the filters' gradient tiles by
-//! tiles.
+//! The products at the 36 points, each a small matrix product: tiles times filters.
 
 use std::ops::Range;
 
-use super::{BLOCK, GROUP, GROUPS, PAIR, PLANE, POINT, POINTS, Winograd};
+use super::{BLOCK, GROUP, GROUPS, PAIR, PLANE, POINT, POINTS};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Lanes, WIDTH};
@@ -101,69 +100,6 @@ impl Tiles for AtPoint {
             }
             let at = self.sums.add(column * APART + at);
             store(l, &sums, Target { at, row: WIDTH, column: APART, add: self.channels.start > 0 });
-        }
-    }
-}
-
-/// A block's points of what went in and of the gradient of what came out.
-pub(super) struct Factors<'a> {
-    pub(super) points: &'a [f32],
-    pub(super) gradients: &'a [f32],
-    /// Tiles that are used.
-    pub(super) count: usize,
-    /// Whether the result is added to what is there.
-    pub(super) add: bool,
-}
-
-/// Computes at each point: `to[input][output] = Σ points[tile][input] · gradients[tile][output]`.
-#[inline(always)]
-pub(super) fn products<L: Lanes>(l: L, w: &Winograd, factors: &Factors<'_>, to: &mut [f32]) {
-    let Factors { points, gradients, count, add } = *factors;
-    let (rows, outputs) = (w.conv.input.channels, w.padded_outputs());
-    assert!(points.len() >= super::points(blocks(rows)) && gradients.len() >= super::points(outputs / WIDTH), "winograd: sizes");
-    assert!(to.len() == POINTS * rows * outputs && count <= BLOCK, "winograd: a gradient of another size");
-    for (point, to) in to.chunks_exact_mut(rows * outputs).enumerate() {
-        let mut tiles = Outer {
-            points: points[point * POINT..].as_ptr(),
-            gradients: gradients[point * POINT..].as_ptr(),
-            to: to.as_mut_ptr(),
-            outputs,
-            count,
-            add,
-        };
-        // SAFETY: `to` has `rows` rows of `outputs` floats, and `count` tiles are inside both factors.
-        unsafe { sweep(l, Extent { rows, columns: outputs / WIDTH, again: false }, &mut tiles) };
-    }
-}
-
-/// The filters' gradient at one point.
-struct Outer {
-    points: *const f32,
-    gradients: *const f32,
-    to: *mut f32,
-    outputs: usize,
-    count: usize,
-    add: bool,
-}
-
-impl Tiles for Outer {
-    #[inline(always)]
-    unsafe fn tile<L: Lanes, const R: usize, const C: usize>(&mut self, l: L, row: usize, column: usize) {
-        // SAFETY: row + R input channels (of one block, as tiles of `sweep` are) and column + C blocks of output channels are
-        // inside each of `count` tiles.
-        unsafe {
-            let a = self.points.add(row / WIDTH * APART + row % WIDTH);
-            let b = self.gradients.add(column * APART);
-            let mut sums = [[l.zero(); C]; R];
-            let at = self.to.add(row * self.outputs + column * WIDTH);
-            // They come from afar while the sums are made.
-            (0..R * C).for_each(|vector| l.prefetch(at.wrapping_add(vector / C * self.outputs + vector % C * WIDTH)));
-            for (group, first) in (0..self.count).step_by(GROUP).enumerate() {
-                let (a, b) = (a.add(group * PLANE), b.add(group * PLANE));
-                let operands = Operands { a, row: |r: usize| r, a_step: WIDTH, b, b_step: WIDTH, b_column: APART };
-                operands.accumulate(l, &mut sums, GROUP.min(self.count - first));
-            }
-            store(l, &sums, Target { at, row: self.outputs, column: WIDTH, add: self.add });
         }
     }
 }
