@@ -9,7 +9,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 # The dependencies alone, a layer that stays as long as these two files do: an empty program that has them all.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs > build.rs \
+RUN mkdir src benches && touch src/lib.rs benches/kernels.rs && echo 'fn main() {}' | tee src/main.rs > build.rs \
  && cargo build --locked --profile dist
 COPY . .
 # Files copied here may be older than the empty program; cargo goes by time.
@@ -32,7 +32,7 @@ RUN minor=$(printf '#include <cudnn_version.h>\nCUDNN_MINOR\n' | gcc -E -P - | t
     fi
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs > build.rs \
+RUN mkdir src benches && touch src/lib.rs benches/kernels.rs && echo 'fn main() {}' | tee src/main.rs > build.rs \
  && cargo build --locked --profile dist --features cuda
 COPY . .
 RUN touch build.rs src/lib.rs src/main.rs && cargo build --locked --profile dist --features cuda
