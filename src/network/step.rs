@@ -55,7 +55,7 @@ struct Buffers {
     winners: Buffer,
     /// Gradients of values, group by group, in programs of several segments.
     gradients: Buffer,
-    /// Gradients of parameters, part by part.
+    /// Gradients of convolutions' parameters, part by part.
     parts: Buffer,
 }
 
@@ -130,8 +130,7 @@ impl Learner for Step {
         let measured = self.head.loss(count, batch.labels, settings.label_smoothing);
         self.head.backward(run, &settings.sgd);
         self.backward(settings.seed);
-        let gradients = &self.buffers.parts[..self.parameters.len];
-        self.parameters.update((self.tier, &self.team), &settings.sgd, gradients);
+        self.update(&settings.sgd);
         Ok(StepReport { loss: measured.loss as f32, correct: measured.correct })
     }
 

@@ -4,7 +4,6 @@ use super::forward::Shared;
 use super::memory::disjoint;
 use super::norm::NormState;
 use super::program::{Node, Op, Program};
-use crate::kernels::Buffer;
 use crate::kernels::blocked::activate::ActivateBackward;
 use crate::kernels::blocked::conv::Gradients;
 use crate::kernels::blocked::norm::{ApplyBackward, MeasureBackward};
@@ -24,10 +23,8 @@ pub(super) struct Group<'a> {
     pub(super) gradients: &'a mut [f32],
     pub(super) spare: &'a mut [f32],
     pub(super) conv: &'a mut [f32],
-    /// Filters' gradients, one a convolution.
-    pub(super) filters: &'a mut [Buffer],
-    /// Biases' gradients, filled up to a block, one a convolution.
-    pub(super) biases: &'a mut [Buffer],
+    /// Gradients of the convolutions' parameters, of all images of a part.
+    pub(super) to: &'a mut [f32],
 }
 
 impl Group<'_> {
@@ -133,7 +130,7 @@ impl Shared<'_> {
         let (layer, input) = (&program.convs[at], group.place(program, node.input));
         if layer.bias {
             let maps = program.values[node.output].maps;
-            tier.run(SumChannels { maps, values: &group.gradients[output.clone()], sums: &mut group.biases[at] });
+            tier.run(SumChannels { maps, values: &group.gradients[output.clone()], sums: &mut group.to[layer.to_bias.clone()] });
         }
         let start = program.values[node.input].offset * program.group;
         let x = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
@@ -146,7 +143,7 @@ impl Shared<'_> {
             }
         };
         let to_input = to_input.map(|to| (self.filters.adjoint(at), to));
-        let (to_filters, add, workspace) = (&mut group.filters[at][..], group.add, &mut *group.conv);
+        let (to_filters, add, workspace) = (&mut group.to[layer.to_filters.clone()], group.add, &mut *group.conv);
         layer.conv.backward(tier, Gradients { input: x, output, to_input, to_filters, add, workspace });
         self.merge(group, input.filter(|_| again));
     }

@@ -2,8 +2,6 @@
 
 use super::program::{Program, Value};
 use crate::kernels::Buffer;
-use crate::kernels::blocked::blocks;
-use crate::kernels::lanes::WIDTH;
 
 /// What one thread computes in.
 #[derive(Debug, Default)]
@@ -16,10 +14,6 @@ pub(super) struct Workspace {
     pub(super) spare: Buffer,
     /// Gradients of a group's values, in programs of one segment.
     pub(super) gradients: Buffer,
-    /// Filters' gradients as convolutions gather them, one a convolution.
-    pub(super) filters: Vec<Buffer>,
-    /// Biases' gradients, filled up to a block, one a convolution.
-    pub(super) biases: Vec<Buffer>,
 }
 
 impl Workspace {
@@ -31,8 +25,6 @@ impl Workspace {
             conv: Buffer::zeros(sizes.workspace),
             spare: Buffer::zeros(sizes.largest * program.group),
             gradients: Buffer::zeros(gradients),
-            filters: program.convs.iter().map(|c| Buffer::zeros(c.conv.gradient_len())).collect(),
-            biases: program.convs.iter().map(|c| Buffer::zeros(blocks(c.conv.sizes().output.channels) * WIDTH)).collect(),
         }
     }
 }

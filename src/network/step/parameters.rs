@@ -1,6 +1,4 @@
-//! The parameters of convolutions and batch norms, in PyTorch's order, and where their gradients lie.
-
-use std::ops::Range;
+//! The parameters of convolutions and batch norms, in PyTorch's order.
 
 use super::dense::Trained;
 use crate::kernels::lanes::{Kernel, Lanes};
@@ -16,16 +14,14 @@ use crate::optim::Sgd;
 pub(super) struct Plain {
     pub(super) role: Role,
     pub(super) trained: Trained,
-    /// Where its gradient lies among all.
-    pub(super) gradient: Range<usize>,
+    /// Room for its gradient.
+    gradient: Buffer,
 }
 
 /// All of them, layer by layer.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     pub(super) layers: Vec<Vec<Plain>>,
-    /// Floats of all gradients.
-    pub(super) len: usize,
 }
 
 impl Parameters {
@@ -35,10 +31,9 @@ impl Parameters {
         for layer in layers {
             let own = layer.parameters.iter().map(|spec| {
                 let values = weights.get(&spec.name).map_or_else(Buffer::default, |parameter| parameter.values[..].into());
-                let start = all.len;
-                all.len += values.len();
-                let momentum = Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
-                Plain { role: spec.role, gradient: start..all.len, trained: Trained { values, momentum } }
+                let zeros = || Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
+                let (momentum, gradient) = (zeros(), zeros());
+                Plain { role: spec.role, gradient, trained: Trained { values, momentum } }
             });
             let own = own.collect();
             all.layers.push(own);
@@ -51,17 +46,13 @@ impl Parameters {
         self.layers[layer].iter().find(|plain| plain.role == role).map_or(&[], |plain| &plain.trained.values)
     }
 
-    /// Where its gradient lies.
-    pub(super) fn gradient(&self, layer: usize, role: Role) -> Option<Range<usize>> {
-        self.layers[layer].iter().find(|plain| plain.role == role).map(|plain| plain.gradient.clone())
-    }
-
-    /// Moves all by their gradients.
-    pub(super) fn update(&mut self, (tier, team): (Tier, &Team), sgd: &Sgd, gradients: &[f32]) {
-        team.each(Chunks::new(&mut self.layers, 1), |_, layer| {
+    /// Moves all by their gradients, which `gradient` writes, given the layer and the role.
+    pub(super) fn update(&mut self, (tier, team): (Tier, &Team), sgd: &Sgd, gradient: impl Fn(usize, Role, &mut [f32]) + Sync) {
+        team.each(Chunks::new(&mut self.layers, 1), |at, layer| {
             for plain in layer.iter_mut().flatten().filter(|plain| plain.role.trained()) {
+                gradient(at, plain.role, &mut plain.gradient);
                 let weight_decay = if plain.role == Role::Weight { sgd.weight_decay } else { 0.0 };
-                let (sgd, gradient) = (Sgd { weight_decay, ..*sgd }, &gradients[plain.gradient.clone()]);
+                let (sgd, gradient) = (Sgd { weight_decay, ..*sgd }, &plain.gradient);
                 let Trained { values, momentum } = &mut plain.trained;
                 tier.run(Move { sgd, values, gradient, momentum });
             }

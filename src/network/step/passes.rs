@@ -12,6 +12,7 @@ use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
 use crate::network::lowering::Order;
 use crate::network::shape::Role;
+use crate::optim::Sgd;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
 const PARTS: usize = 8;
@@ -38,6 +39,8 @@ impl Step {
         if self.buffers.batch == batch {
             return;
         }
+        // A batch of few images is two groups at least, and so has work for two threads.
+        self.program.group = self.program.largest_group.min(batch.div_ceil(2));
         let program = &self.program;
         let groups = batch.div_ceil(program.group);
         let parts = groups.div_ceil(program.groups_a_part(batch));
@@ -47,7 +50,7 @@ impl Step {
         saved.resize(groups * program.saved_a_group());
         winners.resize(groups * program.group * program.sizes.winners);
         kept.resize(groups * gradients);
-        sums.resize(parts * self.parameters.len);
+        sums.resize(parts * program.sizes.part);
     }
 
     /// Brings all filters in the orders the passes read.
@@ -137,13 +140,12 @@ impl Step {
         });
     }
 
-    /// All gradients of the parameters before the head, into the first part.
+    /// All gradients of the parameters before the head: convolutions' into the first part, norms' into their states.
     pub(super) fn backward(&mut self, seed: u64) {
         let Self { program, buffers, workspaces, team, head, .. } = self;
         let (program, batch) = (&*program, buffers.batch);
         let exit = &program.values[program.exit];
         if exit.gradient.is_none() {
-            buffers.parts.fill(0.0);
             return;
         }
         let groups = batch.div_ceil(program.group);
@@ -152,15 +154,16 @@ impl Step {
         for segment in program.segments.iter().rev() {
             let nodes = &program.nodes[segment.clone()];
             let shared = Shared { program, tier: self.tier, filters: &self.filters, norms: &self.norms, seed };
-            let parts = Chunks::of(&mut buffers.parts, self.parameters.len, groups.div_ceil(a_part));
+            let parts = Chunks::of(&mut buffers.parts, program.sizes.part, groups.div_ceil(a_part));
             let persistent = if single { 0 } else { a_part * program.gradients_a_group() };
             let gradients = Chunks::of(&mut buffers.gradients, persistent, groups.div_ceil(a_part));
-            let (saved, winners, parameters) = (&buffers.saved[..], &buffers.winners[..], &self.parameters);
+            let (saved, winners) = (&buffers.saved[..], &buffers.winners[..]);
             team.split((parts, gradients), workspaces, |part, (to, persistent), workspace| {
-                let Workspace { conv, spare, gradients: own, filters, biases, .. } = workspace;
-                let convs = || nodes.iter().filter_map(|node| if let Op::Conv(at) = node.op { Some(at) } else { None });
-                for at in convs() {
-                    biases[at].fill(0.0);
+                let Workspace { conv, spare, gradients: own, .. } = workspace;
+                for node in nodes {
+                    if let Op::Conv(at) = node.op {
+                        to[program.convs[at].to_bias.clone()].fill(0.0);
+                    }
                 }
                 for group in part * a_part..groups.min((part + 1) * a_part) {
                     let first = group * program.group;
@@ -175,26 +178,13 @@ impl Step {
                         gradients,
                         spare,
                         conv,
-                        filters,
-                        biases,
+                        to: &mut *to,
                     };
                     if segment.end == program.nodes.len() {
                         head.leave(program, &mut group);
                     }
                     for (node, again) in nodes.iter().zip(&program.again[segment.clone()]).rev() {
                         shared.backward(node, &mut group, *again);
-                    }
-                }
-                for at in convs() {
-                    let layer = &program.convs[at];
-                    if let Some(weight) = parameters.gradient(layer.layer, Role::Weight) {
-                        let to = &mut to[weight];
-                        to.fill(0.0);
-                        layer.conv.unpack(shared.tier, &filters[at], to);
-                    }
-                    if let Some(bias) = parameters.gradient(layer.layer, Role::Bias) {
-                        let len = bias.len();
-                        to[bias].copy_from_slice(&biases[at][..len]);
                     }
                 }
             });
@@ -205,23 +195,33 @@ impl Step {
         self.sum_parts();
     }
 
-    /// Adds the parts of the parameters' gradients, in order, into the first.
+    /// Adds the parts of the convolutions' gradients, in order, into the first.
     fn sum_parts(&mut self) {
-        let len = self.parameters.len;
+        let len = self.program.sizes.part;
         let (sum, rest) = self.buffers.parts.split_at_mut(len);
         self.team.each(Chunks::new(sum, SUMMED), |at, to| {
             for part in rest.chunks_exact(len) {
                 self.tier.run(Accumulate { from: &part[at * SUMMED..][..to.len()], to });
             }
         });
-        for (layer, state) in self.program.norms.iter().zip(&self.norms) {
-            for (role, gradient) in [(Role::Scale, &state.to_weight), (Role::Bias, &state.to_bias)] {
-                if let Some(place) = self.parameters.gradient(layer.layer, role) {
-                    let len = place.len();
-                    sum[place].copy_from_slice(&gradient[..len]);
+    }
+
+    /// Moves the parameters before the head by their gradients.
+    pub(super) fn update(&mut self, sgd: &Sgd) {
+        let Self { program, parameters, norms, buffers, team, tier, .. } = self;
+        parameters.update((*tier, team), sgd, |layer, role, to| {
+            if let Some(conv) = program.convs.iter().find(|conv| conv.layer == layer) {
+                if role == Role::Weight {
+                    to.fill(0.0);
+                    conv.conv.unpack(*tier, &buffers.parts[conv.to_filters.clone()], to);
+                } else {
+                    to.copy_from_slice(&buffers.parts[conv.to_bias.clone()][..to.len()]);
                 }
+            } else if let Some(at) = program.norms.iter().position(|norm| norm.layer == layer) {
+                let from = if role == Role::Scale { &norms[at].to_weight } else { &norms[at].to_bias };
+                to.copy_from_slice(&from[..to.len()]);
             }
-        }
+        });
     }
 }
 

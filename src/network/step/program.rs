@@ -8,9 +8,10 @@
 use std::ops::Range;
 
 use crate::kernels::activation::Activation;
-use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::pool::Windows;
+use crate::kernels::blocked::{Maps, blocks};
+use crate::kernels::lanes::WIDTH;
 use crate::network::lowering::{self, readers};
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, LayerKind};
@@ -76,6 +77,18 @@ pub(super) struct ConvLayer {
     pub(super) conv: Conv,
     pub(super) layer: usize,
     pub(super) bias: bool,
+    /// Where, in a part of a batch's gradients, its filters' lies (before [`Conv::unpack`]), and its bias's, filled up to a block.
+    pub(super) to_filters: Range<usize>,
+    pub(super) to_bias: Range<usize>,
+}
+
+impl ConvLayer {
+    /// Without a bias; its gradients lie from `first` on.
+    fn new(conv: Conv, layer: usize, first: usize) -> Self {
+        let to_filters = first..first + conv.gradient_len();
+        let to_bias = to_filters.end..to_filters.end + blocks(conv.sizes().output.channels) * WIDTH;
+        Self { conv, layer, bias: false, to_filters, to_bias }
+    }
 }
 
 /// A batch norm layer.
@@ -104,8 +117,9 @@ pub(super) struct Program {
     pub(super) exit: usize,
     /// Layers it covers, `flatten` not among them.
     pub(super) layers: usize,
-    /// Images that go through a segment together.
+    /// Images that go through a segment together, and how many at most.
     pub(super) group: usize,
+    pub(super) largest_group: usize,
     pub(super) sizes: Sizes,
 }
 
@@ -126,6 +140,8 @@ pub(super) struct Sizes {
     pub(super) largest: usize,
     /// What a convolution computes in.
     pub(super) workspace: usize,
+    /// Gradients of all convolutions' parameters.
+    pub(super) part: usize,
 }
 
 impl Program {
@@ -146,7 +162,8 @@ impl Program {
             at += covered;
         }
         program.exit = of_layer.last().copied().unwrap_or(0);
-        program.group = program.convs.iter().map(|c| c.conv.images_at_a_time()).max().unwrap_or(1);
+        program.largest_group = program.convs.iter().map(|c| c.conv.images_at_a_time()).max().unwrap_or(1);
+        program.group = program.largest_group;
         program.split();
         program.place();
         program.order();
@@ -177,7 +194,9 @@ impl Program {
         match &architecture.layers[at].kind {
             LayerKind::Conv2d(conv) => {
                 let sizes = lowering::convolution(from, conv);
-                self.convs.push(ConvLayer { conv: Conv::new(sizes), layer: at, bias: conv.bias });
+                let (layer, bias) = (ConvLayer::new(Conv::new(sizes), at, self.sizes.part), conv.bias);
+                self.sizes.part = layer.to_bias.end;
+                self.convs.push(ConvLayer { bias, ..layer });
                 let output = self.value(to);
                 self.push(Op::Conv(self.convs.len() - 1), input, output, at);
             }
