@@ -45,8 +45,8 @@
 //! 3. `serving` and `training` do not import each other: they meet in files. A trained model is read back from disk before it is
 //!    served.
 //! 4. Preprocessing travels inside the checkpoint and is written in one place ([`network::Preprocessing`]).
-//! 5. A network's meaning exists once, in its layer list. [`network::forward`] interprets it with candle: the reference, and what
-//!    runs on CUDA. [`network::plan`] (evaluation) and [`network::step`] (training) are compiled from the same list onto the
+//! 5. A network's meaning exists once, in its layer list. [`network::reference`] interprets it with candle: the reference, and what
+//!    runs on CUDA. [`network::compiled`] (evaluation and training) is compiled from the same list onto the
 //!    [`kernels`], and tests hold them to the reference on random architectures.
 //! 6. A training run is a process of its own: it may be killed, run out of memory or lose its GPU, and serving goes on. It ends
 //!    when its standard input does.

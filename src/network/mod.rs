@@ -1,41 +1,39 @@
 //! A network is data: a list of named layers. Everything that computes with it is derived from that list.
 //!
-//! [`spec`] is the list, [`shape`] what follows from it, [`weights`] its parameters as plain numbers, [`model`] all of it
-//! together with what is needed to use it rightly. [`forward`] reads the list with candle and [`autograd`] trains so; [`plan`] and
-//! [`step`] are compiled from it for the processor. [`evaluator`] and [`learner`] are the doors to either. This module does not know where a model comes from (files are
+//! [`architecture`] is that list and what follows from it, [`parameters`] its numbers, [`model`] both together with what is needed
+//! to use them rightly. [`reference`] reads the list with candle; [`compiled`] makes of it what runs on the processor. [`evaluator`]
+//! and [`learner`] are the doors to either. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 
-pub mod autograd;
+pub mod architecture;
+pub mod compiled;
 pub mod device;
 pub mod error;
 pub mod evaluator;
-pub mod forward;
-pub mod init;
 pub mod learner;
-mod lowering;
 pub mod model;
-pub mod plan;
+pub mod parameters;
 pub mod preprocessing;
-pub mod presets;
 pub mod probe;
-#[cfg(test)]
-pub(crate) mod random;
-pub mod shape;
-pub mod spec;
-pub mod step;
-pub mod weights;
+pub mod reference;
 
-pub use autograd::Autograd;
+#[cfg(test)]
+pub(crate) use architecture::random;
+pub use architecture::shape::{LayerShape, Shape, infer};
+pub use architecture::spec::{Architecture, Layer, LayerKind};
+pub use architecture::{presets, shape, spec};
+pub use compiled::plan::Plan;
+pub use compiled::step::Step;
+pub use compiled::{plan, step};
 pub use device::DeviceChoice;
 pub use error::Error;
 pub use evaluator::Evaluator;
-pub use init::Init;
 pub use learner::{Batch, Learner, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
-pub use plan::Plan;
+pub use parameters::init::Init;
+pub use parameters::weights::{Parameter, Weights};
+pub use parameters::{init, weights};
 pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
-pub use shape::{LayerShape, Shape, infer};
-pub use spec::{Architecture, Layer, LayerKind};
-pub use step::Step;
-pub use weights::{Parameter, Weights};
+pub use reference::autograd::Autograd;
+pub use reference::{autograd, forward};

@@ -3,7 +3,7 @@
 //! A step's feature maps go through the network a few images at a time and stay in the cache between layers; its vectors go
 //! through a batch at a time, because a fully connected layer's weights are what has to be moved. Nothing is allocated in a
 //! step once the batch size has been seen. Sums over the batch are made in parts that follow from the batch size alone, so
-//! one seed gives the same bits for any number of threads. [`super::autograd`] is the reference that tests hold this to.
+//! one seed gives the same bits for any number of threads. [`crate::network::autograd`] is the reference that tests hold this to.
 
 mod backward;
 mod compile;
@@ -24,12 +24,12 @@ use self::memory::Workspace;
 use self::norm::NormState;
 use self::parameters::Parameters;
 use self::program::Program;
-use super::error::Error;
-use super::learner::{Batch, Learner, StepReport, StepSettings, check_momentum};
-use super::shape::{LayerShape, Role};
-use super::spec::Architecture;
-use super::weights::{Parameter, Weights, specs};
 use crate::kernels::{Buffer, Team, Tier};
+use crate::network::error::Error;
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_momentum};
+use crate::network::shape::{LayerShape, Role};
+use crate::network::spec::Architecture;
+use crate::network::weights::{Parameter, Weights, specs};
 
 /// A network that is trained by the kernels.
 pub struct Step {
@@ -67,7 +67,7 @@ impl Step {
 
     /// On these kernels, with these threads.
     pub fn with(architecture: &Architecture, weights: &Weights, (tier, team): (Tier, Arc<Team>)) -> Result<Self, Error> {
-        let layers = super::infer(architecture)?;
+        let layers = crate::network::infer(architecture)?;
         let program = Program::new(architecture, &layers);
         let head = compile::head(architecture, &layers, &program, weights);
         let parameters = Parameters::new(&layers[..program.layers], weights);

@@ -6,8 +6,8 @@ use std::f64::consts::TAU;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::shape::{LayerShape, ParameterSpec, Role};
-use super::weights::{Parameter, Weights, specs};
+use crate::network::shape::{LayerShape, ParameterSpec, Role};
+use crate::network::weights::{Parameter, Weights, specs};
 
 /// How filters, matrices and biases start. Batch norm always starts as the identity: scale 1, shift 0, running mean 0, variance 1.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,8 +1,8 @@
 //! A network's parameters as plain numbers, in the architecture's order: what a checkpoint holds, initialisation makes and
 //! training changes. No tensor library below this line.
 
-use super::error::Error;
-use super::shape::{LayerShape, ParameterSpec};
+use crate::network::error::Error;
+use crate::network::shape::{LayerShape, ParameterSpec};
 
 /// One named array of numbers, row-major.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::error::{Error, nearest};
+use crate::network::error::{Error, nearest};
 
 /// A network: its input and its layers, in the order in which they are computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::error::Error;
-use super::learner::dropout_seed;
-use super::probe::{Mask, Probe};
-use super::shape::{LayerShape, Shape, Source};
-use super::spec::{Architecture, LayerKind};
-use super::weights::Weights;
+use crate::network::error::Error;
+use crate::network::learner::dropout_seed;
+use crate::network::probe::{Mask, Probe};
+use crate::network::shape::{LayerShape, Shape, Source};
+use crate::network::spec::{Architecture, LayerKind};
+use crate::network::weights::Weights;
 use crate::ops;
 
 /// How layers behave that tell training from evaluation.

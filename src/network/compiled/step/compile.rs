@@ -4,7 +4,7 @@ use super::dense::DenseLayer;
 use super::head::{Head, VectorLayer, VectorOp};
 use super::program::Program;
 use crate::kernels::activation::Activation;
-use crate::network::lowering::Order;
+use crate::network::compiled::lowering::Order;
 use crate::network::shape::{LayerShape, Role, Source};
 use crate::network::spec::{Architecture, LayerKind};
 use crate::network::weights::Weights;

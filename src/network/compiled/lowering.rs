@@ -3,14 +3,14 @@
 //! It knows neither training nor evaluation, and no values: only which kernel sizes a layer has, who reads what, and in which
 //! order numbers lie.
 
-use super::shape::{LayerShape, Shape, Source};
-use super::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
 use crate::kernels::avg_pool2d;
 use crate::kernels::blocked::pool::Windows;
 use crate::kernels::blocked::{Convolution, Maps};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::window::Pool2dShape;
+use crate::network::shape::{LayerShape, Shape, Source};
+use crate::network::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 
 /// The order of a layer's input features, and so of its weights.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,12 @@
-//! Random architectures for tests: whatever computes a network must agree with [`super::forward`] on all of them.
+//! Random architectures for tests: whatever computes a network must agree with [`crate::network::forward`] on all of them.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::shape::{Shape, infer};
-use super::spec::{AdaptiveAvgPool2d, Add, Architecture, BatchNorm2d, Conv2d, Dropout, Input, Layer, LayerKind, Linear, Pool2d};
+use crate::network::shape::{Shape, infer};
+use crate::network::spec::{
+    AdaptiveAvgPool2d, Add, Architecture, BatchNorm2d, Conv2d, Dropout, Input, Layer, LayerKind, Linear, Pool2d,
+};
 
 /// A valid network of a few layers, of odd sizes, with every kind among them over enough seeds.
 pub(crate) fn architecture(seed: u64) -> Architecture {
@@ -81,5 +83,5 @@ fn seeds_cover_every_kind_and_only_valid_networks() {
         assert!(matches!(infer(&network).unwrap().last().unwrap().output, Shape::Vector(_)));
         seen.extend(network.layers.iter().map(|layer| layer.kind.name()));
     }
-    assert_eq!(seen.len(), super::spec::KINDS.len(), "{seen:?}");
+    assert_eq!(seen.len(), crate::network::spec::KINDS.len(), "{seen:?}");
 }

@@ -10,7 +10,7 @@ use super::{Buffers, Step};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
-use crate::network::lowering::Order;
+use crate::network::compiled::lowering::Order;
 use crate::network::shape::Role;
 use crate::optim::Sgd;
 

@@ -2,13 +2,13 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::error::Error;
-use super::forward::{BatchStatistics, Forward, Mode, tensors};
-use super::learner::{Batch, Learner, StepReport, StepSettings};
-use super::probe::Probe;
-use super::shape::{LayerShape, ParameterSpec, Role};
-use super::spec::{Architecture, LayerKind};
-use super::weights::{Parameter, Weights, specs};
+use crate::network::error::Error;
+use crate::network::forward::{BatchStatistics, Forward, Mode, tensors};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings};
+use crate::network::probe::Probe;
+use crate::network::shape::{LayerShape, ParameterSpec, Role};
+use crate::network::spec::{Architecture, LayerKind};
+use crate::network::weights::{Parameter, Weights, specs};
 use crate::ops;
 use crate::optim::Sgd;
 
@@ -32,7 +32,7 @@ struct Trained {
 impl Autograd {
     /// Places `weights` on `device`.
     pub fn new(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self, Error> {
-        let layers = super::infer(architecture)?;
+        let layers = crate::network::infer(architecture)?;
         let mut parameters = Vec::new();
         let mut placed = Vec::with_capacity(layers.len());
         for (layer, values) in layers.iter().zip(tensors(&layers, weights, device)?) {
@@ -111,7 +111,7 @@ impl Learner for Autograd {
     }
 
     fn restore_momentum(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
-        super::learner::check_momentum(&self.architecture.name, specs(&self.layers), &buffers)?;
+        crate::network::learner::check_momentum(&self.architecture.name, specs(&self.layers), &buffers)?;
         let trained = self.parameters.iter_mut().filter(|parameter| parameter.spec.role.trained());
         for (parameter, buffer) in trained.zip(buffers) {
             parameter.momentum = Some(Var::from_vec(buffer.values, buffer.shape, &self.device)?);

@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::error::Error;
-use super::spec::{Architecture, Layer, LayerKind};
+use crate::network::error::Error;
+use crate::network::spec::{Architecture, Layer, LayerKind};
 
 /// No activation, filter bank or list may be larger; far above anything useful, far below overflow.
 const MAX_ELEMENTS: usize = 1 << 31;

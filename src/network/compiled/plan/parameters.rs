@@ -10,7 +10,7 @@ use crate::kernels::blocked::{Maps, blocks};
 use crate::kernels::dense::panels::{Layer, Panels, Weights as Packed};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::{Buffer, Tier};
-use crate::network::lowering::{Order, maps_before_vectors};
+use crate::network::compiled::lowering::{Order, maps_before_vectors};
 use crate::network::shape::{LayerShape, Shape};
 use crate::network::spec::{Architecture, LayerKind};
 use crate::network::weights::Weights;

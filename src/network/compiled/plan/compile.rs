@@ -8,7 +8,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::part::Finish;
-use crate::network::lowering::{self, Order, readers};
+use crate::network::compiled::lowering::{self, Order, readers};
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 

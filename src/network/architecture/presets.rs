@@ -1,6 +1,6 @@
 //! The networks that come with the program, each an architecture file like any user's.
 
-use super::spec::Architecture;
+use crate::network::spec::Architecture;
 
 const PRESETS: [(&str, &str); 1] = [("tutorial", include_str!("presets/tutorial.toml"))];
 
@@ -37,7 +37,7 @@ mod tests {
         assert_eq!(names, ["conv1", "act1", "drop1", "conv2", "act2", "pool2", "flat", "fc3", "act3", "drop3", "fc4"]);
         assert_eq!(layers[5].output, Shape::Map { channels: 32, height: 16, width: 16 });
         assert_eq!(layers[6].output, Shape::Vector(8192));
-        let parameters: usize = layers.iter().map(super::super::shape::LayerShape::parameter_count).sum();
+        let parameters: usize = layers.iter().map(crate::network::shape::LayerShape::parameter_count).sum();
         assert_eq!(parameters, 4_210_090);
         let multiply_adds: u64 = layers.iter().map(|layer| layer.multiply_adds).sum();
         assert_eq!(multiply_adds, 14_521_344);

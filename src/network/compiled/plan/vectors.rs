@@ -10,7 +10,7 @@ use crate::kernels::blocked::activate::Activate;
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::dense::panels::{Places, Rows};
 use crate::kernels::lanes::WIDTH;
-use crate::network::lowering::Order;
+use crate::network::compiled::lowering::Order;
 
 /// What a node does to a vector.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
+use crate::network::compiled::lowering::Order;
 use crate::network::learner::dropout_seed;
-use crate::network::lowering::Order;
 use crate::optim::Sgd;
 
 /// Blocks of features that one task transposes.

@@ -12,7 +12,7 @@ use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::pool::Windows;
 use crate::kernels::blocked::{Maps, blocks};
 use crate::kernels::lanes::WIDTH;
-use crate::network::lowering::{self, readers};
+use crate::network::compiled::lowering::{self, readers};
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, LayerKind};
 

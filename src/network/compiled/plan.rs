@@ -5,7 +5,7 @@
 //! that any of them can be looked at or switched off; a layer looks the same whatever else is looked at. Feature maps go
 //! through the layers a few images at a time and stay in the cache, several groups side by side; a single image has all
 //! threads on each layer. Neither changes a number: an image's result does not depend on its company or on the threads.
-//! [`super::forward`] is the reference that tests hold this to.
+//! [`crate::network::forward`] is the reference that tests hold this to.
 
 mod compile;
 mod maps;
@@ -19,12 +19,12 @@ use std::sync::Arc;
 use self::parameters::Parameters;
 use self::program::Program;
 use self::sight::Sight;
-use super::error::Error;
-use super::probe::{Evaluation, Probe};
-use super::shape::LayerShape;
-use super::spec::Architecture;
-use super::weights::Weights;
 use crate::kernels::{Buffer, Team, Tier};
+use crate::network::error::Error;
+use crate::network::probe::{Evaluation, Probe};
+use crate::network::shape::LayerShape;
+use crate::network::spec::Architecture;
+use crate::network::weights::Weights;
 
 /// A network that is evaluated by the kernels.
 pub struct Plan {
