@@ -1,4 +1,4 @@
-//! Activations of many numbers, in vectors. (`kernels::activation` has them one by one, for every type of number.)
+//! Activations of many numbers, in vectors.
 
 use crate::kernels::activation::Activation;
 use crate::kernels::lanes::math::{normal, sigmoid};

@@ -3,7 +3,7 @@
 //! An image is stored block × row × column × 16: all that a vector of sixteen channels needs lies together, for every
 //! instruction set alike, and nothing is reordered between the first layer and the last. Channels that do not fill a block
 //! are zeros. Batches are image after image. Functions here know neither layers nor networks; each is compared with the
-//! plain f64 twin in `naive`.
+//! formula in f64 in `naive`.
 
 pub mod activate;
 pub mod conv;

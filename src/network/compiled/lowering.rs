@@ -3,12 +3,9 @@
 //! It knows neither training nor evaluation, and no values: only which kernel sizes a layer has, who reads what, and in which
 //! order numbers lie.
 
-use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
-use crate::kernels::avg_pool2d;
 use crate::kernels::blocked::pool::Windows;
 use crate::kernels::blocked::{Convolution, Maps};
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::window::Pool2dShape;
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 
@@ -79,17 +76,10 @@ pub(crate) fn convolution(from: Maps, conv: &Conv2d) -> Convolution {
 
 /// A pooling layer's windows on `from`; none of another kind is asked for.
 pub(crate) fn windows(from: Maps, kind: &LayerKind) -> Windows {
-    let Maps { height, width, .. } = from;
-    let sliding = |pool: &Pool2d| {
-        let (kernel, stride, padding) = (pool.kernel_size, pool.step(), pool.padding);
-        avg_pool2d::rectangles(&Pool2dShape { planes: 1, height, width, kernel, stride, padding })
-    };
-    let rectangles = match kind {
+    let sliding = |pool: &Pool2d| Windows::sliding(from, pool.kernel_size, pool.step(), pool.padding);
+    match kind {
         LayerKind::MaxPool2d(pool) | LayerKind::AvgPool2d(pool) => sliding(pool),
-        LayerKind::AdaptiveAvgPool2d(pool) => {
-            adaptive_avg_pool2d::rectangles(&AdaptiveShape { height, width, output: pool.output_size })
-        }
+        LayerKind::AdaptiveAvgPool2d(pool) => Windows::adaptive(from, pool.output_size),
         _ => sliding(&Pool2d { kernel_size: 1, stride: None, padding: 0 }),
-    };
-    Windows::new(from, rectangles)
+    }
 }

@@ -8,11 +8,10 @@ use crate::kernels::blocked::conv::{Applied, Conv, Gradients};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::SumChannels;
 use crate::kernels::blocked::{Convolution, Maps};
-use crate::kernels::conv2d::Conv2dShape;
+use crate::kernels::naive::window::Pool2dShape;
 use crate::kernels::naive::{self, conv2d as formula};
 use crate::kernels::team::Team;
-use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
-use crate::kernels::window::Pool2dShape;
+use crate::kernels::testing::{Sums, cases, filled, narrow, noise, squares, wide};
 
 /// Of a convolution: images, filters, biases, gradient of the output.
 struct Inputs {
@@ -37,16 +36,12 @@ impl Inputs {
 
     /// Output and gradients (of the images, the filters, the biases) by the formula; and of the squares of all numbers.
     fn by_formula(&self, sizes: &Convolution) -> [Sums; 4] {
-        let Convolution { input, output, kernel, stride, padding, groups } = *sizes;
-        let (in_channels, out_channels) = (input.channels, output.channels);
-        let Maps { height, width, .. } = input;
-        let shape = Conv2dShape { batch: self.batch, in_channels, out_channels, height, width, kernel, stride, padding, groups };
         let all = |x: &[f64], w: &[f64], b: &[f64], dy: &[f64]| {
             [
-                filled(dy.len(), |y| formula::forward(&shape, x, w, Some(b), y)),
-                filled(x.len(), |dx| formula::backward_data(&shape, w, dy, dx)),
-                filled(w.len(), |dw| formula::backward_weight(&shape, x, dy, dw)),
-                filled(b.len(), |db| formula::backward_bias(&shape, dy, db)),
+                filled(dy.len(), |y| formula::forward(sizes, x, w, Some(b), y)),
+                filled(x.len(), |dx| formula::backward_data(sizes, w, dy, dx)),
+                filled(w.len(), |dw| formula::backward_weight(sizes, x, dy, dw)),
+                filled(b.len(), |db| formula::backward_bias(sizes, dy, db)),
             ]
         };
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy].map(|values| wide(values));
@@ -142,9 +137,9 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
                     let Maps { height, width, .. } = output;
                     let planes = batch * output.channels;
                     let shape = Pool2dShape { planes, height, width, kernel: 2, stride: 2, padding: 0 };
-                    let all = std::mem::take(&mut expected);
-                    let mut winners = vec![0; shape.output_len()];
-                    expected = filled(shape.output_len(), |y| naive::max_pool2d::forward(&shape, &all, y, &mut winners));
+                    let (all, mut winners) = (wide(&expected), vec![0; shape.output_len()]);
+                    let maxima = filled(shape.output_len(), |y| naive::max_pool2d::forward(&shape, &all, y, &mut winners));
+                    expected = narrow(&maxima);
                 }
                 for threads in [1, 2, 3] {
                     let found = run(Finish { rectify, pool }, threads);

@@ -10,13 +10,22 @@ use crate::kernels::blocked::activate::{Activate, ActivateBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, Drop, DropColumns, Gate, Rectify};
 use crate::kernels::dropout::Mask;
 use crate::kernels::naive::{activation as formula, dropout};
-use crate::kernels::testing::{Sums, cases, filled, noise, numbers, wide};
+use crate::kernels::testing::{Sums, cases, filled, narrow, noise, numbers, wide};
 
 /// Elements that have a pair of keys in common in a mask: shapes beyond it use several.
 const KEYED: usize = 4096;
 
 fn rectified(x: &[f32]) -> Vec<f32> {
-    filled(x.len(), |y| formula::forward(Activation::Relu, x, y))
+    narrow(&filled(x.len(), |y| formula::forward(Activation::Relu, &wide(x), y)))
+}
+
+fn dropped(mask: &Mask, x: &[f32]) -> Vec<f32> {
+    narrow(&filled(x.len(), |y| dropout::apply(mask, &wide(x), y)))
+}
+
+/// Whether both are 0 in the same places and elsewhere apart by a rounding.
+fn near(found: &[f32], expected: &[f32]) -> bool {
+    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-7 * b.abs())
 }
 
 proptest! {
@@ -39,10 +48,10 @@ proptest! {
 
     #[test]
     fn rectifying_and_its_gradient_are_their_formulas(len in 1usize..200, seed in 0u64..1 << 20) {
-        let (mut x, dy) = (numbers::<f32>(seed, len), numbers::<f32>(seed + 1, len));
+        let (mut x, dy) = (numbers(seed, len), numbers(seed + 1, len));
         x[len / 2] = -0.0;
         let y = rectified(&x);
-        let dx = filled(len, |dx| formula::backward(Activation::Relu, &x, &dy, dx));
+        let dx = narrow(&filled(len, |dx| formula::backward(Activation::Relu, &wide(&x), &wide(&dy), dx)));
         for tier in Tier::all() {
             let mut values = x.clone();
             tier.run(Rectify { values: &mut values });
@@ -63,14 +72,14 @@ proptest! {
         let maps = Maps { channels, height, width };
         let (image, mask) = (channels * maps.plane(), Mask::new(p, seed));
         // The batch up to the last of these images; the mask counts from its start.
-        let x = numbers::<f32>(3, (before + images) * image);
-        let expected = |x: &[f32]| filled(x.len(), |y| dropout::apply(&mask, x, y))[before * image..].to_vec();
+        let x = numbers(3, (before + images) * image);
+        let expected = |x: &[f32]| dropped(&mask, x)[before * image..].to_vec();
         let (kept, rectified_first) = (expected(&x), expected(&rectified(&x)));
         for tier in Tier::all() {
             for (rectify, expected) in [(false, &kept), (true, &rectified_first)] {
                 let mut values = block(maps, &x[before * image..]);
                 tier.run(Drop { maps, mask: &mask, first: before, rectify, values: &mut values });
-                prop_assert_eq!(&unblock(maps, &values), expected);
+                prop_assert!(near(&unblock(maps, &values), expected));
             }
         }
     }
@@ -80,17 +89,16 @@ proptest! {
         features in 1usize..KEYED / 8, batch in 1usize..40, p in 0.0..1.0, seed in any::<u64>(),
     ) {
         let (mask, columns) = (Mask::new(p, seed), batch.next_multiple_of(16));
-        let x = numbers::<f32>(5, batch * features);
-        let expected = |x: &[f32]| filled(x.len(), |y| dropout::apply(&mask, x, y));
+        let x = numbers(5, batch * features);
         for tier in Tier::all() {
-            for (rectify, expected) in [(false, expected(&x)), (true, expected(&rectified(&x)))] {
+            for (rectify, expected) in [(false, dropped(&mask, &x)), (true, dropped(&mask, &rectified(&x)))] {
                 let mut values = vec![0.0; features * columns];
                 for (at, &x) in x.iter().enumerate() {
                     values[at % features * columns + at / features] = x;
                 }
                 tier.run(DropColumns { mask: &mask, features, batch: columns, rectify, values: &mut values });
                 for (at, &expected) in expected.iter().enumerate() {
-                    prop_assert_eq!(values[at % features * columns + at / features], expected);
+                    prop_assert!(near(&[values[at % features * columns + at / features]], &[expected]));
                 }
                 let filler = |at: &usize| at % columns >= batch;
                 prop_assert!((0..values.len()).filter(filler).all(|at| values[at] == 0.0));

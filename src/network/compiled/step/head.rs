@@ -10,11 +10,11 @@ use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
 use crate::network::compiled::lowering::Order;
 use crate::network::learner::dropout_seed;
-use crate::optim::Sgd;
 
 /// Blocks of features that one task transposes.
 const TRANSPOSED: usize = 16;

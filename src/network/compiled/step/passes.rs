@@ -9,10 +9,10 @@ use super::program::{Op, Program};
 use super::{Buffers, Step};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
 use crate::network::compiled::lowering::Order;
 use crate::network::shape::Role;
-use crate::optim::Sgd;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
 const PARTS: usize = 8;
