@@ -9,4 +9,6 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(x)` (Elfwing et al., arXiv 1702.03118).
     Silu,
+    /// `x` above 0, else this many times `x`; at 0 and below that is the gradient too (as PyTorch).
+    LeakyRelu(f32),
 }

@@ -14,6 +14,11 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     x * share
 }
 
+/// `x` above 0, else `negative_slope · x`. As `torch.nn.functional.leaky_relu`.
+pub fn leaky_relu(x: &Tensor, negative_slope: f64) -> Result<Tensor> {
+    x.detach().gt(0.0)?.where_cond(x, &(x * negative_slope)?)
+}
+
 /// `x · sigmoid(x)`. As `torch.nn.functional.silu`.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
     x.silu()

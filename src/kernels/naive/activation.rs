@@ -13,6 +13,7 @@ pub fn forward(activation: Activation, input: &[f64], output: &mut [f64]) {
             Activation::Relu => x,
             Activation::Gelu => x * normal(x),
             Activation::Silu => x * sigmoid(x),
+            Activation::LeakyRelu(slope) => x * leak(slope, x),
         }
     }
 }
@@ -24,9 +25,14 @@ pub fn backward(activation: Activation, input: &[f64], grad_output: &[f64], grad
             Activation::Relu if x <= 0.0 => 0.0,
             Activation::Relu => dy,
             Activation::Gelu => dy * (normal(x) + x * (-0.5 * x * x).exp() / (2.0 * PI).sqrt()),
+            Activation::LeakyRelu(slope) => dy * leak(slope, x),
             Activation::Silu => dy * (sigmoid(x) + x * sigmoid(x) * sigmoid(-x)),
         }
     }
+}
+
+fn leak(slope: f32, x: f64) -> f64 {
+    if x > 0.0 { 1.0 } else { f64::from(slope) }
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -145,6 +145,11 @@ for name, momentum, nesterov, decay in (
     arguments = dict(learning_rate=0.0625, momentum=momentum, nesterov=nesterov, weight_decay=decay)
     cases.append({"name": name, "op": "sgd", "arguments": arguments})
 
+# Added later: after all others, whose random numbers stay the same.
+for slope in (0.01, 0.2, -0.5, 0.0):
+    leaky = lambda x: F.leaky_relu(x, slope)
+    record(f"leaky_relu, {slope}", "leaky_relu", leaky, {"x": torch.cat([exact(edges), rand(9)])}, negative_slope=slope)
+
 header, body = {"__metadata__": {"cases": json.dumps(cases)}}, b""
 for name, value in tensors.items():
     values = value.contiguous().numpy().astype("<f8").tobytes()

@@ -15,6 +15,10 @@ use crate::kernels::testing::{Sums, cases, filled, narrow, noise, numbers, wide}
 /// Elements that have a pair of keys in common in a mask: shapes beyond it use several.
 const KEYED: usize = 4096;
 
+/// What is computed by [`Activate`].
+const ALL: [Activation; 5] =
+    [Activation::Relu, Activation::Gelu, Activation::Silu, Activation::LeakyRelu(0.01), Activation::LeakyRelu(-1.5)];
+
 fn rectified(x: &[f32]) -> Vec<f32> {
     narrow(&filled(x.len(), |y| formula::forward(Activation::Relu, &wide(x), y)))
 }
@@ -34,7 +38,7 @@ proptest! {
     fn any_activation_is_its_formula(len in 1usize..200, spread in 0.01f32..40.0, seed in 0u64..1 << 32) {
         let x: Vec<f32> = noise(seed, len).iter().map(|x| x * spread).collect();
         let dy = noise(seed + 1, len);
-        for activation in [Activation::Gelu, Activation::Silu] {
+        for activation in ALL {
             let y = filled(len, |y| formula::forward(activation, &wide(&x), y));
             let dx = filled(len, |dx| formula::backward(activation, &wide(&x), &wide(&dy), dx));
             let (y, dx) = (Sums::new(y, &[1.0 / 3.0]), Sums::new(dx, &[1.0 / 3.0]));
@@ -108,6 +112,27 @@ proptest! {
 }
 
 #[test]
+fn activations_at_their_edges_are_their_formulas() {
+    let edges = [0.0, -0.0, 1e-30, -1e-30, 1e-4, -1e-4, 0.24, 0.26, -0.26, 9.0, -9.0, 20.0, -20.0, 90.0, -90.0, 1e6, -1e6];
+    let dy = [1.0; 17];
+    for activation in ALL {
+        let y = narrow(&filled(17, |y| formula::forward(activation, &wide(&edges), y)));
+        let dx = narrow(&filled(17, |dx| formula::backward(activation, &wide(&edges), &wide(&dy), dx)));
+        for tier in Tier::all() {
+            let found = filled(17, |output| tier.run(Activate { activation, input: &edges, output }));
+            let slopes = filled(17, |gradient| tier.run(ActivateBackward { activation, input: &edges, output: &dy, gradient }));
+            for ((x, found), expected) in edges.iter().zip(found.into_iter().zip(slopes)).zip(y.iter().zip(&dx)) {
+                let near = |found: f32, expected: f32| (found - expected).abs() <= 1e-35 + 2e-6 * expected.abs();
+                assert!(
+                    near(found.0, *expected.0) && near(found.1, *expected.1),
+                    "{tier} {activation:?} at {x}: {found:?} {expected:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn nan_is_not_hidden() {
     for tier in Tier::all() {
         let mut values = [f32::NAN; 40];
@@ -116,8 +141,12 @@ fn nan_is_not_hidden() {
         let mut gradient = [f32::NAN; 40];
         tier.run(Gate { values: &values, gradient: &mut gradient, scale: 2.0 });
         assert!(gradient.iter().all(|x| x.is_nan()), "{tier}");
-        for activation in [Activation::Gelu, Activation::Silu] {
-            assert!(filled(40, |output| tier.run(Activate { activation, input: &values, output }))[39].is_nan(), "{tier}");
+        for activation in ALL {
+            let y = filled(40, |output| tier.run(Activate { activation, input: &values, output }));
+            assert!(y.iter().all(|y| y.is_nan()), "{tier} {activation:?}");
+            let (input, output) = (&[1.0; 40], &values);
+            let dx = filled(40, |gradient| tier.run(ActivateBackward { activation, input, output, gradient }));
+            assert!(dx.iter().all(|dx| dx.is_nan()), "gradient, {tier} {activation:?}");
         }
     }
 }
