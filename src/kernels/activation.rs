@@ -11,4 +11,6 @@ pub enum Activation {
     Silu,
     /// `x` above 0, else this many times `x`; at 0 and below that is the gradient too (as PyTorch).
     LeakyRelu(f32),
+    /// The hyperbolic tangent.
+    Tanh,
 }

@@ -19,6 +19,11 @@ pub fn leaky_relu(x: &Tensor, negative_slope: f64) -> Result<Tensor> {
     x.detach().gt(0.0)?.where_cond(x, &(x * negative_slope)?)
 }
 
+/// The hyperbolic tangent. As `torch.nn.functional.tanh`.
+pub fn tanh(x: &Tensor) -> Result<Tensor> {
+    x.tanh()
+}
+
 /// `x · sigmoid(x)`. As `torch.nn.functional.silu`.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
     x.silu()

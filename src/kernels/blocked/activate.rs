@@ -1,7 +1,7 @@
 //! Activations of many numbers, in vectors.
 
 use crate::kernels::activation::Activation;
-use crate::kernels::lanes::math::{normal, sigmoid};
+use crate::kernels::lanes::math::{normal, sigmoid, tanh};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// An activation.
@@ -71,6 +71,7 @@ fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
         Activation::Gelu => l.mul(x, normal(l, x).0),
         Activation::Silu => l.mul(x, sigmoid(l, x)),
         Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), x, l.mul(x, l.splat(slope))),
+        Activation::Tanh => tanh(l, x).0,
     }
 }
 
@@ -87,5 +88,6 @@ fn gradient<L: Lanes>(l: L, activation: Activation, (x, dy): (L::V, L::V)) -> L:
             l.mul(l.mul(dy, sigmoid), l.mul_add(x, l.sub(one, sigmoid), one))
         }
         Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), dy, l.mul(dy, l.splat(slope))),
+        Activation::Tanh => l.mul(dy, tanh(l, x).1),
     }
 }

@@ -13,6 +13,7 @@ pub fn forward(activation: Activation, input: &[f64], output: &mut [f64]) {
             Activation::Relu => x,
             Activation::Gelu => x * normal(x),
             Activation::Silu => x * sigmoid(x),
+            Activation::Tanh => x.tanh(),
             Activation::LeakyRelu(slope) => x * leak(slope, x),
         }
     }
@@ -25,6 +26,7 @@ pub fn backward(activation: Activation, input: &[f64], grad_output: &[f64], grad
             Activation::Relu if x <= 0.0 => 0.0,
             Activation::Relu => dy,
             Activation::Gelu => dy * (normal(x) + x * (-0.5 * x * x).exp() / (2.0 * PI).sqrt()),
+            Activation::Tanh => dy / x.cosh().powi(2),
             Activation::LeakyRelu(slope) => dy * leak(slope, x),
             Activation::Silu => dy * (sigmoid(x) + x * sigmoid(x) * sigmoid(-x)),
         }

@@ -150,6 +150,8 @@ for slope in (0.01, 0.2, -0.5, 0.0):
     leaky = lambda x: F.leaky_relu(x, slope)
     record(f"leaky_relu, {slope}", "leaky_relu", leaky, {"x": torch.cat([exact(edges), rand(9)])}, negative_slope=slope)
 
+record("tanh", "tanh", torch.tanh, {"x": torch.cat([exact(edges), rand(9)])})
+
 header, body = {"__metadata__": {"cases": json.dumps(cases)}}, b""
 for name, value in tensors.items():
     values = value.contiguous().numpy().astype("<f8").tobytes()

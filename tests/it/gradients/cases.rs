@@ -108,6 +108,7 @@ impl Case {
             "relu" => ops::relu(x)?,
             "gelu" => ops::gelu(x)?,
             "silu" => ops::silu(x)?,
+            "tanh" => ops::tanh(x)?,
             "leaky_relu" => ops::leaky_relu(x, self.arguments["negative_slope"].as_f64().unwrap())?,
             "batch_norm2d" => {
                 let (y, mean, variance) = ops::batch_norm2d(x, inputs[1], inputs[2], eps)?;
