@@ -13,4 +13,6 @@ pub enum Activation {
     LeakyRelu(f32),
     /// The hyperbolic tangent.
     Tanh,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
 }

@@ -24,6 +24,11 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     x.tanh()
 }
 
+/// `1 / (1 + e⁻ˣ)`. As `torch.nn.functional.sigmoid`.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    candle_nn::ops::sigmoid(x)
+}
+
 /// `x · sigmoid(x)`. As `torch.nn.functional.silu`.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
     x.silu()

@@ -72,6 +72,7 @@ fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
         Activation::Silu => l.mul(x, sigmoid(l, x)),
         Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), x, l.mul(x, l.splat(slope))),
         Activation::Tanh => tanh(l, x).0,
+        Activation::Sigmoid => sigmoid(l, x),
     }
 }
 
@@ -89,5 +90,7 @@ fn gradient<L: Lanes>(l: L, activation: Activation, (x, dy): (L::V, L::V)) -> L:
         }
         Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), dy, l.mul(dy, l.splat(slope))),
         Activation::Tanh => l.mul(dy, tanh(l, x).1),
+        // Not 1 less the value, which would lose its digits where that is near 1.
+        Activation::Sigmoid => l.mul(l.mul(dy, sigmoid(l, x)), sigmoid(l, l.sub(l.zero(), x))),
     }
 }

@@ -14,6 +14,7 @@ pub fn forward(activation: Activation, input: &[f64], output: &mut [f64]) {
             Activation::Gelu => x * normal(x),
             Activation::Silu => x * sigmoid(x),
             Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => sigmoid(x),
             Activation::LeakyRelu(slope) => x * leak(slope, x),
         }
     }
@@ -26,6 +27,7 @@ pub fn backward(activation: Activation, input: &[f64], grad_output: &[f64], grad
             Activation::Relu if x <= 0.0 => 0.0,
             Activation::Relu => dy,
             Activation::Gelu => dy * (normal(x) + x * (-0.5 * x * x).exp() / (2.0 * PI).sqrt()),
+            Activation::Sigmoid => dy * sigmoid(x) * sigmoid(-x),
             Activation::Tanh => dy / x.cosh().powi(2),
             Activation::LeakyRelu(slope) => dy * leak(slope, x),
             Activation::Silu => dy * (sigmoid(x) + x * sigmoid(x) * sigmoid(-x)),

@@ -152,6 +152,8 @@ for slope in (0.01, 0.2, -0.5, 0.0):
 
 record("tanh", "tanh", torch.tanh, {"x": torch.cat([exact(edges), rand(9)])})
 
+record("sigmoid", "sigmoid", torch.sigmoid, {"x": torch.cat([exact(edges), rand(9)])})
+
 header, body = {"__metadata__": {"cases": json.dumps(cases)}}, b""
 for name, value in tensors.items():
     values = value.contiguous().numpy().astype("<f8").tobytes()

@@ -108,6 +108,7 @@ impl Case {
             "relu" => ops::relu(x)?,
             "gelu" => ops::gelu(x)?,
             "silu" => ops::silu(x)?,
+            "sigmoid" => ops::sigmoid(x)?,
             "tanh" => ops::tanh(x)?,
             "leaky_relu" => ops::leaky_relu(x, self.arguments["negative_slope"].as_f64().unwrap())?,
             "batch_norm2d" => {

@@ -16,13 +16,14 @@ use crate::kernels::testing::{Sums, cases, filled, narrow, noise, numbers, wide}
 const KEYED: usize = 4096;
 
 /// What is computed by [`Activate`].
-const ALL: [Activation; 6] = [
+const ALL: [Activation; 7] = [
     Activation::Relu,
     Activation::Gelu,
     Activation::Silu,
     Activation::LeakyRelu(0.01),
     Activation::LeakyRelu(-1.5),
     Activation::Tanh,
+    Activation::Sigmoid,
 ];
 
 fn rectified(x: &[f32]) -> Vec<f32> {
