@@ -12,13 +12,15 @@ pub struct Conv2d {
     pub stride: usize,
     /// Rows and columns of zeros added on each side.
     pub padding: usize,
+    /// Pixels from one place of the window to the next.
+    pub dilation: usize,
     /// Parts the channels are split in, which do not see each other.
     pub groups: usize,
 }
 
 impl Default for Conv2d {
     fn default() -> Self {
-        Self { stride: 1, padding: 0, groups: 1 }
+        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
     }
 }
 
@@ -32,7 +34,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv2d) 
     let y = if x.track_op() || weight.track_op() {
         by_columns(x, weight, conv)?
     } else {
-        x.contiguous()?.conv2d(&weight.contiguous()?, conv.padding, conv.stride, 1, conv.groups)?
+        x.contiguous()?.conv2d(&weight.contiguous()?, conv.padding, conv.stride, conv.dilation, conv.groups)?
     };
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),
@@ -44,11 +46,11 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv2d) 
 /// processing, 2006), the whole batch side by side.
 fn by_columns(x: &Tensor, weight: &Tensor, conv: Conv2d) -> Result<Tensor> {
     let (filters, seen, kernel, _) = weight.dims4()?;
-    let Conv2d { stride, padding, groups } = conv;
+    let Conv2d { stride, padding, dilation, groups } = conv;
     let (batch, _, height, width) = x.dims4()?;
     let padded = x.transpose(0, 1)?.pad_with_zeros(2, padding, padding)?.pad_with_zeros(3, padding, padding)?;
-    let [rows, columns] = [height, width].map(|side| count(side, kernel, stride, padding));
-    let at = |window: usize, place: usize| window * stride + place;
+    let [rows, columns] = [height, width].map(|side| count(side, (kernel - 1) * dilation + 1, stride, padding));
+    let at = |window: usize, place: usize| window * stride + place * dilation;
     // Channel × place × batch × row × column: a filter's numbers one below the other.
     let windows = Tensor::stack(&copies(&padded, kernel, [(rows, at), (columns, at)])?, 1)?;
     let windows = windows.reshape((groups, seen * kernel * kernel, batch * rows * columns))?;
@@ -58,13 +60,15 @@ fn by_columns(x: &Tensor, weight: &Tensor, conv: Conv2d) -> Result<Tensor> {
 
 fn check(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv2d) -> Result<()> {
     let ((_, channels, height, width), (filters, _, kernel, _)) = (x.dims4()?, weight.dims4()?);
-    let Conv2d { stride, padding, groups } = conv;
+    let Conv2d { stride, padding, dilation, groups } = conv;
     if groups == 0 || channels % groups != 0 || filters % groups != 0 {
         bail!("{groups} groups must divide {channels} channels in and {filters} out");
     }
-    let fits = |side: usize| side > 0 && side.saturating_add(padding.saturating_mul(2)) >= kernel;
-    if kernel == 0 || stride == 0 || !fits(height) || !fits(width) {
-        bail!("a convolution of {kernel} × {kernel}, stride {stride}, padding {padding} does not fit on {height} × {width}");
+    let reach = kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
+    let fits = |side: usize| side > 0 && side.saturating_add(padding.saturating_mul(2)) >= reach;
+    if kernel == 0 || stride == 0 || dilation == 0 || !fits(height) || !fits(width) {
+        let steps = format!("stride {stride}, padding {padding}, dilation {dilation}");
+        bail!("a convolution of {kernel} × {kernel}, {steps} does not fit on {height} × {width}");
     }
     let needed = [filters, channels / groups, kernel, kernel];
     if weight.dims() != needed || needed.contains(&0) {

@@ -106,12 +106,13 @@ fn same(a: &[Vec<f64>], b: &[Vec<f64>]) -> std::result::Result<(), TestCaseError
 
 prop_compose! {
     fn convolution()(
-        (groups, kernel_size, stride, bias) in (1usize..4, 1usize..5, 1usize..4, any::<bool>()),
+        (groups, kernel_size, stride, bias) in (1usize..4, 1usize..5, 1usize..4, any::<bool>()), dilation in 1usize..4,
         padding in 0usize..3, (each_in, each_out, batch) in (1usize..4, 1usize..4, 1usize..4), (h, w) in (0usize..7, 0usize..7),
     ) -> (Convolution, usize, bool) {
-        let least = kernel_size.saturating_sub(2 * padding).max(1);
+        let least = ((kernel_size - 1) * dilation + 1).saturating_sub(2 * padding).max(1);
         let input = Maps { channels: groups * each_in, height: least + h, width: least + w };
-        (Convolution::new(input, groups * each_out, kernel_size).window(stride, padding).grouped(groups), batch, bias)
+        let sizes = Convolution::new(input, groups * each_out, kernel_size).window(stride, padding).dilated(dilation);
+        (sizes.grouped(groups), batch, bias)
     }
 }
 
@@ -128,14 +129,14 @@ prop_compose! {
 proptest! {
     #[test]
     fn any_convolution_is_its_formula((sizes, batch, bias) in convolution()) {
-        let Convolution { input, output, kernel, stride, padding, groups } = sizes;
+        let Convolution { input, output, kernel, stride, padding, dilation, groups } = sizes;
         let mut variables = vec![
             numbers(1, (batch, input.channels, input.height, input.width)),
             numbers(2, (output.channels, sizes.seen(), kernel, kernel)),
         ];
         variables.extend(bias.then(|| numbers(3, output.channels)));
         let variables: Vec<Var> = variables.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
-        let conv = Conv2d { stride, padding, groups };
+        let conv = Conv2d { stride, padding, dilation, groups };
         let found = forward_backward(|v| ops::conv2d(&v[0], &v[1], v.get(2).map(Var::as_tensor), conv), &variables).unwrap();
         use naive::conv2d as formula;
         let (x, w) = (plain(&variables[0]), plain(&variables[1]));

@@ -32,14 +32,14 @@ pub fn backward_bias(sizes: &Convolution, grad_output: &[f64], grad_bias: &mut [
 
 /// Visits every product of a pixel and a weight that is summed into one of so many outputs: `visit(input, weight, output)`.
 fn each_product(sizes: &Convolution, outputs: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let Convolution { input, output: maps, kernel, stride, padding, groups } = *sizes;
+    let Convolution { input, output: maps, kernel, stride, padding, dilation, groups } = *sizes;
     let (seen, filter_len) = (input.channels / groups, input.channels / groups * kernel * kernel);
     for output in 0..outputs {
         let (image, filter) = (output / (maps.channels * maps.plane()), output / maps.plane() % maps.channels);
         let first_channel = filter / (maps.channels / groups) * seen;
         for tap in 0..filter_len {
-            let y = (output / maps.width % maps.height * stride + tap / kernel % kernel) as isize - padding as isize;
-            let x = (output % maps.width * stride + tap % kernel) as isize - padding as isize;
+            let y = (output / maps.width % maps.height * stride + tap / kernel % kernel * dilation) as isize - padding as isize;
+            let x = (output % maps.width * stride + tap % kernel * dilation) as isize - padding as isize;
             if (0..input.height as isize).contains(&y) && (0..input.width as isize).contains(&x) {
                 let plane = image * input.channels + first_channel + tap / (kernel * kernel);
                 visit((plane * input.height + y as usize) * input.width + x as usize, filter * filter_len + tap, output);

@@ -98,7 +98,9 @@ impl Case {
         let eps = self.arguments["eps"].as_f64().unwrap_or_default();
         let y = match self.op.as_str() {
             "conv2d" => {
-                let conv = Conv2d { stride: size("stride"), padding: size("padding"), groups: size("groups") };
+                let (stride, padding, groups) = (size("stride"), size("padding"), size("groups"));
+                let dilation = self.arguments["dilation"].as_u64().unwrap_or(1) as usize;
+                let conv = Conv2d { stride, padding, dilation, groups };
                 ops::conv2d(x, inputs[1], inputs.get(2).copied(), conv)?
             }
             "linear" => ops::linear(x, inputs[1], inputs.get(2).copied())?,

@@ -153,11 +153,11 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
 /// Any convolution, from filters as large as the padded plane on.
 fn any() -> impl Strategy<Value = Convolution> {
     let channels = (1usize..4, 1usize..20, 1usize..20);
-    let window = (1usize..=5, 1usize..=3, 0usize..=2);
-    (channels, window, (0usize..8, 0usize..8)).prop_map(|((groups, read, written), (kernel, stride, padding), (h, w))| {
-        let least = kernel.saturating_sub(2 * padding).max(1);
+    let window = (1usize..=5, 1usize..=3, 0usize..=2, prop_oneof![2 => Just(1usize), 1 => 2usize..=3]);
+    (channels, window, (0usize..8, 0usize..8)).prop_map(|((groups, read, written), (kernel, stride, padding, dilation), (h, w))| {
+        let least = ((kernel - 1) * dilation + 1).saturating_sub(2 * padding).max(1);
         let input = Maps { channels: groups * read, height: least + h, width: least + w };
-        Convolution::new(input, groups * written, kernel).window(stride, padding).grouped(groups)
+        Convolution::new(input, groups * written, kernel).window(stride, padding).dilated(dilation).grouped(groups)
     })
 }
 
@@ -196,17 +196,20 @@ proptest! {
 
 #[test]
 fn shapes_of_real_networks_are_their_formula() {
-    // Input channels and side; output channels; kernel, stride, padding; groups.
-    for ((read, side), written, (kernel, stride, padding), groups) in [
-        ((3, 32), 32, (3, 1, 1), 1),
-        ((32, 12), 32, (3, 1, 1), 1),
-        ((3, 31), 24, (2, 1, 0), 1),
-        ((64, 7), 136, (3, 1, 1), 1),
-        ((24, 9), 24, (3, 2, 1), 24),
-        ((48, 6), 32, (1, 2, 0), 1),
+    // Input channels and side; output channels; kernel, stride, padding, dilation; groups.
+    for ((read, side), written, (kernel, stride, padding, dilation), groups) in [
+        ((3, 32), 32, (3, 1, 1, 1), 1),
+        ((32, 12), 32, (3, 1, 1, 1), 1),
+        ((3, 31), 24, (2, 1, 0, 1), 1),
+        ((64, 7), 136, (3, 1, 1, 1), 1),
+        ((24, 9), 24, (3, 2, 1, 1), 24),
+        ((48, 6), 32, (1, 2, 0, 1), 1),
+        ((32, 9), 32, (3, 1, 2, 2), 1),
+        ((24, 9), 24, (3, 1, 4, 4), 24),
     ] {
         let input = Maps { channels: read, height: side, width: side };
-        assert_is_its_formula(Convolution::new(input, written, kernel).window(stride, padding).grouped(groups), 1, 1);
+        let sizes = Convolution::new(input, written, kernel).window(stride, padding).dilated(dilation).grouped(groups);
+        assert_is_its_formula(sizes, 1, 1);
     }
 }
 

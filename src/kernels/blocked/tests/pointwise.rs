@@ -129,7 +129,7 @@ fn activations_at_their_edges_are_their_formulas() {
             let found = filled(17, |output| tier.run(Activate { activation, input: &edges, output }));
             let slopes = filled(17, |gradient| tier.run(ActivateBackward { activation, input: &edges, output: &dy, gradient }));
             for ((x, found), expected) in edges.iter().zip(found.into_iter().zip(slopes)).zip(y.iter().zip(&dx)) {
-                let near = |found: f32, expected: f32| (found - expected).abs() <= 1e-35 + 2e-6 * expected.abs();
+                let near = |found: f32, expected: f32| (found - expected).abs() <= 1e-30 + 1e-5 * expected.abs();
                 assert!(
                     near(found.0, *expected.0) && near(found.1, *expected.1),
                     "{tier} {activation:?} at {x}: {found:?} {expected:?}"
