@@ -133,9 +133,7 @@ impl Placed {
                     y
                 }
             },
-            LayerKind::Relu => ops::relu(x)?,
-            LayerKind::Gelu => ops::gelu(x)?,
-            LayerKind::Silu => ops::silu(x)?,
+            LayerKind::Activation(activation) => ops::activate(x, activation.kernel())?,
             LayerKind::MaxPool2d(pool) => ops::max_pool2d(x, windows(pool))?,
             LayerKind::AvgPool2d(pool) => ops::avg_pool2d(x, windows(pool))?,
             LayerKind::AdaptiveAvgPool2d(pool) => ops::adaptive_avg_pool2d(x, pool.output_size)?,
