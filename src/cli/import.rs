@@ -54,9 +54,7 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
     };
     metadata.preprocessing.check(input)?;
     store::check_name(&metadata.name)?;
-    let imported = Imported::load(&args.file)?;
-    let notes = imported.notes.clone();
-    let model = imported.model(metadata).map_err(|fault| fault.within(&args.file))?;
+    let Imported { model, notes } = Imported::load(&args.file, metadata)?;
     checkpoint::save_as(&args.out, &model, args.dtype)?;
     let said = model.metadata();
     let numbers: usize = model.layers().iter().map(LayerShape::parameter_count).sum();
