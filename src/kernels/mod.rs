@@ -25,6 +25,7 @@ pub mod naive;
 pub mod parallel;
 pub mod real;
 pub mod sgd;
+pub mod stripes;
 pub mod sum;
 pub mod team;
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::infer::infer;
 use super::error::Error;
 use super::preprocessing::Preprocessing;
-use super::shape::{self, LayerShape};
+use super::shape::LayerShape;
 use super::spec::Architecture;
 use super::weights::{Parameter, Weights};
 
@@ -62,7 +63,7 @@ impl Model {
                 metadata.format
             )));
         }
-        let layers = shape::infer(&metadata.architecture)?;
+        let layers = infer(&metadata.architecture)?;
         metadata.preprocessing.check(metadata.architecture.input)?;
         let outputs = layers.last().map_or(0, |last| last.output.elements());
         if outputs != metadata.classes.len() {

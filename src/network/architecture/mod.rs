@@ -2,6 +2,7 @@
 //!
 //! It knows no values, no device and no kernel.
 
+pub mod infer;
 pub mod presets;
 #[cfg(test)]
 pub(crate) mod random;

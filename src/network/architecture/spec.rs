@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::kernels::activation::Activation;
 use crate::network::error::{Error, nearest};
 
 /// A network: its input and its layers, in the order in which they are computed.
@@ -16,7 +17,7 @@ pub struct Architecture {
     pub name: String,
     /// The image it takes.
     pub input: Input,
-    /// Each layer takes the output of the one before it.
+    /// Each layer takes the output of the one before it, or of the earlier one that its `from` names.
     pub layers: Vec<Layer>,
 }
 
@@ -41,7 +42,13 @@ pub struct Layer {
     /// What it computes.
     #[serde(flatten)]
     pub kind: LayerKind,
+    /// The earlier layer (or [`IMAGE`]) that is read in place of the one before; what `add` adds to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
+
+/// What `from` calls the image.
+pub const IMAGE: &str = "input";
 
 /// What a layer computes, with `torch.nn`'s arguments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,8 +76,8 @@ pub enum LayerKind {
     Flatten,
     /// `y = x·Wᵀ + b`.
     Linear(Linear),
-    /// The sum of the layer before it and an earlier one: a residual connection.
-    Add(Add),
+    /// The sum of the layer before it and the one that `from` names: a residual connection.
+    Add,
 }
 
 /// Arguments of `conv2d`.
@@ -156,14 +163,6 @@ pub struct Linear {
     pub bias: bool,
 }
 
-/// Arguments of `add`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Add {
-    /// Name of an earlier layer with an output of the same shape.
-    pub from: String,
-}
-
 /// Every kind, as it is written.
 pub const KINDS: [&str; 12] = [
     "conv2d",
@@ -195,8 +194,20 @@ impl LayerKind {
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear(_) => "linear",
-            Self::Add(_) => "add",
+            Self::Add => "add",
         }
+    }
+}
+
+impl LayerKind {
+    /// The function, where the layer is one that is applied to each element.
+    pub fn activation(&self) -> Option<Activation> {
+        Some(match self {
+            Self::Relu => Activation::Relu,
+            Self::Gelu => Activation::Gelu,
+            Self::Silu => Activation::Silu,
+            _ => return None,
+        })
     }
 }
 
@@ -217,6 +228,7 @@ impl Architecture {
 struct RawLayer {
     name: String,
     kind: String,
+    from: Option<String>,
     #[serde(flatten)]
     arguments: Map<String, Value>,
 }
@@ -225,9 +237,9 @@ impl TryFrom<RawLayer> for Layer {
     type Error = String;
 
     fn try_from(raw: RawLayer) -> Result<Self, String> {
-        let RawLayer { name, kind, arguments } = raw;
+        let RawLayer { name, kind, from, arguments } = raw;
         let kind = parse_kind(&kind, arguments).map_err(|reason| format!("layer `{name}`: {reason}"))?;
-        Ok(Self { name, kind })
+        Ok(Self { name, kind, from })
     }
 }
 
@@ -244,7 +256,7 @@ fn parse_kind(kind: &str, arguments: Map<String, Value>) -> Result<LayerKind, St
         "dropout" => LayerKind::Dropout(parse(kind, arguments)?),
         "flatten" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Flatten)?,
         "linear" => LayerKind::Linear(parse(kind, arguments)?),
-        "add" => LayerKind::Add(parse(kind, arguments)?),
+        "add" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Add)?,
         other => {
             let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             return Err(format!("there is no layer kind `{other}`{hint} The kinds are {}", KINDS.join(", ")));

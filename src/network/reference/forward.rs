@@ -144,7 +144,7 @@ impl Placed {
                 Mode::Training { seed } => ops::dropout(x, dropout.p, dropout_seed(seed, position))?,
             },
             LayerKind::Flatten => x.flatten_from(1)?,
-            LayerKind::Add(_) => (x + &inputs[1])?,
+            LayerKind::Add => (x + &inputs[1])?,
         })
     }
 }
