@@ -211,6 +211,37 @@ fn every_tensor_that_does_not_fit_is_named_with_what_was_expected() {
 }
 
 #[test]
+fn a_model_gets_no_second_place() {
+    let (folder, plain, arch) = (tempfile::tempdir().unwrap(), file("plain.pth"), file("small.toml"));
+    let import = |out: &str| {
+        let out = folder.path().join(out);
+        let out = out.to_str().unwrap();
+        convscope(&["import", plain.to_str().unwrap(), "--arch", arch.to_str().unwrap(), "--classes", "a,b,c", "--out", out])
+    };
+    import("mine.safetensors").succeeded();
+    let message = import("mine/2.safetensors").failed(1);
+    assert!(message.contains("`mine` is both") && message.contains("move one of them away"), "{message}");
+    assert!(!folder.path().join("mine").exists());
+    import("mine.safetensors").succeeded();
+}
+
+#[test]
+fn a_faulty_architecture_file_is_told_by_line_layer_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let arch = folder.path().join("mine.toml");
+    let text = std::fs::read_to_string(file("small.toml")).unwrap();
+    let text = text.replace("out_features", "out_feature").replace("padding = 1", "in_channels = 3");
+    std::fs::write(&arch, &text).unwrap();
+    let message = run_import(&[file("plain.pth").to_str().unwrap(), "--arch", arch.to_str().unwrap()]).failed(1);
+    for part in [
+        "line 9: layer `conv1` (conv2d): `in_channels` follows from the layer before; leave it out",
+        "line 26: layer `fc` (linear): there is no argument `out_feature`; did you mean `out_features`?",
+    ] {
+        assert!(message.contains("mine.toml") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn what_is_said_is_kept_and_what_is_missing_is_asked_for() {
     let (plain, arch) = (file("plain.pth"), file("small.toml"));
     let common = [plain.to_str().unwrap(), "--arch", arch.to_str().unwrap()];

@@ -246,6 +246,30 @@ fn a_tensor_that_cannot_be_a_weight_is_named() {
     }
 }
 
+#[test]
+fn numbers_that_are_not_finite_are_refused_by_tensor() {
+    for (name, part) in [
+        ("nan.pth", "`bn1.running_var` has 1 of 2 numbers that are not finite"),
+        ("infinite.pth", "`fc.bias` has 1 of 3 numbers that are not finite"),
+        ("float64-too-large.pth", "`fc.bias` has 1 of 3 numbers that are not finite"),
+    ] {
+        let message = run(&bytes(name), name).0.failed(1);
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_header_of_a_list_of_models_costs_no_more_than_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    // Every number of such a list would take sixteen times its two bytes.
+    let header = format!("{{\"w\":{{\"dtype\":\"F32\",\"shape\":[{}1],\"data_offsets\":[0,4]}}}}", "1,".repeat(1 << 20));
+    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat()).unwrap();
+    let (answer, peak) = peak_of(|| checkpoint::store::Source::File(path).describe());
+    assert!(answer.unwrap_err().to_string().contains("without `convscope` metadata"));
+    assert!(peak < 3 * header.len(), "{peak} bytes for {}", header.len());
+}
+
 /// Changes of a file: bytes set, copied over others, and a cut.
 #[derive(Debug, Clone)]
 struct Damage {

@@ -178,6 +178,12 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
+impl Wrong {
+    pub(super) fn new(sentence: String) -> Self {
+        Self(vec![(None, sentence)])
+    }
+}
+
 impl de::Error for Wrong {
     fn custom<T: fmt::Display>(sentence: T) -> Self {
         Self(vec![(None, sentence.to_string())])

@@ -348,7 +348,8 @@ mod tests {
         // A million lists in each other, a tuple of itself twice sixty times, a list in itself: each costs what it was written with.
         read(&[b"]".repeat(100_000), b"a".repeat(99_999), b".".to_vec()].concat()).unwrap();
         let doubled: Vec<u8> = (0..60).flat_map(|i| [b'q', i, b'h', i, 0x86]).collect();
-        let tree = read(&[b"K\x01".as_slice(), &doubled, b"."].concat()).unwrap();
+        let doubled = [b"K\x01".as_slice(), &doubled, b"."].concat();
+        let tree = read(&doubled).unwrap();
         assert!(tree.nodes.len() < 100);
         read(b"]q\0h\0a.").unwrap();
     }
