@@ -4,14 +4,13 @@
 //! request, a checkpoint's metadata); both go through the same checks, and every message names the layer it is about.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
+use super::written::{self, Item, Wrong};
 use crate::kernels::activation as kernels;
-use crate::network::error::{Error, nearest};
+use crate::network::error::nearest;
 
 /// A network: its input and its layers, in the order in which they are computed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Architecture {
     /// What the network is called; a model's file has a name of its own.
     pub name: String,
@@ -34,8 +33,7 @@ pub struct Input {
 }
 
 /// One named layer. The name is also its feature map's name and the prefix of its parameters (`conv1.weight`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawLayer")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Layer {
     /// Unique in the network.
     pub name: String,
@@ -58,9 +56,6 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// Normalisation of each channel over batch and plane.
     BatchNorm2d(BatchNorm2d),
-    /// A function of each element.
-    #[serde(untagged)]
-    Activation(Activation),
     /// The maximum of each window; a tie goes to the first in row order.
     MaxPool2d(Pool2d),
     /// The mean of each window; padding counts as zeros (`count_include_pad`).
@@ -75,6 +70,9 @@ pub enum LayerKind {
     Linear(Linear),
     /// The sum of the layer before it and the one that `from` names: a residual connection.
     Add,
+    /// A function of each element.
+    #[serde(untagged)]
+    Activation(Activation),
 }
 
 /// The activation functions.
@@ -227,60 +225,36 @@ impl LayerKind {
 }
 
 impl Architecture {
-    /// Reads an architecture file.
-    pub fn from_toml(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|e| Error::Architecture(e.to_string().trim_end().to_owned()))
-    }
-
     /// Position of the layer called `name`.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.layers.iter().position(|layer| layer.name == name)
     }
 }
 
-/// A layer as it is written. Serde's own tagged enums cannot refuse unknown arguments beside a `name`, hence this step.
-#[derive(Deserialize)]
-struct RawLayer {
-    name: String,
-    kind: String,
-    from: Option<String>,
-    #[serde(flatten)]
-    arguments: Map<String, Value>,
-}
-
-impl TryFrom<RawLayer> for Layer {
-    type Error = String;
-
-    fn try_from(raw: RawLayer) -> Result<Self, String> {
-        let RawLayer { name, kind, from, arguments } = raw;
-        let kind = parse_kind(&kind, arguments).map_err(|reason| format!("layer `{name}`: {reason}"))?;
-        Ok(Self { name, kind, from })
-    }
-}
-
-fn parse_kind(kind: &str, arguments: Map<String, Value>) -> Result<LayerKind, String> {
+/// The layer of `kind` with `arguments`, or everything that is wrong with them.
+pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<LayerKind, Wrong> {
     Ok(match kind {
-        "conv2d" => LayerKind::Conv2d(parse(kind, arguments)?),
-        "batch_norm2d" => LayerKind::BatchNorm2d(parse(kind, arguments)?),
-        "relu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
-        "gelu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
-        "silu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
-        "max_pool2d" => LayerKind::MaxPool2d(parse(kind, arguments)?),
-        "avg_pool2d" => LayerKind::AvgPool2d(parse(kind, arguments)?),
-        "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(kind, arguments)?),
-        "dropout" => LayerKind::Dropout(parse(kind, arguments)?),
-        "flatten" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Flatten)?,
-        "linear" => LayerKind::Linear(parse(kind, arguments)?),
-        "add" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Add)?,
+        "conv2d" => LayerKind::Conv2d(parse(arguments)?),
+        "batch_norm2d" => LayerKind::BatchNorm2d(parse(arguments)?),
+        "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
+        "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
+        "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
+        "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
+        "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
+        "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(arguments)?),
+        "dropout" => LayerKind::Dropout(parse(arguments)?),
+        "flatten" => parse::<Nothing>(arguments).map(|_| LayerKind::Flatten)?,
+        "linear" => LayerKind::Linear(parse(arguments)?),
+        "add" => parse::<Nothing>(arguments).map(|_| LayerKind::Add)?,
         other => {
-            let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return Err(format!("there is no layer kind `{other}`{hint} The kinds are {}", KINDS.join(", ")));
+            let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            return Err(Wrong::new(format!("there is no layer kind `{other}`; {hint}The kinds are {}", KINDS.join(", "))));
         }
     })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(kind: &str, arguments: Map<String, Value>) -> Result<T, String> {
-    serde_json::from_value(Value::Object(arguments)).map_err(|e| format!("{kind}: {e}"))
+fn parse<T: serde::de::DeserializeOwned>(arguments: &[(String, Item)]) -> Result<T, Wrong> {
+    written::read(arguments)
 }
 
 #[derive(Deserialize)]
@@ -308,7 +282,8 @@ mod tests {
     use super::*;
 
     fn layer(text: &str) -> Result<Layer, String> {
-        toml::from_str(text).map_err(|e| e.to_string())
+        let text = format!("name = 'x'\ninput = {{ channels = 3, height = 4, width = 4 }}\n[[layers]]\n{text}");
+        Architecture::from_toml(&text).map(|mut network| network.layers.remove(0)).map_err(|e| e.to_string())
     }
 
     #[test]
