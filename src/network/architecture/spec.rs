@@ -85,6 +85,8 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(x)`.
     Silu,
+    /// `x` above 0, else a small share of it.
+    LeakyRelu(LeakyRelu),
 }
 
 impl Activation {
@@ -94,6 +96,7 @@ impl Activation {
             Self::Relu => "relu",
             Self::Gelu => "gelu",
             Self::Silu => "silu",
+            Self::LeakyRelu(_) => "leaky_relu",
         }
     }
 
@@ -103,8 +106,18 @@ impl Activation {
             Self::Relu => kernels::Activation::Relu,
             Self::Gelu => kernels::Activation::Gelu,
             Self::Silu => kernels::Activation::Silu,
+            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
         }
     }
+}
+
+/// Arguments of `leaky_relu`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeakyRelu {
+    /// What numbers below 0 are multiplied with.
+    #[serde(default = "hundredth")]
+    pub negative_slope: f32,
 }
 
 /// Arguments of `conv2d`.
@@ -191,12 +204,13 @@ pub struct Linear {
 }
 
 /// Every kind, as it is written.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "conv2d",
     "batch_norm2d",
     "relu",
     "gelu",
     "silu",
+    "leaky_relu",
     "max_pool2d",
     "avg_pool2d",
     "adaptive_avg_pool2d",
@@ -239,6 +253,7 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
         "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
         "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
         "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
+        "leaky_relu" => LayerKind::Activation(Activation::LeakyRelu(parse(arguments)?)),
         "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
         "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
         "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(arguments)?),
@@ -266,6 +281,9 @@ fn one() -> usize {
 }
 fn yes() -> bool {
     true
+}
+fn hundredth() -> f32 {
+    0.01
 }
 fn half() -> f64 {
     0.5
