@@ -55,7 +55,7 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
         5 => LayerKind::Activation(Activation::Relu),
         6 => LayerKind::Activation(*pick(
             rng,
-            &[Activation::Gelu, Activation::Silu, Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 })],
+            &[Activation::Tanh, Activation::Gelu, Activation::Silu, Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 })],
         )),
         7 => LayerKind::MaxPool2d(pool),
         8 => LayerKind::AvgPool2d(pool),

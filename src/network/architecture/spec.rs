@@ -85,6 +85,8 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(x)`.
     Silu,
+    /// The hyperbolic tangent.
+    Tanh,
     /// `x` above 0, else a small share of it.
     LeakyRelu(LeakyRelu),
 }
@@ -96,6 +98,7 @@ impl Activation {
             Self::Relu => "relu",
             Self::Gelu => "gelu",
             Self::Silu => "silu",
+            Self::Tanh => "tanh",
             Self::LeakyRelu(_) => "leaky_relu",
         }
     }
@@ -106,6 +109,7 @@ impl Activation {
             Self::Relu => kernels::Activation::Relu,
             Self::Gelu => kernels::Activation::Gelu,
             Self::Silu => kernels::Activation::Silu,
+            Self::Tanh => kernels::Activation::Tanh,
             Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
         }
     }
@@ -204,12 +208,13 @@ pub struct Linear {
 }
 
 /// Every kind, as it is written.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "conv2d",
     "batch_norm2d",
     "relu",
     "gelu",
     "silu",
+    "tanh",
     "leaky_relu",
     "max_pool2d",
     "avg_pool2d",
@@ -253,6 +258,7 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
         "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
         "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
         "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
+        "tanh" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Tanh))?,
         "leaky_relu" => LayerKind::Activation(Activation::LeakyRelu(parse(arguments)?)),
         "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
         "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
