@@ -55,7 +55,13 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
         5 => LayerKind::Activation(Activation::Relu),
         6 => LayerKind::Activation(*pick(
             rng,
-            &[Activation::Tanh, Activation::Gelu, Activation::Silu, Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 })],
+            &[
+                Activation::Sigmoid,
+                Activation::Tanh,
+                Activation::Gelu,
+                Activation::Silu,
+                Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 }),
+            ],
         )),
         7 => LayerKind::MaxPool2d(pool),
         8 => LayerKind::AvgPool2d(pool),

@@ -87,6 +87,8 @@ pub enum Activation {
     Silu,
     /// The hyperbolic tangent.
     Tanh,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
     /// `x` above 0, else a small share of it.
     LeakyRelu(LeakyRelu),
 }
@@ -99,6 +101,7 @@ impl Activation {
             Self::Gelu => "gelu",
             Self::Silu => "silu",
             Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
             Self::LeakyRelu(_) => "leaky_relu",
         }
     }
@@ -110,6 +113,7 @@ impl Activation {
             Self::Gelu => kernels::Activation::Gelu,
             Self::Silu => kernels::Activation::Silu,
             Self::Tanh => kernels::Activation::Tanh,
+            Self::Sigmoid => kernels::Activation::Sigmoid,
             Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
         }
     }
@@ -208,13 +212,14 @@ pub struct Linear {
 }
 
 /// Every kind, as it is written.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "conv2d",
     "batch_norm2d",
     "relu",
     "gelu",
     "silu",
     "tanh",
+    "sigmoid",
     "leaky_relu",
     "max_pool2d",
     "avg_pool2d",
@@ -259,6 +264,7 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
         "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
         "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
         "tanh" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Tanh))?,
+        "sigmoid" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Sigmoid))?,
         "leaky_relu" => LayerKind::Activation(Activation::LeakyRelu(parse(arguments)?)),
         "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
         "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
