@@ -48,6 +48,7 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
             kernel_size: *pick(rng, &[1, 2, 3, 3, 3, 5]),
             stride: *pick(rng, &[1, 1, 1, 2]),
             padding: *pick(rng, &[0, 1, 1, 2]),
+            dilation: *pick(rng, &[1, 1, 2, 3]),
             groups: *pick(rng, &[1, 1, 1, 2, 4]),
             bias: rng.random_bool(0.7),
         }),
@@ -99,7 +100,15 @@ fn push_shortcut(rng: &mut ChaCha8Rng, network: &mut Architecture) {
         LayerKind::AdaptiveAvgPool2d(AdaptiveAvgPool2d { output_size: height })
     } else {
         let (kernel_size, stride) = (*pick(rng, &[1, 1, 3]), *pick(rng, &[1, 2]));
-        LayerKind::Conv2d(Conv2d { out_channels: channels, kernel_size, stride, padding: kernel_size / 2, groups: 1, bias: true })
+        LayerKind::Conv2d(Conv2d {
+            out_channels: channels,
+            kernel_size,
+            stride,
+            padding: kernel_size / 2,
+            dilation: 1,
+            groups: 1,
+            bias: true,
+        })
     };
     append(&mut longer, projection, Some(from));
     append(&mut longer, LayerKind::Add, Some(last));

@@ -142,6 +142,9 @@ pub struct Conv2d {
     /// Rows and columns of zeros added on each side.
     #[serde(default)]
     pub padding: usize,
+    /// Pixels from one tap of the filter to the next.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub dilation: usize,
     /// Channels are split in this many groups that do not see each other.
     #[serde(default = "one")]
     pub groups: usize,
@@ -291,6 +294,11 @@ struct Nothing {}
 fn one() -> usize {
     1
 }
+/// Files written before there was `dilation` do not name it, and equal content gives equal bytes.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
 fn yes() -> bool {
     true
 }
@@ -319,7 +327,7 @@ mod tests {
     #[test]
     fn arguments_default_to_pytorchs() {
         let conv = layer("name = 'c'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 3").unwrap();
-        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, groups: 1, bias: true };
+        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, dilation: 1, groups: 1, bias: true };
         assert_eq!(conv.kind, LayerKind::Conv2d(expected));
         let pool = layer("name = 'p'\nkind = 'max_pool2d'\nkernel_size = 2").unwrap();
         assert!(matches!(pool.kind, LayerKind::MaxPool2d(pool) if pool.step() == 2));
