@@ -10,6 +10,7 @@
 //! | [`serving`] | named models, the queue and the thread that evaluates | status codes, training |
 //! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
 //! | [`evaluation`] | accuracy, interval and confusion on a test set | where model and data came from |
+//! | [`selftest`] | whether this machine computes what it should | the command line, how fast anything is |
 //! | [`checkpoint`] | models as files, and files of other programs | how a model is computed |
 //! | [`dataset`] | labelled images, train and test kept apart by type; augmentation | networks |
 //! | [`picture`] | bytes → pixels, activations → PNG | networks, files, requests |
@@ -65,5 +66,6 @@ pub mod network;
 pub mod ops;
 pub mod optim;
 pub mod picture;
+pub mod selftest;
 pub mod serving;
 pub mod training;

@@ -12,6 +12,7 @@ pub mod globals;
 pub mod health;
 pub mod import;
 pub mod output;
+pub mod selftest;
 pub mod serve;
 pub mod train;
 
@@ -70,6 +71,8 @@ enum Command {
     Health(health::Args),
     /// Time a model on this machine
     Bench(bench::Args),
+    /// Find out whether this machine computes what it should
+    Selftest(selftest::Args),
 }
 
 impl Command {
@@ -77,6 +80,7 @@ impl Command {
     fn settings(&self) -> Vec<(&'static str, Option<String>)> {
         match self {
             Self::Serve(args) => vec![("server.listen", args.listen.clone())],
+            Self::Selftest(args) => vec![("kernels", args.kernels.clone())],
             _ => Vec::new(),
         }
     }
@@ -91,6 +95,7 @@ impl Command {
             Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
             Self::Bench(args) => bench::run(&args, globals),
+            Self::Selftest(args) => selftest::run(&args, globals),
         }
     }
 }

@@ -36,7 +36,7 @@ fn named<'a>(tensors: &'a [Parameter], name: &str) -> &'a [f32] {
 }
 
 /// tutorial.py's `value()`: the upper 24 bits of SplitMix64's mix.
-fn value(seed: u64, index: u64, bound: f32) -> f32 {
+pub(crate) fn value(seed: u64, index: u64, bound: f32) -> f32 {
     let mut z = ((seed << 32) + index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -17,6 +17,7 @@ mod health;
 mod hostile_pictures;
 mod import;
 mod layers;
+mod networks;
 mod pictures;
 mod program;
 mod readme;
