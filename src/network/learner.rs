@@ -66,8 +66,7 @@ pub fn dropout_seed(step_seed: u64, layer: usize) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Refuses a batch that the network of these layers cannot learn from: images and labels that do not fit it, and so few values that
-/// a batch norm has no variance.
+/// Refuses a batch that the network of these layers cannot learn from.
 pub(super) fn check_batch(layers: &[LayerShape], batch: Batch<'_>) -> Result<(), Error> {
     let pixels = layers.first().map_or(0, |first| first.input.elements());
     let classes = layers.last().map_or(0, |last| last.output.elements());
@@ -79,11 +78,17 @@ pub(super) fn check_batch(layers: &[LayerShape], batch: Batch<'_>) -> Result<(),
     if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
         return Err(Error::Network(format!("has {classes} classes, and there is a label {label}")));
     }
+    check_batch_size(layers, count)
+}
+
+/// Refuses batches of so many images where a batch norm would have one value a channel, and no variance.
+pub fn check_batch_size(layers: &[LayerShape], images: usize) -> Result<(), Error> {
     let measures = |layer: &&LayerShape| layer.parameters.iter().any(|parameter| parameter.role == Role::RunningVariance);
     for layer in layers.iter().filter(measures) {
         if let Shape::Map { channels, height, width } = layer.input {
-            let named = |sentence| Error::Network(format!("cannot be trained on this batch: layer `{}`: {sentence}", layer.name));
-            check_values([count, channels, height, width]).map_err(named)?;
+            let named =
+                |sentence| Error::Network(format!("cannot be trained on batches of {images}: layer `{}`: {sentence}", layer.name));
+            check_values([images, channels, height, width]).map_err(named)?;
         }
     }
     Ok(())
@@ -126,6 +131,8 @@ mod tests {
             Box::new(Step::new(&architecture, &weights).unwrap()),
             Box::new(Autograd::new(&architecture, &weights, &candle_core::Device::Cpu).unwrap()),
         ];
+        assert!(check_batch_size(&infer(&architecture).unwrap(), 1).is_err());
+        assert!(check_batch_size(&infer(&architecture).unwrap(), 2).is_ok());
         for mut learner in learners {
             let refused = learner.step(Batch { images: &[0.5; 16], labels: &[1] }, &settings).unwrap_err().to_string();
             let sentence = "layer `n`: Expected more than 1 value per channel when training, got input size [1, 3, 1, 1]";
