@@ -12,7 +12,6 @@ pub mod dtype;
 pub mod embedded;
 pub mod error;
 pub mod import;
-mod pth;
 pub mod store;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,7 @@ pub mod lanes;
 mod lengths;
 pub mod naive;
 pub mod sgd;
+pub mod stripes;
 pub mod team;
 #[cfg(test)]
 pub(crate) mod testing;

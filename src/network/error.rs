@@ -1,13 +1,14 @@
 //! What can be wrong with a network, in sentences that say what to change.
 
+use super::architecture::fault::Fault;
 use super::shape::Shape;
 
 /// Everything this module refuses. None of it depends on who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The layer list cannot be read.
-    #[error("the architecture cannot be read: {0}")]
-    Architecture(String),
+    #[error("the architecture cannot be read:{}", listed(.0))]
+    Architecture(Vec<Fault>),
     /// A layer is called like another one, or in a way that cannot stand in a URL.
     #[error("layer {position}: the name `{name}` {reason}")]
     LayerName {
@@ -83,6 +84,12 @@ pub enum Error {
     /// candle failed. Its text may carry source paths: for the log only.
     #[error("the tensor library failed")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// One fault in its sentence, several under it.
+fn listed(faults: &[Fault]) -> String {
+    let line = if faults.len() > 1 { "\n  " } else { " " };
+    faults.iter().map(|fault| format!("{line}{fault}")).collect()
 }
 
 /// The known word closest to `word`, if one is close enough to be meant.

@@ -2,6 +2,20 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::kernels::activation::Activation;
+
+/// `activation` of each element.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu => relu(x),
+        Activation::Gelu => gelu(x),
+        Activation::Silu => silu(x),
+        Activation::LeakyRelu(negative_slope) => leaky_relu(x, f64::from(negative_slope)),
+        Activation::Tanh => tanh(x),
+        Activation::Sigmoid => sigmoid(x),
+    }
+}
+
 /// `max(x, 0)`: zero wherever `x <= 0`, so that NaN stays and the gradient at 0 is 0 (candle's own gives 1 there). As
 /// `torch.nn.functional.relu`.
 pub fn relu(x: &Tensor) -> Result<Tensor> {

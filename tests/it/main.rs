@@ -25,3 +25,4 @@ mod supervisor;
 mod support;
 mod train_command;
 mod training;
+mod weights;

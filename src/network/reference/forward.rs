@@ -133,9 +133,7 @@ impl Placed {
                     y
                 }
             },
-            LayerKind::Relu => ops::relu(x)?,
-            LayerKind::Gelu => ops::gelu(x)?,
-            LayerKind::Silu => ops::silu(x)?,
+            LayerKind::Activation(activation) => ops::activate(x, activation.kernel())?,
             LayerKind::MaxPool2d(pool) => ops::max_pool2d(x, windows(pool))?,
             LayerKind::AvgPool2d(pool) => ops::avg_pool2d(x, windows(pool))?,
             LayerKind::AdaptiveAvgPool2d(pool) => ops::adaptive_avg_pool2d(x, pool.output_size)?,
@@ -144,13 +142,13 @@ impl Placed {
                 Mode::Training { seed } => ops::dropout(x, dropout.p, dropout_seed(seed, position))?,
             },
             LayerKind::Flatten => x.flatten_from(1)?,
-            LayerKind::Add(_) => (x + &inputs[1])?,
+            LayerKind::Add => (x + &inputs[1])?,
         })
     }
 }
 
 fn convolution(conv: &Conv2d) -> ops::Conv2d {
-    ops::Conv2d { stride: conv.stride, padding: conv.padding, dilation: 1, groups: conv.groups }
+    ops::Conv2d { stride: conv.stride, padding: conv.padding, dilation: conv.dilation, groups: conv.groups }
 }
 
 fn windows(pool: &Pool2d) -> ops::Pool2d {

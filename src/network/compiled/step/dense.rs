@@ -6,7 +6,7 @@ use crate::kernels::dense::{Backward, Dense, Forward, Update};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::sgd::{Sgd, update};
 use crate::kernels::team::Chunks;
-use crate::network::compiled::lowering::Order;
+use crate::network::compiled::order::Order;
 
 /// Outputs that one task computes.
 const ROWS: usize = 64;
