@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use convscope::kernels::{Team, Tier};
+use convscope::network::compiled::Machine;
 use convscope::network::{self, Architecture, Autograd, Batch, Learner, Parameter, Step, StepReport, StepSettings, Weights};
 use convscope::optim::Sgd;
 
@@ -68,7 +69,7 @@ fn starting(architecture: &Architecture) -> Weights {
 /// Candle's learner, and the kernels' on every tier.
 fn learners(architecture: &Architecture, weights: &Weights) -> Vec<(String, Box<dyn Learner>)> {
     let by_kernels = |tier: Tier| {
-        let step = Step::with(architecture, weights, (tier, Arc::new(Team::new(2)))).unwrap();
+        let step = Step::on(Machine { tier, team: Arc::new(Team::new(2)) }, architecture, weights).unwrap();
         (tier.to_string(), Box::new(step) as Box<dyn Learner>)
     };
     let autograd = Autograd::new(architecture, weights, &Device::Cpu).unwrap();
