@@ -38,7 +38,7 @@
 //!
 //! # Invariants
 //!
-//! `tests/it/rules.rs` holds the first three by reading the `use` lines.
+//! `tests/it/rules.rs` holds the first three, and which room may name which, by reading the source.
 //!
 //! 1. Nothing below `http` knows a status code; nothing in `http` knows a `Tensor`.
 //! 2. Nothing below `serving` and `training` knows tokio, axum or the config file. The trainer takes a closure that receives

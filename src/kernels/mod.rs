@@ -13,6 +13,7 @@ pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
 pub mod lanes;
+mod lengths;
 pub mod naive;
 pub mod sgd;
 pub mod stripes;

@@ -1,5 +1,7 @@
 //! What the kernels' tests share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use proptest::test_runner::Config;
 
 use super::dropout::splitmix64;
@@ -20,6 +22,12 @@ pub(super) fn filled<T: From<f32> + Clone>(len: usize, fill: impl FnOnce(&mut [T
 /// The same numbers as `f32`.
 pub(super) fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
+}
+
+/// What `f` panics with. (That it panics is not enough: builds for tests check arithmetic, and those that are shipped do not.)
+pub(super) fn refusal(f: impl FnOnce()) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { return "nothing".into() };
+    panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into())).unwrap_or_default()
 }
 
 /// Numbers between -1 and 1 with all their digits, the same for one seed.

@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use super::lengths::sum;
+
 /// How many windows of `kernel` numbers fit on `side` numbers, `stride` apart, with `padding` at both ends; none where the window
 /// is the larger.
+///
+/// # Panics
+/// Where stride is 0, or padding so large that no memory could hold the padded side.
 pub fn count(side: usize, kernel: usize, stride: usize, padding: usize) -> usize {
-    (side + 2 * padding).checked_sub(kernel).map_or(0, |room| room / stride + 1)
+    sum([side, padding, padding]).checked_sub(kernel).map_or(0, |room| room / stride + 1)
 }
 
 /// What each of those windows covers of `side`, without the padding. With padding of at most half a window none is empty.

@@ -2,6 +2,8 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::kernels::blocked::norm::check_values;
+
 /// Normalises each channel of `x` (batch × channel × height × width) by its mean and variance over batch and plane, then
 /// applies `scale` and `shift` (one number a channel each). Gives, beside the result, the means and the unbiased variances
 /// for the running statistics; no gradient flows through those two. As `torch.nn.functional.batch_norm` in training.
@@ -9,8 +11,8 @@ pub fn batch_norm2d(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Res
     check(x, &[scale, shift])?;
     let (batch, channels, height, width) = x.dims4()?;
     let count = batch * height * width;
-    if count < 2 {
-        bail!("batch norm needs more than one value a channel in training: use larger batches or planes");
+    if let Err(sentence) = check_values([batch, channels, height, width]) {
+        bail!("{sentence}");
     }
     let rows = x.transpose(0, 1)?.reshape((channels, count))?;
     let mean = rows.mean_keepdim(1)?;

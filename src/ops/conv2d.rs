@@ -52,7 +52,7 @@ fn by_columns(x: &Tensor, weight: &Tensor, conv: Conv2d) -> Result<Tensor> {
     let [rows, columns] = [height, width].map(|side| count(side, (kernel - 1) * dilation + 1, stride, padding));
     let at = |window: usize, place: usize| window * stride + place * dilation;
     // Channel × place × batch × row × column: a filter's numbers one below the other.
-    let windows = Tensor::stack(&copies(&padded, kernel, [(rows, at), (columns, at)])?, 1)?;
+    let windows = Tensor::stack(&copies(&padded, kernel, &[(rows, at), (columns, at)])?, 1)?;
     let windows = windows.reshape((groups, seen * kernel * kernel, batch * rows * columns))?;
     let y = weight.reshape((groups, filters / groups, seen * kernel * kernel))?.matmul(&windows)?;
     y.reshape((filters, batch, rows, columns))?.transpose(0, 1)?.contiguous()

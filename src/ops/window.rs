@@ -37,15 +37,15 @@ impl Pool2d {
             (windows, at)
         };
         let (_, _, height, width) = x.dims4()?;
-        copies(x, self.kernel_size, [inside(height), inside(width)])
+        copies(x, self.kernel_size, &[inside(height), inside(width)])
     }
 }
 
 /// For each place of a square window of side `kernel`, row by row, a copy of `x` that holds what every window has there. Along
 /// each side of the plane there are so many windows, and a window and a place in it are at a row or column of `x`.
-pub(super) fn copies<F: Fn(usize, usize) -> usize>(x: &Tensor, kernel: usize, sides: [(usize, F); 2]) -> Result<Vec<Tensor>> {
+pub(super) fn copies<F: Fn(usize, usize) -> usize>(x: &Tensor, kernel: usize, sides: &[(usize, F); 2]) -> Result<Vec<Tensor>> {
     let x = x.contiguous()?;
-    let [rows, columns] = &sides;
+    let [rows, columns] = sides;
     let chosen = |(windows, at): &(usize, F), place: usize| {
         Tensor::from_iter((0..*windows).map(|window| at(window, place) as u32), x.device())
     };

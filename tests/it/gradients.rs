@@ -2,11 +2,12 @@
 //! the formulas in f64.
 
 mod cases;
+mod training;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use convscope::kernels::blocked::{Convolution, Maps};
-use convscope::kernels::naive;
 use convscope::kernels::naive::window::Pool2dShape;
+use convscope::kernels::naive::{self, conv2d as formula};
 use convscope::ops::{self, Conv2d, Pool2d};
 use convscope::optim::Sgd;
 use proptest::prelude::*;
@@ -138,7 +139,6 @@ proptest! {
         let variables: Vec<Var> = variables.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
         let conv = Conv2d { stride, padding, dilation, groups };
         let found = forward_backward(|v| ops::conv2d(&v[0], &v[1], v.get(2).map(Var::as_tensor), conv), &variables).unwrap();
-        use naive::conv2d as formula;
         let (x, w) = (plain(&variables[0]), plain(&variables[1]));
         let bias = variables.get(2).map(|bias| plain(bias));
         let dy = plain(&numbers(99, batch * output.channels * output.plane()));
@@ -150,7 +150,7 @@ proptest! {
         expected.extend(bias.map(|bias| filled(bias.len(), |db| formula::backward_bias(&sizes, &dy, db))));
         same(&found, &expected)?;
         let [x, w] = [0, 1].map(|at| variables[at].as_detached_tensor());
-        let untracked = ops::conv2d(&x, &w, variables.get(2).map(|bias| bias.as_detached_tensor()).as_ref(), conv).unwrap();
+        let untracked = ops::conv2d(&x, &w, variables.get(2).map(Var::as_detached_tensor).as_ref(), conv).unwrap();
         same(&[plain(&untracked)], &expected[..1])?;
     }
 
@@ -249,7 +249,7 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     says(ops::cross_entropy(&numbers(1, (2, 3)), &[0, 3], 0.0).map(|(loss, _)| loss), "a label is 3");
     says(
         ops::batch_norm2d(&numbers(1, (1, 2, 1, 1)), &numbers(1, 2), &numbers(1, 2), 1e-5).map(|(y, ..)| y),
-        "more than one value",
+        "Expected more than 1 value per channel when training, got input size [1, 2, 1, 1]",
     );
     says(ops::dropout(&x, 1.0, 0), "below 1");
     let (weights, momentum) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&x).unwrap());

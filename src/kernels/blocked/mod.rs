@@ -16,6 +16,7 @@ pub(super) mod tile;
 pub mod winograd;
 
 use super::lanes::WIDTH;
+use super::lengths::{product, sum};
 use super::window::count;
 
 /// Blocks that hold `channels`.
@@ -37,12 +38,12 @@ pub struct Maps {
 impl Maps {
     /// Pixels of one map.
     pub const fn plane(&self) -> usize {
-        self.height * self.width
+        product([self.height, self.width])
     }
 
     /// Floats of one image in the blocked layout.
     pub const fn len(&self) -> usize {
-        blocks(self.channels) * self.plane() * WIDTH
+        product([blocks(self.channels), self.height, self.width, WIDTH])
     }
 
     /// Whether there is nothing.
@@ -132,7 +133,24 @@ impl Convolution {
 
     /// Side of what a window covers, from its first tap to its last: `(kernel − 1)·dilation + 1`.
     pub const fn reach(&self) -> usize {
-        (self.kernel - 1) * self.dilation + 1
+        sum([product([self.kernel - 1, self.dilation]), 1])
+    }
+
+    /// What the kernels rely on when they read without looking.
+    ///
+    /// # Panics
+    /// Where sizes do not belong together, or are larger than memory could be.
+    fn check(&self) {
+        let Self { input, output, kernel, stride, dilation, groups, .. } = *self;
+        assert!(kernel.min(stride).min(dilation).min(groups) > 0, "convolution: no argument is 0");
+        assert!(self.sized() == *self && !input.is_empty() && !output.is_empty(), "convolution: the output of these windows");
+        let whole = |maps: Maps| maps.channels.is_multiple_of(groups);
+        assert!(whole(input) && whole(output), "convolution: groups of as many channels, and something in each");
+        // The whole padded plane: more than any frame.
+        let padded = |side: usize| sum([side, self.padding, self.padding]);
+        product([blocks(input.channels), padded(input.height), padded(input.width), WIDTH]);
+        product([blocks(output.channels), padded(input.height), padded(input.width), WIDTH]);
+        self.weights();
     }
 
     /// Input channels that one filter sees.
@@ -142,7 +160,7 @@ impl Convolution {
 
     /// Numbers in all filters.
     pub const fn weights(&self) -> usize {
-        self.output.channels * self.seen() * self.kernel * self.kernel
+        product([self.output.channels, self.seen(), self.kernel, self.kernel])
     }
 }
 

@@ -22,7 +22,7 @@ use super::program::{Program, Purpose};
 use super::{Machine, Network};
 use crate::kernels::Buffer;
 use crate::network::error::Error;
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_momentum};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::spec::Architecture;
 use crate::network::weights::{Parameter, Weights, specs};
@@ -74,19 +74,6 @@ impl Step {
         Ok(Self { name, layers, program, head, parameters, filters, norms, buffers, workspaces, machine })
     }
 
-    fn check(&self, batch: Batch<'_>) -> Result<(), Error> {
-        let pixels = self.program.image_len();
-        let classes = self.layers.last().map_or(0, |last| last.output.elements());
-        if batch.labels.is_empty() || batch.images.len() != batch.labels.len() * pixels {
-            let given = (batch.images.len(), batch.labels.len());
-            return Err(Error::Network(format!("takes images of {pixels} numbers, one label each, and was given {given:?}")));
-        }
-        match batch.labels.iter().find(|&&label| label as usize >= classes) {
-            Some(label) => Err(Error::Network(format!("has {classes} classes, and there is a label {label}"))),
-            None => Ok(()),
-        }
-    }
-
     /// The trained parameters and running statistics, or the optimizer's buffers, in the architecture's order.
     fn export(&self, momentum: bool) -> Vec<Parameter> {
         let mut out = Vec::new();
@@ -111,7 +98,7 @@ impl Step {
 
 impl Learner for Step {
     fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error> {
-        self.check(batch)?;
+        check_batch(&self.layers, batch)?;
         let count = batch.labels.len();
         self.fit(count);
         self.pack();

@@ -15,6 +15,7 @@ pub use forward::Forward;
 
 use super::{Convolution, Maps, blocks};
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::lengths::{product, sum};
 
 /// Channels of one block under one tap: what a window's sum is made of.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,7 @@ pub struct Direct {
 impl Direct {
     /// The forward pass.
     pub fn forward(conv: Convolution) -> Self {
+        conv.check();
         let Convolution { input, output, stride, padding, .. } = conv;
         let frame = ((output.height - 1) * stride + conv.reach(), (output.width - 1) * stride + conv.reach());
         let seed = Self {
@@ -87,6 +89,7 @@ impl Direct {
 
     /// The backward pass to the input.
     pub fn adjoint(conv: Convolution) -> Self {
+        conv.check();
         let Convolution { input, output, stride, padding, .. } = conv;
         let frame = (input.height + conv.reach() - 1, input.width + conv.reach() - 1);
         let shift = conv.reach() as isize - 1 - padding as isize;
@@ -113,14 +116,13 @@ impl Direct {
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
-        blocks(self.read.channels) * self.frame.0 * self.frame.1 * self.pixel
+        product([blocks(self.read.channels), self.frame.0, self.frame.1, self.pixel])
     }
 
     fn paired(mut self) -> Self {
         let (k, dilation) = (self.conv.kernel, self.conv.dilation);
-        // What `Forward` and `Backward` rely on when they read the frame without looking.
-        let whole = |maps: Maps| !maps.is_empty() && maps.channels.is_multiple_of(self.conv.groups);
-        assert!(whole(self.read) && whole(self.written), "convolution: groups of as many channels, and something in each");
+        // What `Forward` and `Backward` rely on when they read the frame without looking: no place in it wraps around.
+        self.workspace();
         let (read_a_group, written_a_group) = (self.read.channels / self.conv.groups, self.written.channels / self.conv.groups);
         for block in (0..blocks(self.written.channels)).step_by(2) {
             let columns = 2.min(blocks(self.written.channels) - block);
@@ -128,6 +130,8 @@ impl Direct {
             let first_read = block * WIDTH / written_a_group * read_a_group;
             let end_read = (last / written_a_group + 1) * read_a_group;
             let mut runs = Vec::new();
+            let reserved = runs.try_reserve_exact(product([blocks(end_read) - first_read / WIDTH, k, k]));
+            assert!(reserved.is_ok(), "convolution: there is no memory for filters of {k} × {k}");
             for read in first_read / WIDTH..blocks(end_read) {
                 let channel = first_read.max(read * WIDTH);
                 let count = end_read.min((read + 1) * WIDTH) - channel;
@@ -145,7 +149,7 @@ impl Direct {
                 }
             }
             self.pairs.push(Pair { block, columns, runs, pieces, filters: self.filters });
-            self.filters += steps * columns * WIDTH;
+            self.filters = sum([self.filters, product([steps, columns, WIDTH])]);
         }
         self
     }

@@ -11,7 +11,7 @@ use crate::kernels::blocked::{Convolution, Maps};
 use crate::kernels::naive::window::Pool2dShape;
 use crate::kernels::naive::{self, conv2d as formula};
 use crate::kernels::team::Team;
-use crate::kernels::testing::{Sums, cases, filled, narrow, noise, squares, wide};
+use crate::kernels::testing::{Sums, cases, filled, narrow, noise, refusal, squares, wide};
 
 /// Of a convolution: images, filters, biases, gradient of the output.
 struct Inputs {
@@ -217,4 +217,41 @@ fn shapes_of_real_networks_are_their_formula() {
 #[should_panic(expected = "groups of as many channels")]
 fn channels_that_groups_do_not_divide_are_refused() {
     Conv::new(Convolution::new(Maps { channels: 5, height: 4, width: 4 }, 4, 3).grouped(2));
+}
+
+#[test]
+fn planes_of_several_blocks_of_tiles_are_their_formula() {
+    // 9 × 10 tiles an image, so that blocks of 64 end within images; then one row of many tiles, and an image without padding.
+    for (read, written, (height, width), padding, batch) in
+        [(17, 16, (36, 37), 1, 2), (16, 18, (5, 270), 1, 1), (3, 16, (67, 41), 0, 1)]
+    {
+        let sizes = Convolution::new(Maps { channels: read, height, width }, written, 3).window(1, padding);
+        assert_is_its_formula(sizes, batch, 5);
+        assert_fused_is_apart(sizes, batch, 6);
+    }
+    let wide = Convolution::new(Maps { channels: 18, height: 41, width: 66 }, 20, 3).window(2, 1).grouped(2);
+    assert_is_its_formula(wide, 1, 7);
+}
+
+#[test]
+fn sizes_that_memory_cannot_hold_are_refused() {
+    const TOO_LARGE: &str = "sizes that no memory could hold";
+    const OTHER: &str = "convolution: the output of these windows";
+    let small = Maps { channels: 1, height: 8, width: 8 };
+    let refused = |what: &str, reason: &str, sizes: &dyn Fn() -> Convolution| {
+        for found in [refusal(|| drop(Conv::new(sizes()))), refusal(|| drop(Conv::winograd(sizes())))] {
+            assert_eq!(found, reason, "{what}");
+        }
+    };
+    refused("padding", TOO_LARGE, &|| Convolution::new(small, 1, 1).window(1, usize::MAX / 2));
+    refused("stride and padding", TOO_LARGE, &|| Convolution::new(small, 1, 1).window((1 << 29) - 1, 1 << 28));
+    refused("kernel", TOO_LARGE, &|| Convolution::new(small, 1, 1 << 32).window(1, 1 << 32));
+    refused("dilation", TOO_LARGE, &|| Convolution::new(small, 1, 3).dilated(1 << 63));
+    refused("channels", TOO_LARGE, &|| Convolution::new(Maps { channels: usize::MAX, ..small }, 1, 1));
+    refused("filters", TOO_LARGE, &|| Convolution::new(small, 1 << 58, 1));
+    refused("a window larger than the plane", OTHER, &|| Convolution::new(small, 1, 9));
+    let output = Maps { height: 9, ..small };
+    refused("an output of other windows", OTHER, &|| Convolution { output, ..Convolution::new(small, 1, 3).window(1, 1) });
+    let maps = Maps { channels: 1 << 20, height: 1 << 30, width: 1 << 30 };
+    assert_eq!(refusal(|| assert!(!maps.is_empty())), TOO_LARGE);
 }
