@@ -63,7 +63,9 @@ impl Imported {
             return Taken::new(&dicts[0], &prefix, &wanted).model(metadata, notes.into_iter().collect());
         }
         let nature = nature::of(bytes);
-        Err(Error::Foreign(format!("this is {nature}: `import` reads what PyTorch's `torch.save` wrote, and safetensors files")))
+        Err(Error::Foreign(format!(
+            "this is {nature}. `import` reads the zip archives that PyTorch's `torch.save` writes, and safetensors files"
+        )))
     }
 }
 
