@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::shape::ParameterSpec;
 use super::weights::{Parameter, Weights};
+use crate::kernels;
 use crate::optim::Sgd;
 
 /// One batch, already preprocessed and augmented.
@@ -23,6 +24,12 @@ pub struct StepSettings {
     pub label_smoothing: f32,
     /// Seeds this step's dropout masks; different in every step.
     pub seed: u64,
+}
+
+impl From<Sgd> for kernels::sgd::Sgd {
+    fn from(Sgd { learning_rate, momentum, nesterov, weight_decay }: Sgd) -> Self {
+        Self { learning_rate, momentum, nesterov, weight_decay }
+    }
 }
 
 /// What one step saw, before its update.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Dense;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
-use crate::optim::Sgd;
+use crate::kernels::sgd::Sgd;
 
 /// Outputs whose gradients are multiplied before the next: what a tile reads of them stays in the nearest cache.
 const CHUNK: usize = 64;

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::Tier;
-use crate::kernels::linear::LinearShape;
-use crate::kernels::naive::{linear as formula, sgd};
+use crate::kernels::naive::linear::{self as formula, LinearShape};
+use crate::kernels::naive::sgd;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
-use crate::optim::Sgd;
 
 /// A layer and a batch: input, weights, bias, gradient of the output, momentum.
 struct Case {

@@ -178,7 +178,7 @@ impl Placed<'_> {
                 ];
                 (input, parameters, elements)
             }
-            LayerKind::Relu | LayerKind::Gelu | LayerKind::Silu | LayerKind::Add => (input, vec![], 0),
+            LayerKind::Activation(_) | LayerKind::Add => (input, vec![], 0),
             LayerKind::Dropout(dropout) => {
                 require(layer, (0.0..1.0).contains(&dropout.p), "`p` must be at least 0 and below 1")?;
                 (input, vec![], 0)

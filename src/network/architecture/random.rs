@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use crate::network::infer;
 use crate::network::shape::{LayerShape, Shape};
 use crate::network::spec::{
-    AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, Linear, Pool2d,
+    Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, Linear, Pool2d,
 };
 
 /// A valid network of a few layers, of odd sizes, with every kind among them over enough seeds.
@@ -25,7 +25,7 @@ pub(crate) fn architecture(seed: u64) -> Architecture {
     push(&mut network, LayerKind::Flatten, None);
     if rng.random_bool(0.5) {
         push(&mut network, LayerKind::Linear(Linear { out_features: rng.random_range(1..=40), bias: rng.random_bool(0.7) }), None);
-        push(&mut network, LayerKind::Relu, None);
+        push(&mut network, LayerKind::Activation(Activation::Relu), None);
         push(&mut network, LayerKind::Dropout(Dropout { p: 0.4 }), None);
     }
     if rng.random_bool(0.3) {
@@ -51,8 +51,8 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
             bias: rng.random_bool(0.7),
         }),
         4 => LayerKind::BatchNorm2d(BatchNorm2d { eps: 1e-5, momentum: 0.1 }),
-        5 => LayerKind::Relu,
-        6 => pick(rng, &[LayerKind::Gelu, LayerKind::Silu]).clone(),
+        5 => LayerKind::Activation(Activation::Relu),
+        6 => LayerKind::Activation(*pick(rng, &[Activation::Gelu, Activation::Silu])),
         7 => LayerKind::MaxPool2d(pool),
         8 => LayerKind::AvgPool2d(pool),
         9 => LayerKind::AdaptiveAvgPool2d(AdaptiveAvgPool2d { output_size: rng.random_range(1..=6) }),

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::written::{self, Item, Wrong};
-use crate::kernels::activation::Activation;
+use super::written::{Item, Wrong, read as parse};
+use crate::kernels::activation as kernels;
 use crate::network::error::nearest;
 
 /// A network: its input and its layers, in the order in which they are computed.
@@ -56,12 +56,9 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// Normalisation of each channel over batch and plane.
     BatchNorm2d(BatchNorm2d),
-    /// `max(x, 0)`.
-    Relu,
-    /// `x · Φ(x)`, exact (by erf).
-    Gelu,
-    /// `x · sigmoid(x)`.
-    Silu,
+    /// A function of each element.
+    #[serde(untagged)]
+    Activation(Activation),
     /// The maximum of each window; a tie goes to the first in row order.
     MaxPool2d(Pool2d),
     /// The mean of each window; padding counts as zeros (`count_include_pad`).
@@ -76,6 +73,38 @@ pub enum LayerKind {
     Linear(Linear),
     /// The sum of the layer before it and the one that `from` names: a residual connection.
     Add,
+}
+
+/// The activation functions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x · Φ(x)`, exact (by erf).
+    Gelu,
+    /// `x · sigmoid(x)`.
+    Silu,
+}
+
+impl Activation {
+    /// The kind as it is written in an architecture file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+        }
+    }
+
+    /// As the kernels know it.
+    pub fn kernel(self) -> kernels::Activation {
+        match self {
+            Self::Relu => kernels::Activation::Relu,
+            Self::Gelu => kernels::Activation::Gelu,
+            Self::Silu => kernels::Activation::Silu,
+        }
+    }
 }
 
 /// Arguments of `conv2d`.
@@ -183,9 +212,7 @@ impl LayerKind {
         match self {
             Self::Conv2d(_) => "conv2d",
             Self::BatchNorm2d(_) => "batch_norm2d",
-            Self::Relu => "relu",
-            Self::Gelu => "gelu",
-            Self::Silu => "silu",
+            Self::Activation(activation) => activation.name(),
             Self::MaxPool2d(_) => "max_pool2d",
             Self::AvgPool2d(_) => "avg_pool2d",
             Self::AdaptiveAvgPool2d(_) => "adaptive_avg_pool2d",
@@ -194,18 +221,6 @@ impl LayerKind {
             Self::Linear(_) => "linear",
             Self::Add => "add",
         }
-    }
-}
-
-impl LayerKind {
-    /// The function, where the layer is one that is applied to each element.
-    pub fn activation(&self) -> Option<Activation> {
-        Some(match self {
-            Self::Relu => Activation::Relu,
-            Self::Gelu => Activation::Gelu,
-            Self::Silu => Activation::Silu,
-            _ => return None,
-        })
     }
 }
 
@@ -221,9 +236,9 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
     Ok(match kind {
         "conv2d" => LayerKind::Conv2d(parse(arguments)?),
         "batch_norm2d" => LayerKind::BatchNorm2d(parse(arguments)?),
-        "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Relu)?,
-        "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Gelu)?,
-        "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Silu)?,
+        "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
+        "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
+        "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
         "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
         "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
         "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(arguments)?),
@@ -236,10 +251,6 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
             return Err(Wrong::new(format!("there is no layer kind `{other}`; {hint}The kinds are {}", KINDS.join(", "))));
         }
     })
-}
-
-fn parse<T: serde::de::DeserializeOwned>(arguments: &[(String, Item)]) -> Result<T, Wrong> {
-    written::read(arguments)
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::conv::Conv;
 use crate::kernels::blocked::part::Finish;
 use crate::network::shape::{Shape, Source};
-use crate::network::spec::{Conv2d, LayerKind, Pool2d};
+use crate::network::spec::{Activation, Conv2d, LayerKind, Pool2d};
 
 /// The pooling that a convolution does on the way out.
 const HALVING: Pool2d = Pool2d { kernel_size: 2, stride: Some(2), padding: 0 };
@@ -77,7 +77,6 @@ impl Lowering<'_> {
         let source = self.network.layers[at].sources[0];
         let input = self.value_of(source);
         let from = self.program.values[input];
-        let layer = Some(at);
         match *self.kind(at) {
             LayerKind::Conv2d(conv) => self.conv(&conv, input),
             LayerKind::BatchNorm2d(norm) => {
@@ -88,15 +87,12 @@ impl Lowering<'_> {
                 }
                 self.push(Op::Normalize(norm), input, to, 1);
             }
-            LayerKind::Relu => self.rectify(input),
+            LayerKind::Activation(Activation::Relu) => self.rectify(input),
+            LayerKind::Activation(smooth) => self.push(Op::Activate(smooth.kernel()), input, to, 1),
             LayerKind::Dropout(dropout) => {
                 let training = self.purpose == Purpose::Training;
                 let op = if training { Op::Drop { layer: at, p: dropout.p, rectify: false } } else { Op::Same };
                 self.change(op, input, 1);
-            }
-            LayerKind::Gelu | LayerKind::Silu => {
-                let Some(activation) = self.kind(at).activation() else { return };
-                self.push(Op::Activate(activation), input, to, 1);
             }
             LayerKind::MaxPool2d(pool) => self.max(&pool, input, false),
             LayerKind::AvgPool2d(pool) => self.push(Op::Mean(sizes::sliding(from, &pool)), input, to, 1),
@@ -106,7 +102,7 @@ impl Lowering<'_> {
                 self.push(Op::Add { other }, input, to, 1);
             }
             // Inference gives these a vector, and then we are not here.
-            LayerKind::Flatten | LayerKind::Linear(_) => unreachable!("feature maps from {layer:?}"),
+            LayerKind::Flatten | LayerKind::Linear(_) => unreachable!("layer {at} gives feature maps"),
         }
     }
 
@@ -132,7 +128,7 @@ impl Lowering<'_> {
                 LayerKind::BatchNorm2d(layer) if norm.is_none() && finish == Finish::default() => {
                     norm = Some(NormNode::new(conv.sizes().output, at + covers, layer));
                 }
-                LayerKind::Relu => finish.rectify = true,
+                LayerKind::Activation(Activation::Relu) => finish.rectify = true,
                 LayerKind::MaxPool2d(pool) if !finish.pool && conv.pools() && whole(pool) == HALVING => finish.pool = true,
                 _ => break,
             }

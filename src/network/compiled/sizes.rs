@@ -1,10 +1,7 @@
 //! A layer's arguments in the kernels' terms.
 
-use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
-use crate::kernels::avg_pool2d;
 use crate::kernels::blocked::pool::Windows;
 use crate::kernels::blocked::{Convolution, Maps};
-use crate::kernels::window::Pool2dShape;
 use crate::network::spec::{AdaptiveAvgPool2d, Conv2d, Pool2d};
 
 /// A convolution's sizes on `from`.
@@ -14,13 +11,10 @@ pub(super) fn convolution(from: Maps, conv: &Conv2d) -> Convolution {
 
 /// The windows of a pooling layer on `from`.
 pub(super) fn sliding(from: Maps, pool: &Pool2d) -> Windows {
-    let Maps { height, width, .. } = from;
-    let (kernel, stride, padding) = (pool.kernel_size, pool.step(), pool.padding);
-    Windows::new(from, avg_pool2d::rectangles(&Pool2dShape { planes: 1, height, width, kernel, stride, padding }))
+    Windows::sliding(from, pool.kernel_size, pool.step(), pool.padding)
 }
 
 /// The windows of an adaptive pooling layer on `from`.
 pub(super) fn adaptive(from: Maps, pool: &AdaptiveAvgPool2d) -> Windows {
-    let Maps { height, width, .. } = from;
-    Windows::new(from, adaptive_avg_pool2d::rectangles(&AdaptiveShape { height, width, output: pool.output_size }))
+    Windows::adaptive(from, pool.output_size)
 }

@@ -121,9 +121,10 @@ impl Learner for Step {
         let run = Run { team: &machine.team, tier: machine.tier, seed: settings.seed, batch: count };
         self.head.forward(run);
         let measured = self.head.loss(count, batch.labels, settings.label_smoothing);
-        self.head.backward(run, &settings.sgd);
+        let sgd = settings.sgd.into();
+        self.head.backward(run, &sgd);
         self.backward(settings.seed);
-        self.update(&settings.sgd);
+        self.update(&sgd);
         Ok(StepReport { loss: measured.loss as f32, correct: measured.correct })
     }
 

@@ -2,7 +2,7 @@
 //! training changes. No tensor library below this line.
 
 use crate::network::error::Error;
-use crate::network::shape::{LayerShape, ParameterSpec};
+use crate::network::shape::{LayerShape, ParameterSpec, Role};
 
 /// One named array of numbers, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +80,12 @@ impl Weights {
         self.entries.iter_mut()
     }
 
+    /// What `layer` has in this role; empty where it has none.
+    pub fn of(&self, layer: &LayerShape, role: Role) -> &[f32] {
+        let spec = layer.parameters.iter().find(|spec| spec.role == role);
+        spec.and_then(|spec| self.get(&spec.name)).map_or(&[], |parameter| &parameter.values)
+    }
+
     /// The parameter called `name`.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.entries.iter().find(|entry| entry.name == name)
@@ -94,7 +100,7 @@ pub fn specs(layers: &[LayerShape]) -> impl Iterator<Item = &ParameterSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{presets, shape::infer};
+    use crate::network::{infer, presets};
 
     #[test]
     fn every_fault_is_named_at_once() {

@@ -67,8 +67,8 @@ pub struct Direct {
 impl Direct {
     /// The forward pass.
     pub fn forward(conv: Convolution) -> Self {
-        let Convolution { input, output, kernel, stride, padding, .. } = conv;
-        let frame = ((output.height - 1) * stride + kernel, (output.width - 1) * stride + kernel);
+        let Convolution { input, output, stride, padding, .. } = conv;
+        let frame = ((output.height - 1) * stride + conv.reach(), (output.width - 1) * stride + conv.reach());
         let seed = Self {
             conv,
             adjoint: false,
@@ -87,9 +87,9 @@ impl Direct {
 
     /// The backward pass to the input.
     pub fn adjoint(conv: Convolution) -> Self {
-        let Convolution { input, output, kernel, stride, padding, .. } = conv;
-        let frame = (input.height + kernel - 1, input.width + kernel - 1);
-        let shift = kernel as isize - 1 - padding as isize;
+        let Convolution { input, output, stride, padding, .. } = conv;
+        let frame = (input.height + conv.reach() - 1, input.width + conv.reach() - 1);
+        let shift = conv.reach() as isize - 1 - padding as isize;
         let seed = Self {
             conv,
             adjoint: true,
@@ -117,7 +117,7 @@ impl Direct {
     }
 
     fn paired(mut self) -> Self {
-        let k = self.conv.kernel;
+        let (k, dilation) = (self.conv.kernel, self.conv.dilation);
         // What `Forward` and `Backward` rely on when they read the frame without looking.
         let whole = |maps: Maps| !maps.is_empty() && maps.channels.is_multiple_of(self.conv.groups);
         assert!(whole(self.read) && whole(self.written), "convolution: groups of as many channels, and something in each");
@@ -132,7 +132,7 @@ impl Direct {
                 let channel = first_read.max(read * WIDTH);
                 let count = end_read.min((read + 1) * WIDTH) - channel;
                 for tap in (0..k * k).map(|tap| (tap / k, tap % k)) {
-                    let pixel = (read * self.frame.0 + tap.0) * self.frame.1 + tap.1;
+                    let pixel = (read * self.frame.0 + tap.0 * dilation) * self.frame.1 + tap.1 * dilation;
                     runs.push(Run { offset: pixel * self.pixel + channel % WIDTH, count, channel, tap });
                 }
             }
@@ -154,7 +154,7 @@ impl Direct {
     fn embed(&self, image: &[f32], frame: &mut [f32], rows: &std::ops::Range<usize>) {
         let Maps { height, width, .. } = self.read;
         let (all, columns) = self.frame;
-        let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.kernel;
+        let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.reach();
         let place =
             |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
         let step = self.pixel;

@@ -51,9 +51,9 @@ pub struct Winograd {
 }
 
 impl Winograd {
-    /// None where the filters are not 3×3, the step is not 1, or there are groups.
+    /// None where the filters are not 3×3, step or dilation are not 1, or there are groups.
     pub fn new(conv: Convolution) -> Option<Self> {
-        let fits = conv.kernel == 3 && conv.stride == 1 && conv.groups == 1;
+        let fits = conv.kernel == 3 && conv.stride == 1 && conv.dilation == 1 && conv.groups == 1;
         let (rows, columns) = (conv.output.height.div_ceil(STEP), conv.output.width.div_ceil(STEP));
         fits.then_some(Self { conv, rows, columns })
     }

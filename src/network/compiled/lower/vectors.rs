@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::network::compiled::Network;
 use crate::network::compiled::program::{Exit, Purpose, VectorNode, VectorOp};
 use crate::network::shape::{Shape, Source};
-use crate::network::spec::LayerKind;
+use crate::network::spec::{Activation, LayerKind};
 
 /// Every layer that gives a vector, but for those that the `exits` are.
 pub(super) fn lower(network: Network<'_>, purpose: Purpose, exits: &[Exit]) -> Vec<VectorNode> {
@@ -28,7 +28,7 @@ pub(super) fn lower(network: Network<'_>, purpose: Purpose, exits: &[Exit]) -> V
                 let mut rectify = false;
                 while purpose == Purpose::Evaluation && alone_reads(network, last + 1) {
                     match network.architecture.layers[last + 1].kind {
-                        LayerKind::Relu => rectify = true,
+                        LayerKind::Activation(Activation::Relu) => rectify = true,
                         LayerKind::Dropout(_) => {}
                         _ => break,
                     }
@@ -38,7 +38,8 @@ pub(super) fn lower(network: Network<'_>, purpose: Purpose, exits: &[Exit]) -> V
             }
             (LayerKind::Dropout(dropout), _) if purpose == Purpose::Training => VectorOp::Drop { layer: at, p: dropout.p },
             (LayerKind::Add, Some(other)) => VectorOp::Add { other },
-            (kind, _) => kind.activation().map_or(VectorOp::Same, VectorOp::Activate),
+            (LayerKind::Activation(activation), _) => VectorOp::Activate(activation.kernel()),
+            _ => VectorOp::Same,
         };
         nodes.push(VectorNode { op, input, layer: last, features: layer.output.elements() });
         let vector = exits.len() + nodes.len() - 1;

@@ -10,6 +10,7 @@ use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
 use crate::network::compiled::group::Group;
@@ -18,7 +19,6 @@ use crate::network::compiled::program::{Program, VectorNode, VectorOp};
 use crate::network::learner::dropout_seed;
 use crate::network::shape::{LayerShape, Role};
 use crate::network::weights::Weights;
-use crate::optim::Sgd;
 
 /// Blocks of features that one task transposes.
 const TRANSPOSED: usize = 16;

@@ -2,12 +2,11 @@
 
 use super::dense::Trained;
 use crate::kernels::lanes::{Kernel, Lanes};
-use crate::kernels::sgd::update_here;
+use crate::kernels::sgd::{Sgd, update};
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
 use crate::network::shape::{LayerShape, Role, Shape};
 use crate::network::weights::Weights;
-use crate::optim::Sgd;
 
 /// One parameter.
 #[derive(Debug)]
@@ -71,6 +70,6 @@ impl Kernel for Move<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        update_here(&self.sgd, self.values, self.gradient, self.momentum);
+        update(&self.sgd, self.values, self.gradient, self.momentum);
     }
 }

@@ -6,6 +6,7 @@ use super::filters::Trained;
 use super::norm::{Groups, NormParameters};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::stripes::{Share, Stripes};
 use crate::kernels::team::Chunks;
 use crate::network::compiled::forward::{Hands, Pass, Workspace};
@@ -13,7 +14,6 @@ use crate::network::compiled::group::Group;
 use crate::network::compiled::order::Order;
 use crate::network::compiled::program::{Op, Place, Program};
 use crate::network::shape::Role;
-use crate::optim::Sgd;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
 const PARTS: usize = 8;

@@ -4,22 +4,27 @@
 
 use std::ops::Range;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-use crate::kernels::window::adaptive;
-use crate::network::spec::{AdaptiveAvgPool2d, Pool2d};
-use crate::ops::pool2d::sizes;
+use super::window::Pool2d;
+use crate::kernels::window::{adaptive, sliding};
 
-/// [`crate::ops::avg_pool2d`].
-pub fn avg_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
-    let shape = sizes(x, pool)?;
-    mean_over(x, &shape.rows(), &shape.columns(), Some(pool.kernel_size))
+/// The mean of each window, padding counted as zeros. As `torch.nn.functional.avg_pool2d`.
+pub fn avg_pool2d(x: &Tensor, pool: Pool2d) -> Result<Tensor> {
+    pool.check(x)?;
+    let (_, _, height, width) = x.dims4()?;
+    let along = |side: usize| sliding(side, pool.kernel_size, pool.stride, pool.padding);
+    mean_over(x, &along(height), &along(width), Some(pool.kernel_size))
 }
 
-/// [`crate::ops::adaptive_avg_pool2d`].
-pub fn adaptive_avg_pool2d(x: &Tensor, pool: &AdaptiveAvgPool2d) -> Result<Tensor> {
+/// The mean over windows that split the plane into `output_size` × `output_size`. As
+/// `torch.nn.functional.adaptive_avg_pool2d`.
+pub fn adaptive_avg_pool2d(x: &Tensor, output_size: usize) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
-    mean_over(x, &adaptive(height, pool.output_size), &adaptive(width, pool.output_size), None)
+    if output_size == 0 || height == 0 || width == 0 {
+        bail!("pooling {height} × {width} to a side of {output_size}: each must be at least 1");
+    }
+    mean_over(x, &adaptive(height, output_size), &adaptive(width, output_size), None)
 }
 
 /// The mean over every range of rows and every range of columns; `divisor` in place of a range's own length where one is
