@@ -154,7 +154,7 @@ impl Placed<'_> {
                         format!("`groups` = {} must divide both {c} and `out_channels` = {}", conv.groups, conv.out_channels);
                     return Err(self.misfit(source, reason));
                 }
-                let window = Window { side: conv.kernel_size, stride: conv.stride, padding: conv.padding };
+                let window = Window { side: conv.kernel_size, dilation: conv.dilation, stride: conv.stride, padding: conv.padding };
                 let (height, width) = window.output(self, source)?;
                 let filters = vec![conv.out_channels, c / conv.groups, conv.kernel_size, conv.kernel_size];
                 let output = Shape::Map { channels: conv.out_channels, height, width };
@@ -186,7 +186,7 @@ impl Placed<'_> {
             LayerKind::MaxPool2d(pool) | LayerKind::AvgPool2d(pool) => {
                 let (c, ..) = map("pooling")?;
                 require(layer, pool.padding <= pool.kernel_size / 2, "`padding` must be at most half of `kernel_size`")?;
-                let window = Window { side: pool.kernel_size, stride: pool.step(), padding: pool.padding };
+                let window = Window { side: pool.kernel_size, dilation: 1, stride: pool.step(), padding: pool.padding };
                 let (height, width) = window.output(self, source)?;
                 (Shape::Map { channels: c, height, width }, vec![], 0)
             }
@@ -215,14 +215,15 @@ impl Placed<'_> {
 
 struct Window {
     side: usize,
+    dilation: usize,
     stride: usize,
     padding: usize,
 }
 
 impl Window {
-    /// Output height and width: `floor((n + 2·padding − side) / stride) + 1`.
+    /// Output height and width: `floor((n + 2·padding − reach) / stride) + 1`, where `reach = (side − 1)·dilation + 1`.
     fn output(&self, placed: &Placed<'_>, source: Source) -> Result<(usize, usize), Error> {
-        let Self { side, stride, padding } = *self;
+        let Self { side, dilation, stride, padding } = *self;
         let layer = placed.layer;
         // Where a window is asked for, feature maps were found.
         let Shape::Map { channels, height, width } = placed.shape(source) else { return Err(too_large(layer)) };
@@ -230,14 +231,17 @@ impl Window {
         require(layer, stride > 0, "`stride` must be at least 1")?;
         require(layer, side <= MAX_SIDE, "`kernel_size` must be at most 4096")?;
         require(layer, stride <= MAX_SIDE, "`stride` must be at most 4096")?;
+        require(layer, dilation > 0, "`dilation` must be at least 1")?;
+        require(layer, dilation <= MAX_SIDE, "`dilation` must be at most 4096")?;
         require(layer, padding <= MAX_ELEMENTS, "`padding` is far too large")?;
         let (height, width) = (height + 2 * padding, width + 2 * padding);
         size_of(&[channels.next_multiple_of(WIDTH), height, width]).ok_or_else(|| too_large(layer))?;
-        if side > height || side > width {
-            let reason = format!("its {side}×{side} window is larger than the padded plane of {height}×{width}");
+        let reach = (side - 1) * dilation + 1;
+        if reach > height || reach > width {
+            let reason = format!("its {reach}×{reach} window is larger than the padded plane of {height}×{width}");
             return Err(placed.misfit(source, reason));
         }
-        Ok(((height - side) / stride + 1, (width - side) / stride + 1))
+        Ok(((height - reach) / stride + 1, (width - reach) / stride + 1))
     }
 }
 

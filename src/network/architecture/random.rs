@@ -6,7 +6,8 @@ use rand::{RngExt, SeedableRng};
 use crate::network::infer;
 use crate::network::shape::{LayerShape, Shape};
 use crate::network::spec::{
-    Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, Linear, Pool2d,
+    Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, LeakyRelu, Linear,
+    Pool2d,
 };
 
 /// A valid network of a few layers, of odd sizes, with every kind among them over enough seeds.
@@ -47,12 +48,22 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
             kernel_size: *pick(rng, &[1, 2, 3, 3, 3, 5]),
             stride: *pick(rng, &[1, 1, 1, 2]),
             padding: *pick(rng, &[0, 1, 1, 2]),
+            dilation: *pick(rng, &[1, 1, 2, 3]),
             groups: *pick(rng, &[1, 1, 1, 2, 4]),
             bias: rng.random_bool(0.7),
         }),
         4 => LayerKind::BatchNorm2d(BatchNorm2d { eps: 1e-5, momentum: 0.1 }),
         5 => LayerKind::Activation(Activation::Relu),
-        6 => LayerKind::Activation(*pick(rng, &[Activation::Gelu, Activation::Silu])),
+        6 => LayerKind::Activation(*pick(
+            rng,
+            &[
+                Activation::Sigmoid,
+                Activation::Tanh,
+                Activation::Gelu,
+                Activation::Silu,
+                Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 }),
+            ],
+        )),
         7 => LayerKind::MaxPool2d(pool),
         8 => LayerKind::AvgPool2d(pool),
         9 => LayerKind::AdaptiveAvgPool2d(AdaptiveAvgPool2d { output_size: rng.random_range(1..=6) }),
@@ -89,7 +100,15 @@ fn push_shortcut(rng: &mut ChaCha8Rng, network: &mut Architecture) {
         LayerKind::AdaptiveAvgPool2d(AdaptiveAvgPool2d { output_size: height })
     } else {
         let (kernel_size, stride) = (*pick(rng, &[1, 1, 3]), *pick(rng, &[1, 2]));
-        LayerKind::Conv2d(Conv2d { out_channels: channels, kernel_size, stride, padding: kernel_size / 2, groups: 1, bias: true })
+        LayerKind::Conv2d(Conv2d {
+            out_channels: channels,
+            kernel_size,
+            stride,
+            padding: kernel_size / 2,
+            dilation: 1,
+            groups: 1,
+            bias: true,
+        })
     };
     append(&mut longer, projection, Some(from));
     append(&mut longer, LayerKind::Add, Some(last));

@@ -56,9 +56,6 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// Normalisation of each channel over batch and plane.
     BatchNorm2d(BatchNorm2d),
-    /// A function of each element.
-    #[serde(untagged)]
-    Activation(Activation),
     /// The maximum of each window; a tie goes to the first in row order.
     MaxPool2d(Pool2d),
     /// The mean of each window; padding counts as zeros (`count_include_pad`).
@@ -73,6 +70,9 @@ pub enum LayerKind {
     Linear(Linear),
     /// The sum of the layer before it and the one that `from` names: a residual connection.
     Add,
+    /// A function of each element.
+    #[serde(untagged)]
+    Activation(Activation),
 }
 
 /// The activation functions.
@@ -85,6 +85,12 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(x)`.
     Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// `x` above 0, else a small share of it.
+    LeakyRelu(LeakyRelu),
 }
 
 impl Activation {
@@ -94,6 +100,9 @@ impl Activation {
             Self::Relu => "relu",
             Self::Gelu => "gelu",
             Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu(_) => "leaky_relu",
         }
     }
 
@@ -103,8 +112,20 @@ impl Activation {
             Self::Relu => kernels::Activation::Relu,
             Self::Gelu => kernels::Activation::Gelu,
             Self::Silu => kernels::Activation::Silu,
+            Self::Tanh => kernels::Activation::Tanh,
+            Self::Sigmoid => kernels::Activation::Sigmoid,
+            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
         }
     }
+}
+
+/// Arguments of `leaky_relu`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeakyRelu {
+    /// What numbers below 0 are multiplied with.
+    #[serde(default = "hundredth")]
+    pub negative_slope: f32,
 }
 
 /// Arguments of `conv2d`.
@@ -121,6 +142,9 @@ pub struct Conv2d {
     /// Rows and columns of zeros added on each side.
     #[serde(default)]
     pub padding: usize,
+    /// Pixels from one tap of the filter to the next.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub dilation: usize,
     /// Channels are split in this many groups that do not see each other.
     #[serde(default = "one")]
     pub groups: usize,
@@ -191,12 +215,15 @@ pub struct Linear {
 }
 
 /// Every kind, as it is written.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 15] = [
     "conv2d",
     "batch_norm2d",
     "relu",
     "gelu",
     "silu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
     "max_pool2d",
     "avg_pool2d",
     "adaptive_avg_pool2d",
@@ -239,6 +266,9 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
         "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
         "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
         "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
+        "tanh" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Tanh))?,
+        "sigmoid" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Sigmoid))?,
+        "leaky_relu" => LayerKind::Activation(Activation::LeakyRelu(parse(arguments)?)),
         "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
         "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
         "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(arguments)?),
@@ -260,8 +290,16 @@ struct Nothing {}
 fn one() -> usize {
     1
 }
+/// Files written before there was `dilation` do not name it, and equal content gives equal bytes.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
 fn yes() -> bool {
     true
+}
+fn hundredth() -> f32 {
+    0.01
 }
 fn half() -> f64 {
     0.5
@@ -285,7 +323,7 @@ mod tests {
     #[test]
     fn arguments_default_to_pytorchs() {
         let conv = layer("name = 'c'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 3").unwrap();
-        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, groups: 1, bias: true };
+        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, dilation: 1, groups: 1, bias: true };
         assert_eq!(conv.kind, LayerKind::Conv2d(expected));
         let pool = layer("name = 'p'\nkind = 'max_pool2d'\nkernel_size = 2").unwrap();
         assert!(matches!(pool.kind, LayerKind::MaxPool2d(pool) if pool.step() == 2));

@@ -6,7 +6,8 @@ use crate::network::spec::{AdaptiveAvgPool2d, Conv2d, Pool2d};
 
 /// A convolution's sizes on `from`.
 pub(super) fn convolution(from: Maps, conv: &Conv2d) -> Convolution {
-    Convolution::new(from, conv.out_channels, conv.kernel_size).window(conv.stride, conv.padding).grouped(conv.groups)
+    let sizes = Convolution::new(from, conv.out_channels, conv.kernel_size);
+    sizes.window(conv.stride, conv.padding).dilated(conv.dilation).grouped(conv.groups)
 }
 
 /// The windows of a pooling layer on `from`.

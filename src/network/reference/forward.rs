@@ -148,7 +148,7 @@ impl Placed {
 }
 
 fn convolution(conv: &Conv2d) -> ops::Conv2d {
-    ops::Conv2d { stride: conv.stride, padding: conv.padding, dilation: 1, groups: conv.groups }
+    ops::Conv2d { stride: conv.stride, padding: conv.padding, dilation: conv.dilation, groups: conv.groups }
 }
 
 fn windows(pool: &Pool2d) -> ops::Pool2d {
