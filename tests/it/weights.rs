@@ -330,7 +330,7 @@ proptest! {
         // The pickle is the first entry: from its header's fields to the next one's.
         let end = whole.windows(4).skip(1).position(|next| next == b"PK\x03\x04").unwrap();
         let damaged = if pickle { within(4, end, &damage, &whole) } else { damage.to(&whole) };
-        let (_, peak) = peak_of(|| drop(Imported::read(&damaged, metadata)));
+        let ((), peak) = peak_of(|| drop(Imported::read(&damaged, metadata)));
         prop_assert!(peak <= FACTOR * whole.len() + (1 << 16), "{peak} bytes for {}", whole.len());
     }
 
@@ -339,7 +339,7 @@ proptest! {
         let (whole, metadata) = (plain(), tiny());
         let end = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
         let damaged = if header { within(0, end, &damage, &whole) } else { damage.to(&whole) };
-        let (_, peak) = peak_of(|| drop((checkpoint::read(&damaged), Imported::read(&damaged, metadata))));
+        let ((), peak) = peak_of(|| drop((checkpoint::read(&damaged), Imported::read(&damaged, metadata))));
         prop_assert!(peak <= FACTOR * whole.len() + (1 << 16), "{peak} bytes for {}", whole.len());
     }
 }

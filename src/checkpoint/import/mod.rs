@@ -142,7 +142,7 @@ impl Taken {
                 }
                 Entry::Unreadable(reason) if expected.is_some() => taken.unreadable.push((name.to_owned(), reason.clone())),
                 Entry::Other(kind) if expected.is_some() => {
-                    taken.unreadable.push((name.to_owned(), format!("is {kind}, no tensor")))
+                    taken.unreadable.push((name.to_owned(), format!("is {kind}, no tensor")));
                 }
                 Entry::Unreadable(_) | Entry::Other(_) => others.push(name),
             }
