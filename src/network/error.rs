@@ -88,8 +88,9 @@ pub enum Error {
 
 /// One fault in its sentence, several under it.
 fn listed(faults: &[Fault]) -> String {
-    let line = if faults.len() > 1 { "\n  " } else { " " };
-    faults.iter().map(|fault| format!("{line}{fault}")).collect()
+    let start = if faults.len() > 1 { "\n  " } else { " " };
+    let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    format!("{start}{}", faults.join("\n  "))
 }
 
 /// The known word closest to `word`, if one is close enough to be meant.

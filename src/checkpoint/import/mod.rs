@@ -63,7 +63,9 @@ impl Imported {
             return Taken::new(&dicts[0], &prefix, &wanted).model(metadata, notes.into_iter().collect());
         }
         let nature = nature::of(bytes);
-        Err(Error::Foreign(format!("this is {nature}: `import` reads what PyTorch's `torch.save` wrote, and safetensors files")))
+        Err(Error::Foreign(format!(
+            "this is {nature}. `import` reads the zip archives that PyTorch's `torch.save` writes, and safetensors files"
+        )))
     }
 }
 
@@ -140,7 +142,7 @@ impl Taken {
                 }
                 Entry::Unreadable(reason) if expected.is_some() => taken.unreadable.push((name.to_owned(), reason.clone())),
                 Entry::Other(kind) if expected.is_some() => {
-                    taken.unreadable.push((name.to_owned(), format!("is {kind}, no tensor")))
+                    taken.unreadable.push((name.to_owned(), format!("is {kind}, no tensor")));
                 }
                 Entry::Unreadable(_) | Entry::Other(_) => others.push(name),
             }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::written::{self, Item, Wrong};
+use super::written::{Item, Wrong, read as parse};
 use crate::kernels::activation as kernels;
 use crate::network::error::nearest;
 
@@ -281,10 +281,6 @@ pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<Lay
             return Err(Wrong::new(format!("there is no layer kind `{other}`; {hint}The kinds are {}", KINDS.join(", "))));
         }
     })
-}
-
-fn parse<T: serde::de::DeserializeOwned>(arguments: &[(String, Item)]) -> Result<T, Wrong> {
-    written::read(arguments)
 }
 
 #[derive(Deserialize)]

@@ -91,14 +91,14 @@ impl Item {
 struct Lines(Vec<usize>);
 
 impl Lines {
-    fn of(&self, at: usize) -> Option<usize> {
-        Some(self.0.partition_point(|&end| end < at) + 1)
+    fn of(&self, at: usize) -> usize {
+        self.0.partition_point(|&end| end < at) + 1
     }
 
     fn table(&self, table: &toml::de::DeTable<'_>) -> Value {
         let item = |(key, value): (&toml::Spanned<_>, &toml::Spanned<toml::de::DeValue<'_>>)| {
             let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
-            (key.get_ref().to_string(), Item { line: self.of(key.span().start), value: self.value(value.get_ref()) })
+            (key.get_ref().to_string(), Item { line: Some(self.of(key.span().start)), value: self.value(value.get_ref()) })
         };
         Value::Table(table.iter().map(item).collect())
     }
@@ -115,7 +115,9 @@ impl Lines {
             DeValue::Boolean(truth) => Value::Truth(*truth),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(list) => Value::List(
-                list.iter().map(|item| Item { line: self.of(item.span().start), value: self.value(item.get_ref()) }).collect(),
+                list.iter()
+                    .map(|item| Item { line: Some(self.of(item.span().start)), value: self.value(item.get_ref()) })
+                    .collect(),
             ),
             DeValue::Table(table) => self.table(table),
         }

@@ -63,10 +63,11 @@ impl<'a> Archive<'a> {
 
 /// What to do with an archive of other things.
 fn inside(names: &[&str]) -> String {
-    let weights = |name: &&&str| [".pth", ".pt", ".ckpt", ".safetensors"].iter().any(|ending| name.ends_with(ending));
+    let ends = |name: &str, endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let weights = |name: &&&str| ends(name, &[".pth", ".pt", ".ckpt", ".safetensors"]);
     match names.iter().find(weights) {
         Some(name) => format!(": unpack it, and import `{name}`"),
-        None if names.iter().any(|name| name.ends_with(".npy")) => {
+        None if names.iter().any(|name| ends(name, &[".npy"])) => {
             ": these are NumPy arrays; save them as tensors in PyTorch".into()
         }
         None => String::new(),
