@@ -20,7 +20,9 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them, for sentences.
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Png, Self::Jpeg, Self::Gif, Self::WebP, Self::Bmp];
+    /// Their names, for sentences.
     pub const LIST: &str = "PNG, JPEG, GIF, WebP or BMP";
 
     /// The format of `bytes`, or an error that names what they are instead.

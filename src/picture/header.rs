@@ -14,6 +14,8 @@ use super::{jpeg, riff};
 const METADATA: u64 = 32 << 20;
 /// What decoders take whatever the image: windows, tables.
 const OVERHEAD: u64 = 1 << 20;
+/// Rows of blocks that a JPEG's decoder works on, in bytes a column: those of four components.
+const ROWS: u64 = 4 * 192;
 /// What a byte of lossless WebP can make its decoder hold: up to 65,536 groups of five code tables are built, whatever the
 /// image's size, each of up to 13 KB from 32 bytes. Images made by honest encoders stay far below.
 const CODE_TABLES: u64 = 400;
@@ -29,6 +31,31 @@ pub struct Header {
     pub format: Format,
     /// Most bytes decoding takes at once, the pixels included: what to reserve before it.
     pub memory: u64,
+}
+
+/// Most bytes that decoding takes at once for an ordinary file of `format` with `pixels` pixels, the pixels included: what a budget
+/// must have to give. What one file takes, [`Header::memory`] says; tables made to hurt may take more.
+pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
+    let a_pixel = match format {
+        // Four components, and all their coefficients where several scans are put together.
+        Format::Jpeg => 11,
+        // 16-bit RGBA.
+        Format::Png => 8,
+        // The screen, and a frame beside it.
+        Format::Gif => 8,
+        // The picture; frame, canvas, planes and alpha plane.
+        Format::WebP => 15,
+        // RGBA.
+        Format::Bmp => 4,
+    };
+    // However wide it is, it has no more columns than pixels.
+    let rows = if format == Format::Jpeg { pixels.clamp(32, 1 << 16) * ROWS } else { 0 };
+    pixels.saturating_mul(a_pixel).saturating_add(OVERHEAD + rows)
+}
+
+/// [`decode_bytes`] of whichever format takes most.
+pub fn most_decode_bytes(pixels: u64) -> u64 {
+    Format::ALL.into_iter().map(|format| decode_bytes(format, pixels)).max().unwrap_or_default()
 }
 
 /// Reads the header of `bytes`. Nothing of the image's size is allocated.
