@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::Error;
+use super::text;
 
 /// The formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,11 +30,13 @@ impl Format {
     pub fn of(bytes: &[u8]) -> Result<Self, Error> {
         match bytes {
             [] => Err(Error::Empty),
+            _ if text::is_mangled(bytes) => Err(Error::Mangled),
             [0x89, b'P', b'N', b'G', ..] => Ok(Self::Png),
             [0xFF, 0xD8, 0xFF, ..] => Ok(Self::Jpeg),
             [b'G', b'I', b'F', b'8', ..] => Ok(Self::Gif),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
             [b'B', b'M', ..] => Ok(Self::Bmp),
+            _ if text::is_base64(bytes) => Err(Error::Base64),
             _ => Err(Error::UnknownFormat { name: foreign(bytes) }),
         }
     }

@@ -4,10 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use convscope::dataset::cifar10::CLASSES;
-use convscope::dataset::{Dataset, Error, open, open_at};
-use convscope::network::Preprocessing;
-use convscope::network::spec::Input;
-use convscope::picture::encode;
+use convscope::dataset::{Dataset, Error, Reading, Rules, open, open_at};
+use convscope::picture::{Channels, Filter, Fit, Target, encode};
 use tempfile::TempDir;
 
 const RECORD: usize = 3073;
@@ -97,7 +95,7 @@ fn what_is_no_dataset_is_refused() {
     fs::write(folder.path().join("file"), "text").unwrap();
     assert!(matches!(open(&folder.path().join("file"), 0), Err(Error::Unrecognised(_))));
     assert!(matches!(open(&folder.path().join("absent"), 0), Err(Error::Io { .. })));
-    let error = open_at(&official(), 0, &sized(28, 64)).unwrap_err().to_string();
+    let error = open_at(&official(), &reading(0, 28, 64, Channels::Rgb)).unwrap_err().to_string();
     assert_eq!(error, "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input");
 }
 
@@ -118,8 +116,10 @@ fn parts_are_held_out_and_measured() {
     }
 }
 
-fn sized(height: usize, width: usize) -> Preprocessing {
-    Preprocessing::unit(Input { channels: 3, height, width })
+/// As the tests ask for images: cropped, on white.
+pub(crate) fn reading(seed: u64, height: usize, width: usize, channels: Channels) -> Reading {
+    let target = Target { height, width, channels, fit: Fit::Crop, filter: Filter::Triangle, background: [255; 3] };
+    Reading { seed, target, rules: Rules::default() }
 }
 
 /// `root`/PART/CLASS with `count` images, each of one colour of its own: class, then number.
@@ -141,7 +141,7 @@ fn a_folder_of_images_is_read_at_the_size_asked_for() {
     }
     fs::write(root.path().join("train/ant/notes.txt"), "not an image").unwrap();
     fs::write(root.path().join("train/.DS_Store"), "nor this").unwrap();
-    let set = open_at(root.path(), 1, &sized(6, 4)).unwrap();
+    let set = open_at(root.path(), &reading(1, 6, 4, Channels::Rgb)).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.height, set.width, set.channels), (8, 4, 6, 4, 3));
     assert_eq!(set.classes, ["ant", "bee"]);
     assert_eq!(set.notes.len(), 1, "{:?}", set.notes);

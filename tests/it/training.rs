@@ -42,6 +42,7 @@ fn run_in(folder: &Path, recipe: Recipe) -> Run {
     Run {
         architecture: small(),
         data: images(),
+        rules: convscope::dataset::Rules::default(),
         recipe,
         device: DeviceChoice::Cpu,
         output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last { path: model, dtype: Dtype::F32 } },
