@@ -18,7 +18,7 @@ pub(crate) fn sized(width: usize, height: usize) -> Target {
 }
 
 /// Largest and mean difference between two pictures' samples.
-fn difference(one: &[u8], other: &[u8]) -> (u8, f64) {
+pub(crate) fn difference(one: &[u8], other: &[u8]) -> (u8, f64) {
     assert_eq!(one.len(), other.len());
     let differences = || one.iter().zip(other).map(|(a, b)| a.abs_diff(*b));
     (differences().max().unwrap(), differences().map(f64::from).sum::<f64>() / one.len() as f64)
@@ -119,9 +119,9 @@ fn a_header_tells_size_and_format() {
 #[test]
 fn truncated_files_are_refused() {
     let mut refused_as_truncated = 0;
-    for entry in std::fs::read_dir(data().join("odd")).unwrap() {
+    for entry in ["odd", "odd/jpeg"].iter().flat_map(|folder| std::fs::read_dir(data().join(folder)).unwrap()) {
         let path = entry.unwrap().path();
-        if path.is_dir() || path.extension().unwrap() == "rgb" {
+        if path.is_dir() || path.extension().unwrap() == "rgb" || path.ends_with("misread.jpg") {
             continue;
         }
         let bytes = std::fs::read(&path).unwrap();
@@ -150,13 +150,29 @@ fn truncated_files_are_refused() {
 /// Codes that cannot be are refused, where a lenient decoder would fill the rest with grey.
 #[test]
 fn a_corrupt_jpeg_is_refused() {
-    for name in ["plain.jpg", "progressive.jpg"] {
+    for (name, part) in [("plain.jpg", 2), ("progressive.jpg", 2), ("jpeg/420-each.jpg", 2), ("jpeg/fine-colour.jpg", 4)] {
         let mut bytes = file(name);
-        let middle = bytes.len() / 2;
+        let middle = bytes.len() - bytes.len() / part;
         // Ones only: no code of JPEG's Huffman tables is all ones.
         bytes[middle..middle + 40].as_chunks_mut().0.fill([0xFF, 0x00]);
         let error = decode(&bytes, &sized(48, 32), &Limits::default()).map(|_| "was read").unwrap_err();
         assert!(matches!(error, Error::Unreadable { .. }), "{name}: {error:?}");
+    }
+}
+
+/// A scan that ends early is refused also where the end marker follows, in both decoders.
+#[test]
+fn a_scan_cut_short_before_the_end_marker_is_refused() {
+    for name in
+        ["plain.jpg", "progressive.jpg", "jpeg/420-each.jpg", "jpeg/444-pair.jpg", "jpeg/fine-colour.jpg", "jpeg/threefold.jpg"]
+    {
+        let bytes = file(name);
+        for part in [3, 5] {
+            let mut cut = bytes[..bytes.len() - bytes.len() / part].to_vec();
+            cut.extend([0xFF, 0xD9]);
+            let result = decode(&cut, &sized(48, 32), &Limits::default()).map(|_| "was read");
+            assert!(matches!(result, Err(Error::Unreadable { .. } | Error::Truncated { .. })), "{name} less {part}: {result:?}");
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn small() -> Architecture {
     .unwrap()
 }
 
-fn recipe(changes: &serde_json::Value) -> Recipe {
+pub(crate) fn recipe(changes: &serde_json::Value) -> Recipe {
     let mut recipe = Recipe::named("default").unwrap();
     (recipe.batch_size, recipe.epochs) = (32, 4);
     recipe.with(changes.as_object().unwrap()).unwrap()

@@ -3,7 +3,7 @@
 //! `zune-jpeg` is fast and, in its strict mode, notices when the data of a scan runs out, except within its last row of blocks;
 //! that the file has its end marker is therefore asked for as well, as Pillow does. It reads some layouts to other pixels without
 //! an error (a baseline scan for each component, colours sampled finer than brightness): those go to `jpeg-decoder`, which reads
-//! them right (`tests/data/jpeg-matrix.py` compares both with Pillow). CMYK and YCCK follow Adobe's convention (inks inverted),
+//! them right (`tests/data/odd-jpegs.py` compares both with Pillow). CMYK and YCCK follow Adobe's convention (inks inverted),
 //! as everywhere.
 
 use std::borrow::Cow;
