@@ -48,8 +48,8 @@ impl Header {
 /// must have to give. What one file takes, [`Header::memory`] says; tables made to hurt may take more.
 pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
     let a_pixel = match format {
-        // Four components, and all their coefficients where several scans are put together.
-        Format::Jpeg => 11,
+        // Four components: image, planes, and coefficients of two bytes where several scans refine one another.
+        Format::Jpeg => 16,
         // 16-bit RGBA.
         Format::Png => 8,
         // The screen, and a frame beside it.
@@ -196,6 +196,14 @@ fn round_to_bytes(samples: &mut Vec<u8>) {
     samples.truncate(half);
 }
 
+/// Whether a codec's text is meant for people, and not the names of its types.
+fn is_wording(text: &str) -> bool {
+    let is_name = |word: &str| {
+        word.len() > 6 && word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
+    };
+    !text.contains(['{', '"']) && !text.contains("::") && !text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_name)
+}
+
 fn failure(format: Format, error: image::ImageError, limit: u64) -> Error {
     let early = |source: &(dyn std::error::Error + 'static)| {
         source.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof)
@@ -214,7 +222,7 @@ fn failure(format: Format, error: image::ImageError, limit: u64) -> Error {
             }
             // The library puts its own words before those of the codec.
             let reason = std::error::Error::source(&other).map_or_else(|| other.to_string(), ToString::to_string);
-            Error::unreadable(format, reason)
+            Error::unreadable(format, if is_wording(&reason) { reason } else { "its data is damaged".into() })
         }
     }
 }

@@ -21,8 +21,6 @@ pub(super) struct Segment<'a> {
     pub(super) head: &'a [u8],
     /// The entropy-coded data behind the head of a scan.
     pub(super) data: &'a [u8],
-    /// Bytes before the marker that belong to nothing.
-    stray: usize,
 }
 
 /// The segments of a file from behind its SOI to EOI, or to where it is cut off.
@@ -49,7 +47,7 @@ impl<'a> Iterator for Segments<'a> {
         let (head, rest) = rest.split_at_checked(2 + length)?;
         let (data, rest) = rest.split_at(if marker == SOS { coded(rest) } else { 0 });
         self.0 = if marker == EOI { &[] } else { rest };
-        Some(Segment { marker, head, data, stray })
+        Some(Segment { marker, head, data })
     }
 }
 
@@ -73,8 +71,6 @@ pub(super) struct Layout<'a> {
     pub(super) scans: usize,
     /// A component that has a scan of its own.
     lone: [bool; 4],
-    /// Whether something stands between segments.
-    pub(super) stray: bool,
     /// Whether the end marker is there.
     pub(super) whole: bool,
     pub(super) exif: Option<&'a [u8]>,
@@ -93,7 +89,6 @@ impl<'a> Layout<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut layout = Self::default();
         for segment in Segments::of(bytes) {
-            layout.stray |= segment.stray > 0;
             let parameters = segment.head.get(4..).unwrap_or_default();
             match segment.marker {
                 SOF0..=0xCF if !matches!(segment.marker, 0xC4 | 0xC8 | 0xCC) => layout.frame(segment.marker, parameters)?,
@@ -171,12 +166,12 @@ impl<'a> Layout<'a> {
         self.components.iter().zip(self.lone).any(|(component, lone)| lone && odd(component))
     }
 
-    /// Whether this is one of the layouts that `zune-jpeg` reads right: what nearly every writer writes.
-    pub(super) fn is_usual(&self) -> bool {
+    /// Whether this is the layout that `zune-jpeg` reads right: what nearly every writer writes where it writes no progressive one.
+    pub(super) fn is_plain(&self) -> bool {
         let usual = |factor: u8| matches!(factor, 1 | 2 | 4);
         let (first, rest) = (self.components.first(), self.components.get(1..).unwrap_or_default());
         let sampled = first.is_some_and(|component| usual(component.sampling.0) && usual(component.sampling.1))
             && rest.iter().all(|component| component.sampling == (1, 1));
-        sampled && !self.extended && (self.progressive || self.scans == 1)
+        sampled && !self.extended && !self.progressive && self.scans == 1
     }
 }

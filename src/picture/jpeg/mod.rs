@@ -1,12 +1,9 @@
 //! JPEG: its segments walked by us, its pixels read by one of two decoders.
 //!
-//! `zune-jpeg` is fast and, in its strict mode, notices when the data of a scan runs out, except within its last row of blocks;
-//! that the file has its end marker is therefore asked for as well, as Pillow does. It reads some layouts to other pixels without
-//! an error (a baseline scan for each component, colours sampled finer than brightness): those go to `jpeg-decoder`, which reads
-//! them right (`tests/data/odd-jpegs.py` compares both with Pillow). CMYK and YCCK follow Adobe's convention (inks inverted),
-//! as everywhere.
-
-use std::borrow::Cow;
+//! `zune-jpeg` is fast, and reads the plainest layout: one baseline scan, brightness sampled finest. Other layouts it reads to
+//! other pixels without an error (a scan for each component, colours sampled finer than brightness) or without noticing that
+//! data is missing (progressive): those go to `jpeg-decoder`, which reads them right. `tests/data/odd-jpegs.py` makes the files
+//! on which both were compared with Pillow. CMYK and YCCK follow Adobe's convention (inks inverted), as everywhere.
 
 use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
@@ -22,7 +19,7 @@ mod layout;
 
 const FORMAT: Format = Format::Jpeg;
 /// Bytes of set bits put behind a scan's own: no code consists of them, so that a decoder which needs more than there is fails
-/// instead of taking zeros. Twice what it reads ahead.
+/// instead of taking zeros, as both do, and filling the rest with grey. Twice what they read ahead.
 const SENTINEL: usize = 16;
 
 /// A JPEG whose segments have been walked.
@@ -50,15 +47,17 @@ impl<'a> Decoder<'a> {
         let padded = width.next_multiple_of(8 * u64::from(across)) * height.next_multiple_of(8 * u64::from(down));
         // Scans that refine one another are put together from all their coefficients, 16 bits each.
         let coefficients = if self.layout.progressive { 2 * components * padded } else { 0 };
-        let (pixels, length) = (width * height, self.bytes.len() as u64);
-        if self.layout.is_usual() {
+        // The file is written anew beside itself.
+        let copy = self.bytes.len() as u64 + 2 * (self.layout.scans * SENTINEL) as u64;
+        let pixels = width * height;
+        if self.layout.is_plain() {
             // Whole rows of blocks, up to fourfold subsampling, are buffered a few times over; grey becomes RGB in a second buffer.
             let rows_in_flight = width.next_multiple_of(32) * components * 192;
-            let copy = if self.layout.stray { length } else { 0 };
-            return if components == 1 { 4 * pixels } else { 3 * pixels } + coefficients + rows_in_flight + copy;
+            return if components == 1 { 4 * pixels } else { 3 * pixels } + rows_in_flight + copy;
         }
-        // A plane for each component beside the image.
-        components * (padded + pixels) + coefficients + 2 * length + 2 * (self.layout.scans * SENTINEL) as u64
+        // A plane for each component beside the image; of grey, the image again as RGB.
+        let image = if components == 1 { 3 * pixels } else { components * pixels };
+        components * padded + image + coefficients + copy
     }
 
     pub(super) fn orientation(&self) -> Orientation {
@@ -70,11 +69,11 @@ impl<'a> Decoder<'a> {
         if !self.layout.whole {
             return Err(Error::Truncated { format: FORMAT });
         }
-        if self.layout.is_usual() { self.read_usual() } else { self.read_unusual() }
+        if self.layout.is_plain() { self.read_plain() } else { self.read_other() }
     }
 
-    fn read_usual(self) -> Result<(Vec<u8>, usize), Error> {
-        let bytes = if self.layout.stray { Cow::Owned(self.rewritten(0)) } else { Cow::Borrowed(self.bytes) };
+    fn read_plain(self) -> Result<(Vec<u8>, usize), Error> {
+        let bytes = self.rewritten();
         let (color, channels) = if self.layout.components.len() == 1 { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
         // The sides are checked against the caller's limit on pixels, not the decoder's own.
         let options = DecoderOptions::default()
@@ -82,20 +81,20 @@ impl<'a> Decoder<'a> {
             .set_max_width(usize::MAX)
             .set_max_height(usize::MAX)
             .jpeg_set_out_colorspace(color);
-        let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(&*bytes), options);
+        let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes.as_slice()), options);
         let mut pixels = self.buffer(channels)?;
         decoder.decode_into(&mut pixels).map_err(unreadable)?;
         Ok((pixels, channels))
     }
 
-    fn read_unusual(self) -> Result<(Vec<u8>, usize), Error> {
+    fn read_other(self) -> Result<(Vec<u8>, usize), Error> {
         if self.layout.is_misread() {
             return Err(Error::unreadable(FORMAT, "its colours are subsampled in a way that is not read here"));
         }
         // Its buffers come from it; whether there is room is asked before.
         drop(self.buffer(2 * self.layout.components.len())?);
-        let bytes = self.rewritten(SENTINEL);
-        let mut pixels = jpeg_decoder::Decoder::new(&*bytes).decode().map_err(|error| match error {
+        let bytes = self.rewritten();
+        let mut pixels = jpeg_decoder::Decoder::new(bytes.as_slice()).decode().map_err(|error| match error {
             jpeg_decoder::Error::Io(_) => Error::Truncated { format: FORMAT },
             _ => damaged(),
         })?;
@@ -106,15 +105,15 @@ impl<'a> Decoder<'a> {
         Ok((pixels, components.min(3)))
     }
 
-    /// The file without what is between its segments, and with `sentinel` bytes of set bits behind every scan.
-    fn rewritten(&self, sentinel: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 2 * self.layout.scans * sentinel);
+    /// The file without what is between its segments, and with set bits behind every scan.
+    fn rewritten(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 2 * self.layout.scans * SENTINEL);
         bytes.extend([0xFF, 0xD8]);
         for segment in Segments::of(self.bytes) {
             bytes.extend(segment.head);
             bytes.extend(segment.data);
             if !segment.data.is_empty() {
-                bytes.extend([0xFF, 0].repeat(sentinel));
+                bytes.extend([0xFF, 0].repeat(SENTINEL));
             }
         }
         bytes
