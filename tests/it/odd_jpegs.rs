@@ -48,7 +48,7 @@ fn stray_bytes_between_segments_change_nothing() {
         // Behind the first segment; between SOI and that no browser takes anything but fill bytes.
         let second = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
         let strays = [&[0_u8, 0] as &[u8], &[0; 5000], &[0xFF; 3], b"\xFF\xD8", b"rubbish\xFF\0"];
-        for (at, stray) in strays.into_iter().map(|stray| (second, stray)).chain([(2, &[0xFF; 3] as &[u8])]) {
+        for (at, stray) in strays.into_iter().map(|stray| (second, stray)).chain([(2, &[0xFF_u8; 3] as &[u8])]) {
             let odd = [&bytes[..at], stray, &bytes[at..]].concat();
             let got = pixels(&odd).unwrap_or_else(|error| panic!("{name} at {at}, {} bytes: {error}", stray.len()));
             assert!(got == expected, "{name}: other pixels");
