@@ -69,10 +69,11 @@ pub(super) struct Layout<'a> {
     pub(super) extended: bool,
     /// How many scans there are, as far as the file goes.
     pub(super) scans: usize,
-    /// A component that has a scan of its own.
+    /// A component that is in a scan, and one that has a scan of its own.
+    seen: [bool; 4],
     lone: [bool; 4],
     /// Whether the end marker is there.
-    pub(super) whole: bool,
+    ended: bool,
     pub(super) exif: Option<&'a [u8]>,
 }
 
@@ -94,7 +95,7 @@ impl<'a> Layout<'a> {
                 SOF0..=0xCF if !matches!(segment.marker, 0xC4 | 0xC8 | 0xCC) => layout.frame(segment.marker, parameters)?,
                 SOS => layout.scan(parameters)?,
                 APP1 if layout.exif.is_none() && parameters.starts_with(b"Exif\0\0") => layout.exif = Some(parameters),
-                EOI => layout.whole = true,
+                EOI => layout.ended = true,
                 _ => {}
             }
         }
@@ -139,16 +140,25 @@ impl<'a> Layout<'a> {
         if self.components.is_empty() {
             return Err(Error::unreadable(FORMAT, "a scan stands before its frame"));
         }
-        if let [1, id, ..] = parameters
-            && let Some(place) = self.components.iter().position(|component| component.id == *id)
-        {
-            self.lone[place] = true;
+        let Some((count, rest)) = parameters.split_first() else {
+            return Err(Error::unreadable(FORMAT, "a scan's head is damaged"));
+        };
+        for [id, _] in rest.as_chunks::<2>().0.iter().take((*count).into()) {
+            if let Some(place) = self.components.iter().position(|component| component.id == *id) {
+                self.seen[place] = true;
+                self.lone[place] |= *count == 1;
+            }
         }
         self.scans += 1;
         if self.scans > MOST_SCANS {
             return Err(Error::unreadable(FORMAT, format!("it has more than {MOST_SCANS} scans")));
         }
         Ok(())
+    }
+
+    /// Whether the end marker is there, and before it something of every component.
+    pub(super) fn is_whole(&self) -> bool {
+        self.ended && self.seen[..self.components.len()].iter().all(|seen| *seen)
     }
 
     /// Most blocks across and down that a component has in a unit of interleaved data.

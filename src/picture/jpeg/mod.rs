@@ -66,7 +66,7 @@ impl<'a> Decoder<'a> {
 
     /// The pixels, and how many samples each has: 1 (grey) or 3 (RGB).
     pub(super) fn read(self) -> Result<(Vec<u8>, usize), Error> {
-        if !self.layout.whole {
+        if !self.layout.is_whole() {
             return Err(Error::Truncated { format: FORMAT });
         }
         if self.layout.is_plain() { self.read_plain() } else { self.read_other() }
