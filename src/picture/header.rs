@@ -50,10 +50,8 @@ pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
     let a_pixel = match format {
         // Four components: image, planes, and coefficients of two bytes where several scans refine one another.
         Format::Jpeg => 16,
-        // 16-bit RGBA.
-        Format::Png => 8,
-        // The screen, and a frame beside it.
-        Format::Gif => 8,
+        // 16-bit RGBA; the screen, and a frame beside it.
+        Format::Png | Format::Gif => 8,
         // The picture; frame, canvas, planes and alpha plane.
         Format::WebP => 15,
         // RGBA.
@@ -168,7 +166,9 @@ impl<'a> Opened<'a> {
 fn fill_unused_alpha(samples: &mut [u8]) {
     let (pixels, _) = samples.as_chunks_mut::<4>();
     if pixels.iter().all(|pixel| pixel[3] == 0) {
-        pixels.iter_mut().for_each(|pixel| pixel[3] = 255);
+        for pixel in pixels {
+            pixel[3] = 255;
+        }
     }
 }
 

@@ -31,15 +31,15 @@ fn exif(kind: u16, value: u32, little: bool) -> Vec<u8> {
     [start, &long(8)[..], &short(1), &short(0x0112), &short(kind), &long(1), &value, &long(0)].concat()
 }
 
-fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut crc = flate2::Crc::new();
-    crc.update(kind);
+    crc.update(&kind);
     crc.update(data);
-    [&(data.len() as u32).to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
+    [&(data.len() as u32).to_be_bytes()[..], &kind, data, &crc.sum().to_be_bytes()].concat()
 }
 
 /// `png` with `chunk` before the chunk called `kind`.
-fn with_chunk(png: &[u8], kind: &[u8; 4], chunk: &[u8]) -> Vec<u8> {
+fn with_chunk(png: &[u8], kind: [u8; 4], chunk: &[u8]) -> Vec<u8> {
     let at = png.windows(4).position(|at| at == kind).unwrap() - 4;
     [&png[..at], chunk, &png[at..]].concat()
 }
@@ -68,8 +68,8 @@ fn an_orientation_is_found_in_every_container_and_as_every_number() {
             encoder.set_exif_metadata(exif.clone()).unwrap();
             encoder.write_image(&image, image.width(), image.height(), ExtendedColorType::Rgb8).unwrap();
             let containers = [
-                ("before the pixels", with_chunk(&png, b"IDAT", &chunk(b"eXIf", &exif))),
-                ("behind the pixels", with_chunk(&png, b"IEND", &chunk(b"eXIf", &exif))),
+                ("before the pixels", with_chunk(&png, *b"IDAT", &chunk(*b"eXIf", &exif))),
+                ("behind the pixels", with_chunk(&png, *b"IEND", &chunk(*b"eXIf", &exif))),
                 ("WebP", webp),
             ];
             for (name, bytes) in containers {
@@ -88,7 +88,7 @@ fn an_orientation_is_found_in_every_container_and_as_every_number() {
 
 #[test]
 fn apples_png_is_named() {
-    let apple = with_chunk(&file("alpha.png"), b"IHDR", &chunk(b"CgBI", &[0x50, 0, 0x20, 6]));
+    let apple = with_chunk(&file("alpha.png"), *b"IHDR", &chunk(*b"CgBI", &[0x50, 0, 0x20, 6]));
     let sentence = sentence(&apple);
     assert!(sentence.contains("Apple's variant CgBI") && !sentence.contains('"') && !sentence.contains("ChunkType"), "{sentence}");
 }
@@ -213,7 +213,7 @@ async fn over_the_wire_they_are_bad_images_with_a_sentence() {
     assert!(said.contains("--data-binary"), "{said}");
     let said = server.post("/classify", base64(&png)).await.refused(400, "bad_image");
     assert!(said.contains("base64 -d"), "{said}");
-    let apple = with_chunk(&png, b"IHDR", &chunk(b"CgBI", &[0x50, 0, 0x20, 6]));
+    let apple = with_chunk(&png, *b"IHDR", &chunk(*b"CgBI", &[0x50, 0, 0x20, 6]));
     let said = server.post("/classify", apple).await.refused(400, "bad_image");
     assert!(said.contains("CgBI"), "{said}");
     server.post("/classify", file("jpeg/420-each.jpg")).await.ok();

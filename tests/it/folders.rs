@@ -32,7 +32,9 @@ fn classes(root: &Path, part: &str, count: u8) {
 
 fn folder(parts: &[(&str, u8)]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
-    parts.iter().for_each(|(part, count)| classes(root.path(), part, *count));
+    for (part, count) in parts {
+        classes(root.path(), part, *count);
+    }
     root
 }
 

@@ -81,7 +81,9 @@ fn the_tutorials_network_gives_pytorchs_probabilities_and_feature_maps() {
     let mut probabilities = Vec::new();
     for start in (0..200).step_by(50) {
         let mut input = Vec::new();
-        (start..start + 50).try_for_each(|i| model.metadata().preprocessing.normalize(&data.test.image(i), &mut input)).unwrap();
+        for i in start..start + 50 {
+            model.metadata().preprocessing.normalize(&data.test.image(i), &mut input).unwrap();
+        }
         probabilities.extend(evaluator.evaluate(&input, &Probe::default()).unwrap().probabilities);
     }
     let off = distance(&probabilities, named(&expected, "probabilities"));

@@ -64,7 +64,7 @@ impl Layout {
             match folders.as_slice() {
                 [(name, only)] => {
                     notes.push(format!("the images lie in `{name}`"));
-                    root = only.clone();
+                    root.clone_from(only);
                 }
                 _ => return Self::plain(path, &root, folders, notes),
             }

@@ -83,7 +83,7 @@ impl<'a> Decoder<'a> {
             .jpeg_set_out_colorspace(color);
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes.as_slice()), options);
         let mut pixels = self.buffer(channels)?;
-        decoder.decode_into(&mut pixels).map_err(unreadable)?;
+        decoder.decode_into(&mut pixels).map_err(|error| unreadable(&error))?;
         Ok((pixels, channels))
     }
 
@@ -143,7 +143,7 @@ fn damaged() -> Error {
     Error::unreadable(FORMAT, "its data is damaged")
 }
 
-fn unreadable(error: zune_jpeg::errors::DecodeErrors) -> Error {
+fn unreadable(error: &zune_jpeg::errors::DecodeErrors) -> Error {
     use zune_jpeg::errors::DecodeErrors;
     match error {
         DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) | DecodeErrors::FormatStatic("Premature end of buffer") => {
