@@ -80,7 +80,7 @@ pub enum Error {
         reason: String,
     },
     /// Images that cannot be decoded, each with the reason.
-    #[error("{}; mend or remove them, or leave them out with --skip-unreadable:\n  {}", unreadable(.0.len()), first(.0))]
+    #[error("{}\n  {}", unreadable(.0.len()), first(.0))]
     Images(Vec<String>),
     /// More images asked for than there are.
     #[error("{wanted} images cannot be held out of {images}: some must be left to train on")]
@@ -113,7 +113,10 @@ fn first(lines: &[String]) -> String {
 }
 
 fn unreadable(count: usize) -> String {
-    if count == 1 { "1 image cannot be read".into() } else { format!("{count} images cannot be read") }
+    match count {
+        1 => "1 image cannot be read; mend or remove it, or leave it out with --skip-unreadable:".into(),
+        _ => format!("{count} images cannot be read; mend or remove them, or leave them out with --skip-unreadable:"),
+    }
 }
 
 impl Error {
