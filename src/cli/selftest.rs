@@ -68,7 +68,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let preprocessing = &found.model.metadata().preprocessing;
     let sample = SAMPLES.iter().find(|sample| sample.name == canary.sample).context("the canary's sample image is gone")?;
     let mut image = Vec::new();
-    preprocessing.normalize(&decode::decode(sample.png, preprocessing, &Limits::default())?.pixels, &mut image);
+    preprocessing.normalize(&decode::decode(sample.png, &preprocessing.target(), &Limits::default())?.pixels, &mut image)?;
     checks.push(selftest::answer(&found.model, &image, &canary.probabilities, &device)?);
     let [forward, train] = bench::rates(&found, &device, BATCH)?;
     let rate = |mode, images_per_second| Rate { mode, batch: BATCH, images_per_second };
