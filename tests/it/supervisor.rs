@@ -21,6 +21,7 @@ fn supervisor(data_dir: &Path) -> Supervisor {
         program: env!("CARGO_BIN_EXE_convscope").into(),
         data_dir: data_dir.into(),
         device: "cpu".into(),
+        log_level: "info".into(),
         concurrent: 1,
         grace: Duration::from_secs(20),
     })
