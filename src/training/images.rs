@@ -1,5 +1,6 @@
 //! A run's images: read, told apart from others, and checked against the network before an epoch is spent on them.
 
+use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -114,5 +115,9 @@ fn digest(images: &Images) -> String {
         hash.update(label.to_le_bytes());
         hash.update(images.pixels(index));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -205,7 +205,7 @@ mod tests {
         let mut journal = Journal::open(&path).unwrap();
         assert_eq!(last(&path).unwrap(), Some(Last { end: 0, event: None }));
         let count = 3 * CHUNK as u64 + 5;
-        (1..=count).for_each(|n| drop(journal.append(&Event::Epoch(epoch(n as u32))).unwrap()));
+        (1..=count).for_each(|n| assert_eq!(journal.append(&Event::Epoch(epoch(n as u32))).unwrap(), n));
         let mut reader = Reader::open(&path).unwrap();
         let mut chunks = Vec::new();
         loop {

@@ -142,7 +142,7 @@ impl Queue {
     }
 
     /// The run that is to be started now; it counts as at work from here on.
-    pub fn next(&mut self) -> Option<String> {
+    pub fn start_next(&mut self) -> Option<String> {
         let busy = self.runs.iter().filter(|run| matches!(run.stage, Stage::AtWork(_))).count();
         if self.closing || busy >= self.places {
             return None;
@@ -278,17 +278,18 @@ mod tests {
     /// `queue` after `act` on `id`, and whether it was refused.
     fn after(queue: &Queue, act: Act, id: &str) -> (Queue, Option<Refusal>) {
         let mut next = queue.clone();
-        let refusal = match act {
-            Act::Cancel => next.cancel(id).err(),
-            Act::Resume => next.resume(id).err(),
-            Act::Leave => next.leave(id).err(),
-            Act::Next => next.next().and(None),
-            Act::Said(state) => Some(next.said(id, state)).and(None),
-            Act::Gone(silent) => next.gone(id, silent).and(None),
-            Act::Left => Some(next.left(id)).and(None),
-            Act::Stayed => Some(next.stayed(id)).and(None),
-            Act::Close => Some(next.close()).and(None),
-        };
+        let mut refusal = None;
+        match act {
+            Act::Cancel => refusal = next.cancel(id).err(),
+            Act::Resume => refusal = next.resume(id).err(),
+            Act::Leave => refusal = next.leave(id).err(),
+            Act::Next => drop(next.start_next()),
+            Act::Said(state) => next.said(id, state),
+            Act::Gone(silent) => assert!(next.gone(id, silent).is_none_or(|state| !state.is_live())),
+            Act::Left => next.left(id),
+            Act::Stayed => next.stayed(id),
+            Act::Close => drop(next.close()),
+        }
         (next, refusal)
     }
 
@@ -318,7 +319,9 @@ mod tests {
         let ids = ["a", "b", "c"];
         for places in 1..=2 {
             let mut first = Queue::new(places);
-            ids.iter().for_each(|id| first.add(id, JobState::Queued));
+            for id in ids {
+                first.add(id, JobState::Queued);
+            }
             let (mut seen, mut open) = (HashSet::from([first.clone()]), vec![first]);
             while let Some(queue) = open.pop() {
                 for (id, act) in ids.iter().flat_map(|id| acts().into_iter().map(move |act| (*id, act))) {
@@ -370,8 +373,9 @@ mod tests {
     #[test]
     fn what_is_refused_says_how_it_stands() {
         let mut queue = Queue::new(1);
-        [JobState::Queued, JobState::Queued].iter().zip(["a", "b"]).for_each(|(state, id)| queue.add(id, *state));
-        assert_eq!(queue.next().as_deref(), Some("a"));
+        queue.add("a", JobState::Queued);
+        queue.add("b", JobState::Queued);
+        assert_eq!(queue.start_next().as_deref(), Some("a"));
         assert_eq!(
             (queue.leave("a"), queue.leave("b")),
             (Err(Refusal::Live(JobState::Running)), Err(Refusal::Live(JobState::Queued)))

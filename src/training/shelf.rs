@@ -72,7 +72,7 @@ impl Shelf {
     pub(super) fn put(&mut self, request: &Request) -> Result<(String, RunFolder), Error> {
         let (id, folder) = loop {
             let id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-            let folder = RunFolder::new(&self.data_dir, &id);
+            let folder = self.folder(&id);
             if !folder.path().exists() && !folder.models().exists() {
                 break (id, folder);
             }
@@ -91,36 +91,49 @@ impl Shelf {
         Ok((id, folder))
     }
 
-    /// Writes down that the run in `folder` is to be cancelled.
-    pub(super) fn cancel(&mut self, folder: &RunFolder) -> Result<(), Error> {
-        Wanted::Cancelled.write(folder)
+    /// Writes down that the run called `id` is to be cancelled.
+    pub(super) fn cancel(&mut self, id: &str) -> Result<(), Error> {
+        Wanted::Cancelled.write(&self.folder(id))
     }
 
-    /// Writes down that the run in `folder` is to go on from where it is now.
-    pub(super) fn resume(&mut self, folder: &RunFolder) -> Result<(), Error> {
+    /// Writes down that the run called `id` is to go on from where it is now.
+    pub(super) fn resume(&mut self, id: &str) -> Result<(), Error> {
+        let folder = self.folder(id);
         let path = folder.events();
         let after = journal::last(&path).map_err(Error::io("read", &path))?.map_or(0, |last| last.end);
-        Wanted::Run { after }.write(folder)
+        Wanted::Run { after }.write(&folder)
     }
 
-    /// Takes the run in `folder` and its models off the shelf, unless a process still works on it, whoever started that.
-    pub(super) fn take_away(&mut self, folder: &RunFolder) -> Result<Remains, Error> {
+    /// Takes the run called `id` and its models off the shelf, unless a process still works on it, whoever started that.
+    pub(super) fn take_away(&mut self, id: &str) -> Result<Remains, Error> {
+        let folder = self.folder(id);
         let lock = match folder.lock() {
             Ok(lock) => Some(lock),
             // Removed by somebody else.
             Err(Error::NoRun(_)) => None,
             Err(fault) => return Err(fault),
         };
-        let mut remains = Vec::new();
-        // The models first: as long as they are there, so is the run that they can be removed with.
-        for path in [folder.models().as_path(), folder.path()].into_iter().filter(|path| path.exists()) {
-            let hidden = hidden(path, REMOVED);
-            let _ = fs::remove_dir_all(&hidden);
-            fs::rename(path, &hidden).map_err(Error::io("remove", path))?;
-            remains.push(hidden);
+        let paths = [folder.models(), folder.path().to_owned()];
+        let mut moved: Vec<&Path> = Vec::new();
+        for path in paths.iter().filter(|path| path.exists()) {
+            // Left by a server that was killed, or by a disk that did not remove it.
+            let _ = fs::remove_dir_all(hidden(path, REMOVED));
+            if let Err(fault) = fs::rename(path, hidden(path, REMOVED)) {
+                // All of it is removed, or nothing.
+                for path in moved {
+                    let _ = fs::rename(hidden(path, REMOVED), path);
+                }
+                return Err(Error::io("remove", path)(fault));
+            }
+            moved.push(path);
         }
+        let remains = moved.into_iter().map(|path| hidden(path, REMOVED)).collect();
         drop(lock);
         Ok(Remains(remains))
+    }
+
+    fn folder(&self, id: &str) -> RunFolder {
+        RunFolder::new(&self.data_dir, id)
     }
 }
 

@@ -4,7 +4,7 @@
 //! while serving goes on. Which runs may be started or ended is [`super::queue`]'s to decide, and their files are the shelf's to
 //! write. This is the only part of [`crate::training`] that knows tokio.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -90,7 +90,9 @@ impl Supervisor {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let (shelf, found) = Shelf::open(&settings.data_dir)?;
         let mut runs = Roster::new(settings.concurrent);
-        found.into_iter().for_each(|found| runs.add(found));
+        for found in found {
+            runs.add(found);
+        }
         let (shelf, runs) = (Mutex::new(shelf), Mutex::new(runs));
         let supervisor = Self { shared: Arc::new(Shared { settings, shelf, runs, tasks: TaskTracker::new() }) };
         supervisor.shared.start_waiting();
@@ -104,7 +106,7 @@ impl Supervisor {
         check_channels(&architecture)?;
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
-        let (data, data_path, created) = (run.data, self.shared.storable(run.data_path)?, jiff::Timestamp::now().to_string());
+        let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
         let request = Request { arch: architecture, recipe, data, data_path, created };
         self.shared.change(move |shared, shelf| shared.put(shelf, request)).await
     }
@@ -139,12 +141,8 @@ impl Supervisor {
         self.settled(id).await;
         let name = id.to_owned();
         let remains = self.shared.change(move |shared, shelf| {
-            let folder = {
-                let mut runs = shared.runs();
-                runs.queue.leave(&name).map_err(|refusal| Error::refused(&name, refusal))?;
-                runs.entry(&name)?.folder.clone()
-            };
-            let taken = shelf.take_away(&folder);
+            shared.runs().queue.leave(&name).map_err(|refusal| Error::refused(&name, refusal))?;
+            let taken = shelf.take_away(&name);
             let mut runs = shared.runs();
             if taken.is_ok() {
                 runs.queue.left(&name);
@@ -227,10 +225,10 @@ impl Shared {
     }
 
     /// `path` as it will be found when the server is started elsewhere, or its folder was moved.
-    fn storable(&self, path: PathBuf) -> Result<PathBuf, Error> {
+    fn storable(&self, path: &Path) -> Result<PathBuf, Error> {
         match path.strip_prefix(&self.settings.data_dir) {
             Ok(inner) => Ok(inner.into()),
-            Err(_) => std::path::absolute(&path).map_err(Error::io("find", &path)),
+            Err(_) => std::path::absolute(path).map_err(Error::io("find", path)),
         }
     }
 
@@ -244,39 +242,34 @@ impl Shared {
 
     fn cancel(&self, shelf: &mut Shelf, id: &str) -> Result<Job, Error> {
         let refused = |refusal| Error::refused(id, refusal);
-        let (what, folder) = {
-            let runs = self.runs();
-            (runs.queue.may_cancel(id).map_err(refused)?, runs.entry(id)?.folder.clone())
-        };
+        // Not within the match, which would hold the lock.
+        let what = self.runs().queue.may_cancel(id).map_err(refused)?;
         match what {
-            // Nothing else remembers it.
-            Cancelled::AtOnce => shelf.cancel(&folder)?,
             // Its process writes down itself that it ended so: a full disk must not keep it from ending.
             Cancelled::Ask => {
                 self.runs().ask(id, Stop::Cancel);
-                if let Err(fault) = shelf.cancel(&folder) {
+                if let Err(fault) = shelf.cancel(id) {
                     tracing::warn!(job = id, %fault, "that a run is cancelled cannot be written down");
                 }
             }
+            // Nothing else remembers it.
+            Cancelled::AtOnce => {
+                shelf.cancel(id)?;
+                let mut runs = self.runs();
+                // It may have begun in the meantime.
+                if runs.queue.cancel(id).map_err(refused)? == Cancelled::Ask {
+                    runs.ask(id, Stop::Cancel);
+                }
+                runs.entry(id)?.announce();
+            }
         }
-        let mut runs = self.runs();
-        // It may have begun in the meantime, or have ended.
-        if runs.queue.cancel(id).map_err(refused)? == Cancelled::Ask {
-            runs.ask(id, Stop::Cancel);
-        }
-        runs.entry(id)?.announce();
-        drop(runs);
         self.told(id)
     }
 
     fn resume(self: &Arc<Self>, shelf: &mut Shelf, id: &str) -> Result<Job, Error> {
         let refused = |refusal| Error::refused(id, refusal);
-        let folder = {
-            let runs = self.runs();
-            runs.queue.may_resume(id).map_err(refused)?;
-            runs.entry(id)?.folder.clone()
-        };
-        shelf.resume(&folder)?;
+        self.runs().queue.may_resume(id).map_err(refused)?;
+        shelf.resume(id)?;
         let mut runs = self.runs();
         runs.queue.resume(id).map_err(refused)?;
         runs.entry_mut(id)?.progress.error = None;
@@ -292,7 +285,7 @@ impl Shared {
     /// Starts waiting runs while there is room.
     fn start_waiting(self: &Arc<Self>) {
         let mut runs = self.runs();
-        while let Some(id) = runs.queue.next() {
+        while let Some(id) = runs.queue.start_next() {
             let Ok(entry) = runs.entry_mut(&id) else { continue };
             let (stop, stopped) = mpsc::channel(1);
             entry.stop = Some(stop);

@@ -20,6 +20,7 @@ mod layers;
 mod pictures;
 mod program;
 mod readme;
+mod recovery;
 mod rules;
 mod supervisor;
 mod support;

@@ -134,6 +134,31 @@ fn sentence(record: &EpochRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::event::StepRecord;
+
+    #[test]
+    fn a_journal_does_not_hold_every_step_and_ids_are_its_lines() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(data.path(), "a");
+        std::fs::create_dir_all(folder.path()).unwrap();
+        let mut reporter = Reporter::open(true, Some(&folder)).unwrap();
+        let step = |step: usize| {
+            let (train_loss, train_accuracy, learning_rate, images_per_second) = (1.0, 0.5, 0.1, 1.0);
+            Event::Step(StepRecord {
+                epoch: 1,
+                epochs: 1,
+                step,
+                steps: 5000,
+                train_loss,
+                train_accuracy,
+                learning_rate,
+                images_per_second,
+            })
+        };
+        (1..=5000).for_each(|n| reporter.report(&step(n)).unwrap());
+        let lines = std::fs::read_to_string(folder.events()).unwrap();
+        assert!((1..=100).contains(&lines.lines().count()), "{}", lines.lines().count());
+    }
 
     #[test]
     fn the_bar_is_a_template() {
