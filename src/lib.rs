@@ -21,7 +21,7 @@
 //! # How an image flows
 //!
 //! 1. [`http::router`] names the endpoint; [`http::extract`] admits the body before it is read and splits its parts.
-//! 2. [`picture::decode`] turns bytes into 8-bit RGB at the network's size, within the limits of [`config::Config`].
+//! 2. [`picture::decode`] turns bytes into 8-bit pixels, grey or RGB, at the network's size, within the limits of [`config::Config`].
 //! 3. [`serving::engine`] takes it into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
 //! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`].

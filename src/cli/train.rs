@@ -14,6 +14,8 @@ use self::stop::{Stop, StopFlag};
 use super::globals::architecture;
 use super::{Globals, Stopped, Usage};
 use crate::checkpoint::{self, Dtype};
+use crate::dataset::Rules;
+use crate::picture::decode::Limits;
 use crate::training::event::{Ended, Event, Failure, plural};
 use crate::training::folder::RunFolder;
 use crate::training::request::Request;
@@ -32,7 +34,7 @@ pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]
     arch: Option<String>,
-    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/
+    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/, or CLASS/
     #[arg(long, value_name = "DIR", required_unless_present = "run_dir")]
     data: Option<PathBuf>,
     /// The model file to write; FILE.state beside it is what --resume reads
@@ -59,6 +61,9 @@ pub struct Args {
     /// Begin anew where OUT, or epochs of an unfinished run, are there; they are replaced
     #[arg(long, conflicts_with = "resume")]
     force: bool,
+    /// Leave out images that cannot be read, with a note; otherwise all of them are named before the first step
+    #[arg(long)]
+    skip_unreadable: bool,
     /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
@@ -97,7 +102,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     // A panic is a fault of ours, but whoever follows the run must still hear that it is over.
     let attempt = AssertUnwindSafe(|| {
         let run = match &folder {
-            Some(folder) => Request::read(folder)?.run(folder, globals.config.device)?,
+            Some(folder) => Request::read(folder)?.run(folder, globals.config.device, args.rules(globals))?,
             None => prepare(args, globals)?,
         };
         sweep(&run.output);
@@ -179,13 +184,18 @@ fn prepare(args: &Args, globals: &Globals) -> anyhow::Result<Run> {
     let recipe = recipe.fitted(&architecture, &args.changes()).map_err(usage)?;
     let output = args.output(out);
     args.may_write(out, &output.state)?;
-    Ok(Run { architecture, data: data.clone(), recipe, device: globals.config.device, output, resume: args.resume })
+    let rules = args.rules(globals);
+    Ok(Run { architecture, data: data.clone(), rules, recipe, device: globals.config.device, output, resume: args.resume })
 }
 
 impl Args {
     /// Whether this is a server's run, which is told everything and looks nowhere else.
     pub(super) fn is_told(&self) -> bool {
         self.run_dir.is_some()
+    }
+
+    fn rules(&self, globals: &Globals) -> Rules {
+        Rules { limits: Limits::of(globals.config.limits.pixels), skip_unreadable: self.skip_unreadable }
     }
 
     /// What flags say of the recipe; those with a name of their own are stronger than `--set`.

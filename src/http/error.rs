@@ -224,7 +224,9 @@ impl From<decode::Error> for Error {
             decode::Error::Empty => Code::NoImage,
             decode::Error::UnknownFormat { .. } => Code::UnsupportedImage,
             decode::Error::TooManyPixels { .. } | decode::Error::TooMuchMemory { .. } => Code::ImageTooLarge,
-            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } => Code::BadImage,
+            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } | decode::Error::Mangled | decode::Error::Base64 => {
+                Code::BadImage
+            }
         };
         Self::new(code, error.to_string())
     }
@@ -259,8 +261,8 @@ impl From<training::Error> for Error {
         let code = match error {
             E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
-            E::UnknownJob(_) | E::NoRun(_) => Code::UnknownJob,
+            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
+            E::UnknownJob(_) => Code::UnknownJob,
             E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
             E::UnknownRecipe { .. }
             | E::UnknownArchitecture { .. }

@@ -23,7 +23,7 @@ use super::upload::{Image, Upload};
 use crate::checkpoint::{self, Dtype, Tensor};
 use crate::network::{Probe, Shape, Tap};
 use crate::picture::grid::{self, MAX_PIXELS};
-use crate::picture::{Colormap, FeatureMap, GridOptions, Scale, encode, summary};
+use crate::picture::{Colormap, FeatureMap, GridOptions, Pixels, Scale, encode, summary};
 use crate::serving::Served;
 
 /// What the image itself is called among the layers.
@@ -100,9 +100,9 @@ async fn show(
     let (shape, values) = if layer == INPUT {
         let pixels = forward::decode(app, image.bytes, &served).await?;
         if format == Format::Png && options.channel.is_none() {
-            return picture(&served, &pixels);
+            return picture(&pixels);
         }
-        input(&served, &pixels)
+        input(&served, &pixels)?
     } else {
         probe.taps.push(served.model.layer(layer)?);
         let question = Question { served: Arc::clone(&served), probe, deadline };
@@ -152,18 +152,17 @@ fn feature_map(shape: Shape, values: &[f32]) -> FeatureMap<'_> {
 }
 
 /// The image at the network's size, in its own colours.
-fn picture(served: &Served, pixels: &[u8]) -> Result<Response, Error> {
-    let preprocessing = &served.model.metadata().preprocessing;
-    let png = encode::rgb(preprocessing.width, preprocessing.height, pixels).map_err(Error::internal)?;
+fn picture(pixels: &Pixels) -> Result<Response, Error> {
+    let png = encode::pixels(pixels).map_err(Error::internal)?;
     Ok(([(header::CONTENT_TYPE, PNG)], png).into_response())
 }
 
 /// The numbers that the first layer is given.
-fn input(served: &Served, pixels: &[u8]) -> (Shape, Vec<f32>) {
+fn input(served: &Served, pixels: &Pixels) -> Result<(Shape, Vec<f32>), Error> {
     let preprocessing = &served.model.metadata().preprocessing;
-    let mut values = Vec::with_capacity(pixels.len());
-    preprocessing.normalize(pixels, &mut values);
-    (Shape::Map { channels: preprocessing.mean.len(), height: preprocessing.height, width: preprocessing.width }, values)
+    let mut values = Vec::with_capacity(pixels.values().len());
+    preprocessing.normalize(pixels, &mut values).map_err(Error::internal)?;
+    Ok((Shape::Map { channels: preprocessing.mean.len(), height: preprocessing.height, width: preprocessing.width }, values))
 }
 
 /// The query of `POST /featuremaps`.

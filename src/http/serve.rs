@@ -96,7 +96,7 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
         program,
         data_dir: config.data_dir.clone(),
         device: config.device.to_string(),
-        log_level: config.log.level.clone(),
+        environment: config.for_runs(),
         concurrent: config.train.max_runs,
         grace: TRAINING_GRACE,
     })

@@ -15,7 +15,6 @@ use super::event::Event;
 use super::folder::RunFolder;
 use super::queue::JobState;
 use super::supervisor::{CANCEL, Settings};
-use crate::kernels::Tier;
 
 /// Why a process is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub(super) enum Stop {
 pub(super) struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
-    environment: [(&'static str, String); 2],
+    environment: Vec<(&'static str, String)>,
     /// Between being asked to end and being killed.
     grace: Duration,
 }
@@ -55,7 +54,7 @@ impl Program {
         Self {
             path: settings.program.clone(),
             arguments: words.map(OsString::from).into_iter().chain([run_dir]).collect(),
-            environment: [("CONVSCOPE_KERNELS", Tier::detect().to_string()), ("CONVSCOPE_LOG__LEVEL", settings.log_level.clone())],
+            environment: settings.environment.clone(),
             grace: settings.grace,
         }
     }
@@ -107,7 +106,7 @@ impl Program {
         for name in names {
             command.env_remove(name);
         }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C at the server's terminal is the server's: it ends its runs in its own way.
         #[cfg(unix)]

@@ -1,35 +1,35 @@
 //! A run's images: read, told apart from others, and checked against the network before an epoch is spent on them.
 
-use std::fmt::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
-
-use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::event::{DataStage, Event};
 use super::recipe::Normalize;
 use super::state::DataSummary;
 use super::trainer::{OnEvent, Run};
-use crate::dataset::{self, Dataset, Images};
-use crate::network::{Architecture, LayerShape, Preprocessing};
+use crate::dataset::{self, Dataset, Reading};
+use crate::network::{LayerShape, Preprocessing};
 
 /// How often somebody who wants the run to end is listened to while its images are read.
 const LISTEN_EVERY: Duration = Duration::from_millis(50);
 
-/// What pictures have: grey, or red, green and blue.
-const CHANNELS: [usize; 2] = [1, 3];
-
 /// Reads the images of `run`; none where `on_event` ended it. They are read by a thread of their own, so that a disk that does not
-/// answer keeps nobody waiting: it is left behind, and ends with its read or with the process.
+/// answer keeps nobody waiting: it hears of it when it reads on, or ends with the process.
 pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Dataset, DataSummary)>, Error> {
-    let (path, seed, normalize) = (run.data.clone(), run.recipe.seed, run.recipe.normalize);
+    let (path, normalize) = (run.data.clone(), run.recipe.normalize);
     let unit = Preprocessing::unit(run.architecture.input);
+    let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
     let (done, result) = sync_channel(1);
+    let over = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&over);
     let reader = thread::Builder::new().name("images".into()).spawn(move || {
-        let read = dataset::open_at(&path, seed, &unit).map(|dataset| {
+        let mut goes_on = |_, _| if asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let read = dataset::open_watched(&path, &reading, &mut goes_on).map(|dataset| {
             let summary = summary(&dataset, unit, normalize);
             (dataset, summary)
         });
@@ -42,6 +42,7 @@ pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Data
             Ok(read) => return Ok(Some(read?)),
             Err(RecvTimeoutError::Timeout) => {
                 if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
+                    over.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
             }
@@ -54,28 +55,8 @@ pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Data
     }
 }
 
-/// Whether any images could be what `architecture` takes.
-pub(super) fn check_channels(architecture: &Architecture) -> Result<(), Error> {
-    let channels = architecture.input.channels;
-    if CHANNELS.contains(&channels) {
-        return Ok(());
-    }
-    Err(Error::Mismatch(format!(
-        "the network `{}` takes images of {channels} channels, and pictures have 1 (grey) or 3 (colour): let its input have \
-         `channels = 3`, or 1",
-        architecture.name
-    )))
-}
-
-/// Whether `dataset` has what the network with these `layers` takes and tells apart.
-pub(super) fn check(dataset: &Dataset, architecture: &Architecture, layers: &[LayerShape]) -> Result<(), Error> {
-    let channels = architecture.input.channels;
-    if dataset.channels != channels {
-        return Err(Error::Mismatch(format!(
-            "the images have {} channels and the network `{}` takes {channels}: let its input have `channels = {}`",
-            dataset.channels, architecture.name, dataset.channels
-        )));
-    }
+/// Whether the network with these `layers` tells the classes of `dataset` apart.
+pub(super) fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<(), Error> {
     let (classes, scores) = (dataset.classes.len(), layers.last().map_or(0, |last| last.output.elements()));
     if classes == scores {
         return Ok(());
@@ -102,22 +83,8 @@ fn summary(dataset: &Dataset, unit: Preprocessing, normalize: Normalize) -> Data
         preprocessing,
         classes: dataset.classes.clone(),
         train_images: dataset.train.len(),
-        train_digest: digest(&dataset.train),
+        train_digest: dataset.train.digest(),
         test_images: dataset.test.len(),
-        test_digest: digest(&dataset.test),
+        test_digest: dataset.test.digest(),
     }
-}
-
-/// SHA-256 of every image's class and pixels, in order.
-fn digest(images: &Images) -> String {
-    let mut hash = Sha256::new();
-    for (index, label) in images.labels().iter().enumerate() {
-        hash.update(label.to_le_bytes());
-        hash.update(images.pixels(index));
-    }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -13,6 +13,7 @@ use super::folder::RunFolder;
 use super::recipe::Recipe;
 use super::trainer::{Models, Output, Run};
 use crate::checkpoint::atomic;
+use crate::dataset::Rules;
 use crate::network::{Architecture, DeviceChoice};
 
 /// A run, as `job.json` has it.
@@ -55,14 +56,15 @@ impl Request {
         write(path, self)
     }
 
-    /// What a trainer does of it, in `folder` and on `device`; it goes on from where the run has got to.
-    pub fn run(self, folder: &RunFolder, device: DeviceChoice) -> Result<Run, Error> {
+    /// What a trainer does of it, in `folder`, on `device` and by `rules`; it goes on from where the run has got to.
+    pub fn run(self, folder: &RunFolder, device: DeviceChoice, rules: Rules) -> Result<Run, Error> {
         // Its numbers were checked when it was written, and anybody may have changed them since.
         let recipe = self.recipe.fitted(&self.arch, &Map::new())?;
         let (state, models) = (folder.state(), Models::Every(folder.models()));
         Ok(Run {
             architecture: self.arch,
             data: folder.data_dir().join(&self.data_path),
+            rules,
             recipe,
             device,
             output: Output { name: folder.model(), state, models },

@@ -42,14 +42,13 @@ impl<'a> Session<'a> {
     pub(super) fn open(run: &'a Run, on_event: &mut OnEvent<'_>) -> Result<Option<Self>, Error> {
         let started = Instant::now();
         let layers = infer(&run.architecture)?;
-        images::check_channels(&run.architecture)?;
         let prepared = run.recipe.prepare(&run.architecture)?;
         let device = run.device.open()?;
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
         let Some((dataset, data)) = images::read(run, on_event)? else { return Ok(None) };
-        images::check(&dataset, &run.architecture, &layers)?;
+        images::check_classes(&dataset, &layers)?;
         let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));
         let mut kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };

@@ -15,7 +15,6 @@ use tokio_util::task::TaskTracker;
 use super::child::{self, Program, Stop};
 use super::error::Error;
 use super::follow::Follower;
-use super::images::check_channels;
 use super::job::{Job, JobState, Progress};
 use super::journal::Line;
 use super::queue::Cancelled;
@@ -37,8 +36,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What `--device` is set to: `auto`, `cpu`, `cuda:1`.
     pub device: String,
-    /// What of a run's log is written.
-    pub log_level: String,
+    /// Every other setting that a run needs, as its environment has it.
+    pub environment: Vec<(&'static str, String)>,
     /// Runs at a time; more wait.
     pub concurrent: usize,
     /// How long a run may take to end before it is killed.
@@ -103,7 +102,6 @@ impl Supervisor {
     pub async fn start(&self, run: RunRequest) -> Result<Job, Error> {
         let architecture = run.arch.architecture()?;
         infer(&architecture)?;
-        check_channels(&architecture)?;
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());

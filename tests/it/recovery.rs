@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use convscope::dataset::Rules;
 use convscope::network::DeviceChoice;
 use convscope::training::event::{EpochRecord, Event, Outcome};
 use convscope::training::folder::RunFolder;
@@ -101,7 +102,7 @@ impl Disk {
 fn undisturbed(epochs: u32) -> Vec<Disk> {
     let data = tempfile::tempdir().unwrap();
     let folder = put(data.path(), epochs);
-    let run = asked(epochs).run(&folder, DeviceChoice::Cpu).unwrap();
+    let run = asked(epochs).run(&folder, DeviceChoice::Cpu, Rules::default()).unwrap();
     let mut journal = Journal::open(&folder.events()).unwrap();
     let mut disks = vec![Disk::default()];
     let finish = train(&run, &mut |event| {

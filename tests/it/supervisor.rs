@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use convscope::checkpoint;
+use convscope::config::Config;
 use convscope::network::Architecture;
 use convscope::training::event::Event;
 use convscope::training::job::{Job, JobState};
@@ -22,7 +23,7 @@ pub(crate) fn supervisor(data_dir: &Path) -> Supervisor {
         program: env!("CARGO_BIN_EXE_convscope").into(),
         data_dir: data_dir.into(),
         device: "cpu".into(),
-        log_level: "info".into(),
+        environment: Config::default().for_runs(),
         concurrent: 1,
         grace: Duration::from_secs(20),
     })
@@ -194,7 +195,7 @@ async fn what_is_wrong_is_said_before_or_by_the_run() {
     let strange = toml::to_string(&small()).unwrap().replace("channels = 3", "channels = 2");
     let strange = RunRequest { arch: ArchSource::Inline(Architecture::from_toml(&strange).unwrap()), ..request(1) };
     let sentence = supervisor.start(strange).await.unwrap_err().to_string();
-    assert!(sentence.contains("images of 2 channels") && sentence.contains("`channels = 3`"), "{sentence}");
+    assert!(sentence.contains("images of 2 channels, and images have 1 (grey) or 3"), "{sentence}");
     assert_eq!(supervisor.jobs(), []);
 
     let missing = RunRequest { data_path: data.path().join("nothing-here"), ..request(1) };

@@ -259,5 +259,5 @@ fn channels_that_no_picture_has_are_refused_before_any_is_read() {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && output.stdout.is_empty(), "{text}");
-    assert!(text.contains("images of 2 channels, and pictures have 1 (grey) or 3 (colour)"), "{text}");
+    assert!(text.contains("images of 2 channels, and images have 1 (grey) or 3"), "{text}");
 }
