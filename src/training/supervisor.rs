@@ -21,7 +21,7 @@ use super::queue::Cancelled;
 use super::recipe::Recipe;
 use super::request::Request;
 use super::roster::{Entry, Roster};
-use super::shelf::{Found, Shelf};
+use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
 
 /// The line on a run's standard input that ends it as cancelled; an end of file ends it as interrupted.
@@ -137,22 +137,10 @@ impl Supervisor {
     /// is a copy, and stays. A run that cannot be removed is still there.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
         self.settled(id).await;
-        let name = id.to_owned();
-        let remains = self.shared.change(move |shared, shelf| {
-            shared.runs().queue.leave(&name).map_err(|refusal| Error::refused(&name, refusal))?;
-            let taken = shelf.take_away(&name);
-            let mut runs = shared.runs();
-            if taken.is_ok() {
-                runs.queue.left(&name);
-                runs.entries.remove(&name);
-            } else {
-                runs.queue.stayed(&name);
-            }
-            taken
-        });
-        let remains = remains.await?;
+        let (shared, id) = (Arc::clone(&self.shared), id.to_owned());
+        // To its end, whether or not whoever asked is still there; others need not wait for the disk.
         blocking(move || {
-            remains.remove();
+            shared.take_away(&id)?.remove();
             Ok(())
         })
         .await
@@ -208,6 +196,11 @@ impl Shared {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // It holds nothing but a path.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Does what writes to a run's folder: one such thing after the other, each to its end, whether or not whoever asked for it is
     /// still there.
     async fn change<T: Send + 'static>(
@@ -215,11 +208,7 @@ impl Shared {
         work: impl FnOnce(&Arc<Self>, &mut Shelf) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(self);
-        blocking(move || {
-            let mut shelf = shared.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&shared, &mut shelf)
-        })
-        .await
+        blocking(move || work(&shared, &mut shared.shelf())).await
     }
 
     /// `path` as it will be found when the server is started elsewhere, or its folder was moved.
@@ -274,6 +263,20 @@ impl Shared {
         drop(runs);
         self.start_waiting();
         self.told(id)
+    }
+
+    fn take_away(&self, id: &str) -> Result<Remains, Error> {
+        let mut shelf = self.shelf();
+        self.runs().queue.leave(id).map_err(|refusal| Error::refused(id, refusal))?;
+        let taken = shelf.take_away(id);
+        let mut runs = self.runs();
+        if taken.is_ok() {
+            runs.queue.left(id);
+            runs.entries.remove(id);
+        } else {
+            runs.queue.stayed(id);
+        }
+        taken
     }
 
     fn told(&self, id: &str) -> Result<Job, Error> {
