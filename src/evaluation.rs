@@ -3,6 +3,8 @@
 //! It meets a network and a dataset, so that neither has to know the other, and takes a [`TestSet`], so that nobody measures on
 //! what was trained on.
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 
 use crate::dataset::TestSet;
@@ -52,6 +54,22 @@ pub fn evaluate(
     test: &TestSet,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Report, Error> {
+    let mut to_the_end = |done| {
+        progress(done);
+        ControlFlow::Continue(())
+    };
+    let report = evaluate_while(evaluator, model, test, &mut to_the_end)?;
+    // It goes on after every batch.
+    Ok(report.unwrap_or_else(|| unreachable!("a measurement that nothing breaks off")))
+}
+
+/// As [`evaluate`]; none where `progress` broke it off after a batch.
+pub fn evaluate_while(
+    evaluator: &mut Evaluator,
+    model: &Model,
+    test: &TestSet,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Report>, Error> {
     let (preprocessing, classes) = (&model.metadata().preprocessing, model.metadata().classes.len());
     check(model, test)?;
     let mut tally = Tally { confusion: vec![vec![0; classes]; classes], loss: 0.0 };
@@ -64,9 +82,11 @@ pub fn evaluate(
         for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
             tally.add(test.label(index) as usize, probabilities);
         }
-        progress(end);
+        if progress(end) == ControlFlow::Break(()) {
+            return Ok(None);
+        }
     }
-    Ok(tally.report())
+    Ok(Some(tally.report()))
 }
 
 fn check(model: &Model, test: &TestSet) -> Result<(), Error> {

@@ -29,8 +29,9 @@
 //!
 //! # How a training run flows
 //!
-//! 1. `POST /admin/train` reaches [`training::supervisor`], which starts `convscope train` as a child process; the command line
-//!    starts the same thing directly ([`cli::train`]).
+//! 1. `POST /admin/train` reaches [`training::supervisor`], which writes what is asked for to `runs/ID/job.json` and, when
+//!    [`training::queue`] lets it, starts `convscope train --run-dir runs/ID` as a child process; the command line starts the same
+//!    thing directly ([`cli::train`]).
 //! 2. [`dataset`] reads and checks the images; [`training::Recipe`] says what is done with them.
 //! 3. [`training::trainer`] shuffles, augments and steps a [`network::Learner`], and says what happens as [`training::Event`]s.
 //! 4. After each epoch [`evaluation`] measures the test set and [`checkpoint`] keeps the weights.

@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, FileSource, Sources};
 pub use globals::{Globals, architecture};
-pub use output::{Usage, print, report};
+pub use output::{Stopped, Usage, print, report};
 
 /// Classifies images with convolutional networks, shows what every layer sees, and trains new ones while you watch.
 ///
@@ -85,6 +85,11 @@ impl Command {
         }
     }
 
+    /// Whether a server started it and told it everything: ./config.toml may be another one's than the server's.
+    fn is_told(&self) -> bool {
+        matches!(self, Self::Train(args) if args.is_told())
+    }
+
     fn run(self, globals: &Globals) -> anyhow::Result<()> {
         match self {
             Self::Serve(args) => serve::run(args, globals),
@@ -112,7 +117,11 @@ pub fn run() -> anyhow::Result<()> {
     };
     let own = [("device", global.device), ("log.format", global.log)];
     let flags = own.into_iter().chain(command.settings()).filter_map(|(key, value)| Some((key, value?))).collect();
-    let config = Config::load(&Sources::of_process(global.config, flags))?;
+    let mut sources = Sources::of_process(global.config, flags);
+    if command.is_told() {
+        sources.file = FileSource::None;
+    }
+    let config = Config::load(&sources)?;
     start_log(&config.log);
     config.kernels.choose();
     command.run(&Globals { config })

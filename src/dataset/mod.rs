@@ -2,9 +2,10 @@
 //!
 //! [`open`] finds out by looking what a path is: CIFAR-10 in its official layout ([`cifar10`]) or a folder of images
 //! (`folder`). Training and test images are of two types, so that no code can train on what it measures with. [`shuffle`]
-//! and [`augment`] are seeded; [`fetch`] downloads. This module knows neither networks nor how a run is organised.
+//! and [`augment`] are seeded; [`fetch`] downloads, [`catalog`] knows what there is by name. This module knows neither networks nor how a run is organised.
 
 pub mod augment;
+pub mod catalog;
 pub mod cifar10;
 mod digest;
 mod download;

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::dataset::catalog;
 use crate::network;
 use crate::picture::{decode, grid};
 use crate::serving::{engine, registry};
@@ -241,13 +242,26 @@ impl From<grid::Error> for Error {
     }
 }
 
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::Unknown { .. } => Self::new(Code::UnknownDataset, error.to_string()),
+            catalog::Error::NoName(_) => {
+                let sentence =
+                    "`data` must be the name of a dataset in the data folder: `train.allow_paths` in config.toml allows paths";
+                Self::new(Code::Forbidden, sentence)
+            }
+        }
+    }
+}
+
 impl From<training::Error> for Error {
     fn from(error: training::Error) -> Self {
         use training::Error as E;
         let code = match error {
             E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
+            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,
             E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
             E::UnknownRecipe { .. }

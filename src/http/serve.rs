@@ -96,6 +96,7 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
         program,
         data_dir: config.data_dir.clone(),
         device: config.device.to_string(),
+        environment: config.for_runs(),
         concurrent: config.train.max_runs,
         grace: TRAINING_GRACE,
     })

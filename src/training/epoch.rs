@@ -1,7 +1,7 @@
 //! One pass over the training set.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -13,9 +13,6 @@ use super::recipe::Recipe;
 use super::trainer::OnEvent;
 use crate::network::{Batch, Learner, StepSettings};
 use crate::optim::{Ema, Sgd};
-
-/// Steps are reported no more often.
-const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 /// Steps between two looks of the average: a look reads all parameters, and five steps' decay at once comes to the same.
 const AVERAGE_EVERY: u64 = 5;
@@ -56,13 +53,14 @@ impl Trained {
 }
 
 impl Trainee {
-    /// Trains on every image of `source` once; none where `on_event` ended it.
-    pub(super) fn pass(&mut self, source: Source<'_>, on_event: &mut OnEvent<'_>) -> Result<Option<Trained>, Error> {
+    /// Trains on every image of `source` once, and gives what came of it and the last step's report; none where `on_event`, which
+    /// sees every step, ended it.
+    pub(super) fn pass(&mut self, source: Source<'_>, on_event: &mut OnEvent<'_>) -> Result<Option<(Trained, StepRecord)>, Error> {
         let Source { recipe, epoch, .. } = source;
         let steps = source.images.len().div_ceil(recipe.batch_size);
         let before = u64::from(epoch - 1) * steps as u64;
         let total = u64::from(recipe.epochs) * steps as u64;
-        let (started, mut reported) = (Instant::now(), Instant::now());
+        let started = Instant::now();
         let mut trained = Trained::default();
         std::thread::scope(|scope| {
             let batches = source.start(scope)?;
@@ -81,14 +79,11 @@ impl Trainee {
                 trained.correct += report.correct;
                 trained.seconds = started.elapsed().as_secs_f64();
                 batches.reuse(batch);
-                if reported.elapsed() >= REPORT_EVERY {
-                    reported = Instant::now();
-                    if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
-                        return Ok(None);
-                    }
+                if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
+                    return Ok(None);
                 }
             }
-            Ok(Some(trained))
+            Ok(Some((trained, trained.record(recipe, epoch, (step, steps)))))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::job::JobState;
+use super::queue::{JobState, Refusal};
 use super::recipe::Recipe;
 use crate::{checkpoint, dataset, evaluation, network};
 
@@ -60,10 +60,13 @@ pub enum Error {
     /// Another process works in this run's folder.
     #[error("another process is training in {}: wait for it to end", .0.display())]
     Locked(PathBuf),
+    /// A folder that holds no run.
+    #[error("{} is no run's folder: there is no job.json in it, or it is not in a folder called runs", .0.display())]
+    NoRun(PathBuf),
     /// The file system refused.
     #[error("cannot {doing} {}: {fault}", .path.display())]
     Io {
-        /// `read`, `write`, `lock`.
+        /// `read`, `write`, `lock`, `remove`.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -119,6 +122,17 @@ impl From<checkpoint::Error> for Error {
 }
 
 impl Error {
+    /// What the queue refuses of the job called `id`.
+    pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
+        let id = id.to_owned();
+        match refusal {
+            Refusal::Unknown => Self::UnknownJob(id),
+            Refusal::Live(state) => Self::Live { id, state },
+            Refusal::Over(state) => Self::Over { id, state },
+            Refusal::Closing => Self::Closing,
+        }
+    }
+
     /// After `step` steps of `epoch`.
     pub(super) fn diverged(recipe: &Recipe, epoch: u32, step: u64) -> Self {
         Self::Diverged { epoch, step, learning_rate: recipe.learning_rate }

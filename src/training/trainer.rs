@@ -69,7 +69,8 @@ pub enum Finish {
     Stopped(Ended),
 }
 
-/// Sees every event, and ends the run by breaking.
+/// Sees every event, and ends the run by breaking. It is called at every step and, with an event that it has seen, again and again
+/// while images are read and the test set is measured, so that no end is waited for; [`super::pace`] chooses what to pass on.
 pub type OnEvent<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
 
 /// Trains as `run` says. The last event of a run ([`Event::is_last`]) is the caller's to send: it knows why it ended the run,

@@ -137,3 +137,14 @@ fn variables_of_a_kubernetes_service_called_convscope_are_not_settings() {
     ];
     assert_eq!(load("", &injected, &[]).unwrap(), Config::default());
 }
+
+#[test]
+fn a_run_is_told_all_that_it_needs_of_its_servers_settings() {
+    let file = "kernels = \"portable\"\n[limits]\nmegapixels = 1000\ndecode_mib = 100000\n[log]\nlevel = \"warn\"";
+    let server = load(file, &[], &[]).unwrap();
+    let told = server.for_runs();
+    let told: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let run = load("", &told, &[]).unwrap();
+    assert_eq!((run.kernels, &run.limits, &run.log), (server.kernels, &server.limits, &server.log));
+    assert_eq!(run.for_runs(), server.for_runs());
+}

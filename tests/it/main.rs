@@ -25,6 +25,7 @@ mod odd_jpegs;
 mod pictures;
 mod program;
 mod readme;
+mod recovery;
 mod rules;
 mod supervisor;
 mod support;
