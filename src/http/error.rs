@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::network;
 use crate::picture::{decode, grid};
@@ -115,6 +115,15 @@ pub struct Error {
 #[derive(Debug, Clone)]
 pub struct Cause(pub String);
 
+/// A refusal as it is sent, wherever one is.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Refusal<'a> {
+    /// A sentence for people, which says what to do.
+    pub error: &'a str,
+    /// The row of the table, for programs.
+    pub code: &'static str,
+}
+
 impl Error {
     /// A row of the table with the sentence for people.
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
@@ -138,6 +147,16 @@ impl Error {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
     }
 
+    /// What is sent of it.
+    pub fn refusal(&self) -> Refusal<'_> {
+        Refusal { error: &self.sentence, code: self.code.row().0 }
+    }
+
+    /// Why a failure of ours happened.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
     /// When to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
@@ -155,8 +174,8 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (code, status) = self.code.row();
-        let mut response = (status, Json(json!({"error": self.sentence, "code": code}))).into_response();
+        let (_, status) = self.code.row();
+        let mut response = (status, Json(self.refusal())).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             let milliseconds = after.as_micros().div_ceil(1000).max(1) as u64;
@@ -233,7 +252,7 @@ impl From<grid::Error> for Error {
     fn from(error: grid::Error) -> Self {
         match error {
             grid::Error::Channel { .. } => Self::new(Code::Unprocessable, error.to_string()),
-            grid::Error::Zero(_) | grid::Error::TooLarge { .. } => Self::new(Code::BadQuery, error.to_string()),
+            grid::Error::TooLarge { .. } => Self::new(Code::BadQuery, error.to_string()),
             grid::Error::Values { .. } | grid::Error::Png(_) => Self::internal(format!("{error}: {error:?}")),
         }
     }

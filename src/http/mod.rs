@@ -21,11 +21,13 @@ pub mod health;
 pub mod layers;
 pub mod models;
 pub mod npy;
+pub mod offload;
 pub mod page;
 pub mod router;
 pub mod samples;
 pub mod serve;
 pub mod state;
 pub mod upload;
+pub mod whole;
 
 pub use serve::{Setup, run};

@@ -1,10 +1,15 @@
-//! Pixels as a PNG: RGB for pictures, indices into a palette for drawn numbers.
+//! Pixels as a PNG: RGB or grey for pictures, indices into a palette for drawn numbers.
 
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 
 /// `pixels` are height × width × RGB.
 pub fn rgb(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
     write([width, height], pixels, |encoder| encoder.set_color(ColorType::Rgb))
+}
+
+/// `pixels` are height × width × grey.
+pub fn grey(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
+    write([width, height], pixels, |encoder| encoder.set_color(ColorType::Grayscale))
 }
 
 /// `pixels` are height × width indices into `palette`; index `clear` is transparent.
