@@ -1,10 +1,12 @@
 //! An image's way through the server: encoded bytes, pixels at the model's size, a place in a batch, numbers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::budget::Share;
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
@@ -33,26 +35,30 @@ pub struct Seen {
     pub decode: Duration,
 }
 
-/// Evaluates every image of `upload`, in order. The first that cannot be evaluated is the request's error.
-pub async fn all(app: &Arc<App>, upload: Upload, question: &Question) -> Result<Vec<Seen>, Error> {
-    // The bodies' share of the memory is held until the last of them was decoded.
-    let (images, _share) = upload.into_parts();
-    let count = images.len();
-    // Dropping the set, as on a deadline, ends its tasks.
-    let mut tasks = JoinSet::new();
-    for (i, image) in images.into_iter().enumerate() {
-        let (app, question) = (Arc::clone(app), question.clone());
-        tasks.spawn(async move {
-            let seen = one(&app, image, &question).await;
-            (i, seen.map_err(|e| if count > 1 { e.about_image(i + 1) } else { e }))
-        });
+/// The images of a request, all of them under way. Dropping it, as on a deadline, gives them up.
+#[derive(Debug)]
+pub struct UnderWay {
+    tasks: VecDeque<AbortOnDropHandle<Result<Seen, Error>>>,
+    /// The bodies' share of the memory is held until the last of them was decoded.
+    _share: Option<Share>,
+}
+
+impl UnderWay {
+    /// Sets every image of `upload` on its way.
+    pub fn start(app: &Arc<App>, upload: Upload, question: &Question) -> Self {
+        let (images, share) = upload.into_parts();
+        let task = |image| {
+            let (app, question) = (Arc::clone(app), question.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { one(&app, image, &question).await }))
+        };
+        Self { tasks: images.into_iter().map(task).collect(), _share: share }
     }
-    let mut seen = Vec::with_capacity(count);
-    for outcome in tasks.join_all().await {
-        seen.push((outcome.0, outcome.1?));
+
+    /// What became of the next image, in the order in which they were sent, whichever is ready first.
+    pub async fn next(&mut self) -> Option<Result<Seen, Error>> {
+        let task = self.tasks.pop_front()?;
+        Some(task.await.unwrap_or_else(|e| Err(Error::internal(format!("an image was lost: {e}")))))
     }
-    seen.sort_by_key(|(i, _)| *i);
-    Ok(seen.into_iter().map(|(_, seen)| seen).collect())
 }
 
 /// Evaluates one image.
