@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::deadline::Deadline;
-use super::error::{Error, Refusal};
+use super::error::{Error, Told};
 use super::extract::Query;
 use super::forward::{Question, Seen, UnderWay};
 use super::models::named;
@@ -39,7 +39,7 @@ pub struct Options {
 #[serde(untagged)]
 enum Outcome<'a> {
     Answer(Answer<'a>),
-    Refusal(Refusal<'a>),
+    Refusal(Told<'a>),
 }
 
 /// Classifies the images of the request: one gives its answer, several give `results` in their order. Of several images the
@@ -66,7 +66,7 @@ pub async fn post(
     }
     let outcomes = seen.iter().map(|outcome| match outcome {
         Ok(seen) => Outcome::Answer(answer(seen, &question.served, top_k)),
-        Err(e) => Outcome::Refusal(e.refusal()),
+        Err(e) => Outcome::Refusal(e.told()),
     });
     let outcomes: Vec<Outcome<'_>> = outcomes.collect();
     let mut response = match outcomes.as_slice() {

@@ -111,18 +111,16 @@ pub struct Error {
     cause: Option<Cause>,
 }
 
+/// What every refusal says, as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Told<'a> {
+    error: &'a str,
+    code: &'static str,
+}
+
 /// Why a failure of ours happened. It travels beside the response, never in it; the access log writes it down.
 #[derive(Debug, Clone)]
 pub struct Cause(pub String);
-
-/// A refusal as it is sent, wherever one is.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Refusal<'a> {
-    /// A sentence for people, which says what to do.
-    pub error: &'a str,
-    /// The row of the table, for programs.
-    pub code: &'static str,
-}
 
 impl Error {
     /// A row of the table with the sentence for people.
@@ -147,14 +145,14 @@ impl Error {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
     }
 
-    /// What is sent of it.
-    pub fn refusal(&self) -> Refusal<'_> {
-        Refusal { error: &self.sentence, code: self.code.row().0 }
+    /// Its row of the table.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
-    /// Why a failure of ours happened.
-    pub fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+    /// What the caller is told.
+    pub fn told(&self) -> Told<'_> {
+        Told { error: &self.sentence, code: self.code.row().0 }
     }
 
     /// When to try again.
@@ -170,12 +168,16 @@ impl Error {
         self.sentence = format!("image {position}: {}", self.sentence);
         self
     }
+
+    /// Why a failure of ours happened.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (_, status) = self.code.row();
-        let mut response = (status, Json(self.refusal())).into_response();
+        let mut response = (self.code.row().1, Json(self.told())).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             let milliseconds = after.as_micros().div_ceil(1000).max(1) as u64;

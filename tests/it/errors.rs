@@ -19,10 +19,10 @@ async fn what_cannot_be_read_is_400() {
     let sentence = server.post("/classify?topk=3", horse()).await.refused(400, "bad_query");
     assert!(sentence.contains("Did you mean `top_k`?"), "{sentence}");
     for (query, part) in [
-        ("top_k=0", "at least 1"),
-        ("top_k=-1", "top_k: `-1` is not a whole number"),
-        ("top_k=99999999999999999999", "top_k: `99999999999999999999`"),
-        ("version=1.0", "version: `1.0` is not a whole number"),
+        ("top_k=0", "top_k: must be a whole number from 1"),
+        ("top_k=-1", "not `-1`"),
+        ("top_k=99999999999999999999", "not `99999999999999999999`"),
+        ("version=1.0", "version: must be a whole number from 0"),
         ("partial=maybe", "partial: "),
         ("version=1&version=1", "twice"),
         ("mask=conv1", "conv1:3,7;conv2:0"),

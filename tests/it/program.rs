@@ -6,12 +6,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use convscope::checkpoint::{self, Dtype, METADATA_KEY, Tensor};
 use convscope::network::Preprocessing;
 use convscope::network::spec::Input;
 use convscope::picture::decode::{Limits, decode};
 use reqwest::Client;
 
-use crate::support::{eventually, horse, models};
+use crate::support::{eventually, horse, models, untrained};
 
 /// `convscope` in an empty folder of its own.
 struct Program {
@@ -109,6 +110,28 @@ async fn a_second_signal_does_not_wait() {
     .await;
     program.signal("-INT");
     assert_eq!(program.end().await.code(), Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cause_of_a_failure_is_logged_once_under_its_requests_id() {
+    let mut program = Program::start(&[]);
+    // Listed by its header, which is right in itself; that its weights are not the network's shows when it is loaded.
+    let versions = program.folder.path().join("data/models/odd");
+    checkpoint::save(&versions.join("1.safetensors"), &untrained("tutorial", 3)).unwrap();
+    let metadata = serde_json::to_string(untrained("tutorial", 3).metadata()).unwrap();
+    let weight = Tensor { name: "conv7.weight", shape: &[1], values: &[0.5] };
+    let bytes = checkpoint::safetensors_bytes(&[(METADATA_KEY.to_owned(), metadata)].into(), &[weight], Dtype::F32);
+    std::fs::write(versions.join("2.safetensors"), bytes).unwrap();
+    let request = Client::new().post(program.url("/classify?model=odd&version=2")).header("x-request-id", "find-me-7").body(horse());
+    let answer = request.send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["x-request-id"].to_str().unwrap()), (500, "find-me-7"));
+    let said = answer.text().await.unwrap();
+    assert!(!said.contains("odd") && !said.contains("conv7"), "{said}");
+    program.signal("-TERM");
+    assert!(program.end().await.success());
+    let said = program.said.lock().unwrap().clone();
+    let errors: Vec<_> = said.iter().filter(|line| line.contains("ERROR") && line.contains("find-me-7")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("`odd`"), "{said:?}");
 }
 
 /// A PNG of one colour: small on the wire, large in memory.
