@@ -54,6 +54,9 @@ mod tests {
             let sentence = read::<NonZeroU32>(text).unwrap_err();
             assert_eq!(sentence, format!("must be a whole number from 1 to 4294967295, not `{text}`"));
         }
-        assert_eq!(read::<u64>("99999999999999999999").unwrap_err(), "must be a whole number from 0 up, not `99999999999999999999`");
+        assert_eq!(
+            read::<u64>("99999999999999999999").unwrap_err(),
+            "must be a whole number from 0 up, not `99999999999999999999`"
+        );
     }
 }

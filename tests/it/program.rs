@@ -122,7 +122,8 @@ async fn the_cause_of_a_failure_is_logged_once_under_its_requests_id() {
     let weight = Tensor { name: "conv7.weight", shape: &[1], values: &[0.5] };
     let bytes = checkpoint::safetensors_bytes(&[(METADATA_KEY.to_owned(), metadata)].into(), &[weight], Dtype::F32);
     std::fs::write(versions.join("2.safetensors"), bytes).unwrap();
-    let request = Client::new().post(program.url("/classify?model=odd&version=2")).header("x-request-id", "find-me-7").body(horse());
+    let request =
+        Client::new().post(program.url("/classify?model=odd&version=2")).header("x-request-id", "find-me-7").body(horse());
     let answer = request.send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["x-request-id"].to_str().unwrap()), (500, "find-me-7"));
     let said = answer.text().await.unwrap();
