@@ -41,7 +41,7 @@ pub async fn post(
     if top_k == 0 {
         return Err(Error::new(Code::BadQuery, "`top_k` must be at least 1"));
     }
-    let served = app.registry.find(options.model.as_deref(), options.version).await?;
+    let served = app.model(options.model.as_deref(), options.version).await?;
     let probe = Probe::default().mask(options.mask.as_deref().unwrap_or_default(), &served.model)?;
     let question = Question { served, probe, deadline };
     let seen = forward::all(&app, upload, &question).await?;

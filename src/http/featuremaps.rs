@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::preferred;
+use super::answers::{self, Room};
 use super::arrays::{self, Array};
 use super::deadline::Deadline;
 use super::error::{Code, Error};
@@ -89,7 +90,7 @@ async fn show(
     (headers, deadline): (&HeaderMap, Deadline),
     image: Image,
 ) -> Result<Response, Error> {
-    let served = app.registry.find(options.model.as_deref(), options.version).await?;
+    let served = app.model(options.model.as_deref(), options.version).await?;
     let format = options.format.unwrap_or_else(|| match preferred(headers, &[PNG, "application/json", arrays::NPY, arrays::RAW]) {
         Some("application/json") => Format::Json,
         Some(arrays::NPY) => Format::Npy,
@@ -97,6 +98,7 @@ async fn show(
         _ => Format::Png,
     });
     let mut probe = Probe::default().mask(options.mask.as_deref().unwrap_or_default(), &served.model)?;
+    let mut room = None;
     let (shape, values) = if layer == INPUT {
         let pixels = forward::decode(app, image.bytes, &served).await?;
         if format == Format::Png && options.channel.is_none() {
@@ -105,14 +107,17 @@ async fn show(
         input(&served, &pixels)
     } else {
         probe.taps.push(served.model.layer(layer)?);
+        if matches!(format, Format::F32 | Format::Npy) {
+            room = Some(answers::room(app, bytes_of(&probe, &served)).await?);
+        }
         let question = Question { served: Arc::clone(&served), probe, deadline };
         let tap = forward::one(app, image, &question).await?.reply.taps.pop();
         tap.map(|tap| (tap.shape, tap.values)).ok_or_else(|| Error::internal("the model gave no activation"))?
     };
     let array = Array { shape: &shape.dims(), values: &values };
     match format {
-        Format::F32 => Ok(array.raw()),
-        Format::Npy => Ok(array.npy()),
+        Format::F32 => Ok(held(room, array.raw())),
+        Format::Npy => Ok(held(room, array.npy())),
         Format::Json => {
             let summary = summary::summary(&feature_map(shape, &values)).map_err(Error::internal)?;
             let (range, channels) = (summary.range, summary.channels);
@@ -132,7 +137,8 @@ async fn draw(app: &App, (shape, values): (Shape, Vec<f32>), options: &Options) 
         colormap: options.colormap.map(|Word(colormap)| colormap),
         scale: options.scale.map_or_else(Scale::default, |Word(scale)| scale),
     };
-    let share = app.decoding.take(MAX_PIXELS).await.ok_or_else(Error::stopping)?;
+    // The grid's pixels, and at worst as many bytes of PNG.
+    let share = app.decoding.take(2 * MAX_PIXELS).await.ok_or_else(Error::stopping)?;
     let paint = move || {
         let _share = share;
         grid::render(&feature_map(shape, &values), &options)
@@ -183,7 +189,7 @@ pub async fn all(
     upload: Upload,
 ) -> Result<Response, Error> {
     let image = upload.one()?;
-    let served = app.registry.find(options.model.as_deref(), options.version).await?;
+    let served = app.model(options.model.as_deref(), options.version).await?;
     let mut probe = Probe::default().mask(options.mask.as_deref().unwrap_or_default(), &served.model)?;
     probe.taps = match &options.layers {
         None => (0..served.model.layers().len()).collect(),
@@ -191,6 +197,7 @@ pub async fn all(
     };
     probe.taps.sort_unstable();
     probe.taps.dedup();
+    let room = answers::room(&app, bytes_of(&probe, &served)).await?;
     let question = Question { served: Arc::clone(&served), probe, deadline };
     let taps = forward::one(&app, image, &question).await?.reply.taps;
     let shapes: Vec<Vec<usize>> = taps.iter().map(|tap| tap.shape.dims()).collect();
@@ -199,5 +206,19 @@ pub async fn all(
     let tensors: Vec<Tensor<'_>> = tensors.collect();
     let metadata = BTreeMap::from([("model".to_owned(), served.name.clone()), ("version".to_owned(), served.version.to_string())]);
     let body = checkpoint::safetensors_bytes(&metadata, &tensors, Dtype::F32);
-    Ok(([(header::CONTENT_TYPE, arrays::RAW)], body).into_response())
+    Ok(room.hold(([(header::CONTENT_TYPE, arrays::RAW)], body).into_response()))
+}
+
+/// What the numbers of all taps take as an answer.
+fn bytes_of(probe: &Probe, served: &Served) -> u64 {
+    let values = |&layer: &usize| served.model.layers()[layer].output.elements() as u64;
+    4 * probe.taps.iter().map(values).sum::<u64>()
+}
+
+/// `answer` with its memory, where that was taken before it was made.
+fn held(room: Option<Room>, answer: Response) -> Response {
+    match room {
+        Some(room) => room.hold(answer),
+        None => answer,
+    }
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
-use super::upload::{Image, Upload};
+use super::upload::{Encoded, Image, Upload};
 use crate::network::Probe;
 use crate::picture::decode;
 use crate::serving::{Reply, Request, Served};
@@ -35,8 +35,7 @@ pub struct Seen {
 
 /// Evaluates every image of `upload`, in order. The first that cannot be evaluated is the request's error.
 pub async fn all(app: &Arc<App>, upload: Upload, question: &Question) -> Result<Vec<Seen>, Error> {
-    // The bodies' share of the memory is held until the last of them was decoded.
-    let (images, _share) = upload.into_parts();
+    let images = upload.images;
     let count = images.len();
     // Dropping the set, as on a deadline, ends its tasks.
     let mut tasks = JoinSet::new();
@@ -72,17 +71,17 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
 
 /// height × width × 3 at the size `served` takes, decoded on a blocking thread once the memory that its header asks for is
 /// free.
-pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Result<Vec<u8>, Error> {
-    let limits = decode::Limits { pixels: app.config.limits.pixels, ..decode::Limits::default() };
+pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Vec<u8>, Error> {
+    let limits = decode::Limits { pixels: app.config.limits.pixels, memory: app.config.limits.decode_bytes };
     let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
     // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
     // one hop to another thread is enough.
     let first = on_thread(move || {
-        let header = decode::probe(&bytes)?;
-        limits.check(&header)?;
-        Ok(match at_hand.decoding.try_take(header.memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, &model.model.metadata().preprocessing, &limits)?.pixels),
-            None => Step::Waits { bytes, memory: header.memory },
+        let preprocessing = &model.model.metadata().preprocessing;
+        let memory = decode::cost(&bytes, preprocessing, &limits)?;
+        Ok(match at_hand.decoding.try_take(memory) {
+            Some(_share) => Step::Done(decode::decode(&bytes, preprocessing, &limits)?.pixels),
+            None => Step::Waits { bytes, memory },
         })
     });
     match first.await? {
@@ -102,7 +101,7 @@ pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Res
 
 enum Step {
     Done(Vec<u8>),
-    Waits { bytes: Vec<u8>, memory: u64 },
+    Waits { bytes: Encoded, memory: u64 },
 }
 
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, decode::Error> + Send + 'static) -> Result<T, Error> {

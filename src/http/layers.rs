@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::accept::preferred;
+use super::answers;
 use super::arrays::{self, Array};
 use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
@@ -30,7 +31,7 @@ pub struct Which {
 
 /// Every layer in order, with what it takes, gives, owns and costs.
 pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Json<Value>, Error> {
-    let served = app.registry.find(which.model.as_deref(), which.version).await?;
+    let served = app.model(which.model.as_deref(), which.version).await?;
     let architecture = &served.model.metadata().architecture;
     let layers = served.model.layers();
     let described: Vec<Value> =
@@ -82,7 +83,7 @@ pub async fn weights(
     Query(options): Query<WeightOptions>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let served = app.registry.find(options.model.as_deref(), options.version).await?;
+    let served = app.model(options.model.as_deref(), options.version).await?;
     let layer = &served.model.layers()[served.model.layer(&name)?];
     let owned = layer.parameters.iter().filter_map(|spec| served.model.weights().get(&spec.name));
     let owned: Vec<&Parameter> = owned.collect();
@@ -106,9 +107,17 @@ pub async fn weights(
         let parameters: Vec<Value> = parameters.collect();
         return Ok(Json(json!({"model": named(&served), "layer": name, "parameters": parameters})).into_response());
     }
-    let array = chosen.first().map(|parameter| Array { shape: &parameter.shape, values: &parameter.values });
-    let array = array.ok_or_else(|| Error::internal("a chosen parameter is gone"))?;
-    Ok(if format == Format::Npy { array.npy() } else { array.raw() })
+    let parameter = chosen.first().ok_or_else(|| Error::internal("a chosen parameter is gone"))?;
+    let (chosen, values) = (parameter.name.clone(), parameter.values.len());
+    let room = answers::room(&app, 4 * values as u64).await?;
+    // Tens of megabytes are not copied between other requests.
+    let copied = tokio::task::spawn_blocking(move || {
+        let parameter = served.model.weights().get(&chosen)?;
+        let array = Array { shape: &parameter.shape, values: &parameter.values };
+        Some(if format == Format::Npy { array.npy() } else { array.raw() })
+    });
+    let answer = copied.await.map_err(Error::internal)?.ok_or_else(|| Error::internal("a chosen parameter is gone"))?;
+    Ok(room.hold(answer))
 }
 
 fn one<'a>(owned: &[&'a Parameter], layer: &str, asked: &str) -> Result<&'a Parameter, Error> {

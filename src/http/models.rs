@@ -4,20 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::extract::Query;
 use super::state::App;
 use crate::classification::ModelVersion;
 use crate::network::Metadata;
 use crate::serving::Served;
 use crate::serving::registry::Listed;
-
-/// The query of routes that take none.
-#[derive(Debug, Deserialize)]
-pub struct NoOptions {}
 
 /// Which model an answer is from.
 pub fn named(served: &Served) -> ModelVersion<'_> {
@@ -25,7 +19,7 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
 }
 
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
-pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOptions>) -> Result<Json<Value>, Error> {
+pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Error> {
     let listed = app.registry.list().await?;
     let models: Vec<Value> = listed.iter().filter_map(|listed| describe(listed, app.registry.default_name())).collect();
     Ok(Json(json!({ "default": app.registry.default_name(), "models": models })))

@@ -6,8 +6,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::error::{Code, Error};
-use super::extract::{Path, Query, unknown};
-use super::models::NoOptions;
+use super::extract::{Path, unknown};
 
 /// One image.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +36,7 @@ pub fn named(name: &str) -> Result<Sample, Error> {
 }
 
 /// All of them, in the order in which they are shown.
-pub async fn list(Query(NoOptions {}): Query<NoOptions>) -> Json<Value> {
+pub async fn list() -> Json<Value> {
     let describe = |sample: Sample| json!({"name": sample.name, "label": sample.name, "width": 32, "height": 32});
     Json(json!({ "samples": SAMPLES.map(describe) }))
 }
