@@ -11,6 +11,7 @@ pub mod fetch_data;
 pub mod globals;
 pub mod health;
 pub mod import;
+pub mod log;
 pub mod output;
 pub mod serve;
 pub mod train;
@@ -20,7 +21,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, Sources};
+use crate::config::{Config, Sources};
+use crate::console;
 pub use globals::{Globals, architecture};
 pub use output::{Usage, print, report};
 
@@ -108,19 +110,9 @@ pub fn run() -> anyhow::Result<()> {
     let own = [("device", global.device), ("log.format", global.log)];
     let flags = own.into_iter().chain(command.settings()).filter_map(|(key, value)| Some((key, value?))).collect();
     let config = Config::load(&Sources::of_process(global.config, flags))?;
-    start_log(&config.log);
+    log::start(&config.log);
     config.kernels.choose();
-    command.run(&Globals { config })
-}
-
-fn start_log(log: &config::Log) {
-    use std::io::IsTerminal;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&log.level))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match log.format {
-        config::LogFormat::Json => subscriber.json().init(),
-        config::LogFormat::Pretty => subscriber.init(),
-    }
+    let outcome = command.run(&Globals { config });
+    console::flush();
+    outcome
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Globals;
+use crate::console;
 use crate::http::{self, Setup};
 
 /// Exit code of a server that was told twice to stop: 128 and SIGINT's number, as shells have it.
@@ -47,6 +48,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
         either().await;
         tokio::spawn(async move {
             either().await;
+            console::flush();
             std::process::exit(INTERRUPTED);
         });
     })

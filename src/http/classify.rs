@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::deadline::Deadline;
 use super::error::{Error, Told};
 use super::extract::Query;
-use super::forward::{Question, Seen, UnderWay};
+use super::forward::{Pending, Question, Seen};
 use super::models::named;
 use super::state::App;
 use super::upload::Upload;
@@ -51,11 +51,11 @@ pub async fn post(
     upload: Upload,
 ) -> Result<Response, Error> {
     let top_k = options.top_k.map_or(TOP_K, |Whole(top_k)| top_k.get() as usize);
-    let served = app.registry.find(options.model.as_deref(), options.version.map(|Whole(version)| version)).await?;
+    let served = app.model(options.model.as_deref(), options.version.map(|Whole(version)| version)).await?;
     let probe = Probe::default().mask(options.mask.as_deref().unwrap_or_default(), &served.model)?;
     let question = Question { served, probe, deadline };
     let (several, partial) = (upload.images.len() > 1, options.partial == Some(true));
-    let mut images = UnderWay::start(&app, upload, &question);
+    let mut images = Pending::start(&app, upload, &question);
     let mut seen = Vec::new();
     while let Some(outcome) = images.next().await {
         match outcome {

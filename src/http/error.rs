@@ -25,9 +25,9 @@ pub enum Code {
     NoImage,
     /// The bytes are of a format that is read, and broken.
     BadImage,
-    /// No token.
+    /// No token, or not this server's.
     Unauthorized,
-    /// A wrong token, or something this server does not allow.
+    /// Something this server allows nobody.
     Forbidden,
     /// No such path.
     NotFound,
@@ -53,6 +53,10 @@ pub enum Code {
     ImageTooLarge,
     /// More images than can ever be taken at once.
     TooManyImages,
+    /// A longer address than is read.
+    UriTooLong,
+    /// More headers, or larger ones, than are read.
+    HeadersTooLarge,
     /// A format that is not read.
     UnsupportedImage,
     /// Readable, and contradictory or out of range.
@@ -91,6 +95,8 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ImageTooLarge => ("image_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::TooManyImages => ("too_many_images", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UriTooLong => ("uri_too_long", StatusCode::URI_TOO_LONG),
+            Self::HeadersTooLarge => ("headers_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::UnsupportedImage => ("unsupported_image", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),

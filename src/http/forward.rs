@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::budget::Share;
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
-use super::upload::{Image, Upload};
+use super::upload::{Encoded, Image, Upload};
 use crate::network::Probe;
 use crate::picture::decode;
 use crate::serving::{Reply, Request, Served};
@@ -37,21 +36,18 @@ pub struct Seen {
 
 /// The images of a request, all of them under way. Dropping it, as on a deadline, gives them up.
 #[derive(Debug)]
-pub struct UnderWay {
+pub struct Pending {
     tasks: VecDeque<AbortOnDropHandle<Result<Seen, Error>>>,
-    /// The bodies' share of the memory is held until the last of them was decoded.
-    _share: Option<Share>,
 }
 
-impl UnderWay {
+impl Pending {
     /// Sets every image of `upload` on its way.
     pub fn start(app: &Arc<App>, upload: Upload, question: &Question) -> Self {
-        let (images, share) = upload.into_parts();
         let task = |image| {
             let (app, question) = (Arc::clone(app), question.clone());
             AbortOnDropHandle::new(tokio::spawn(async move { one(&app, image, &question).await }))
         };
-        Self { tasks: images.into_iter().map(task).collect(), _share: share }
+        Self { tasks: upload.images.into_iter().map(task).collect() }
     }
 
     /// What became of the next image, in the order in which they were sent, whichever is ready first.
@@ -78,17 +74,17 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
 
 /// height × width × 3 at the size `served` takes, decoded on a blocking thread once the memory that its header asks for is
 /// free.
-pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Result<Vec<u8>, Error> {
-    let limits = decode::Limits { pixels: app.config.limits.pixels, ..decode::Limits::default() };
+pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Vec<u8>, Error> {
+    let limits = decode::Limits { pixels: app.config.limits.pixels, memory: app.config.limits.decode_bytes };
     let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
     // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
     // one hop to another thread is enough.
     let first = on_thread(move || {
-        let header = decode::probe(&bytes)?;
-        limits.check(&header)?;
-        Ok(match at_hand.decoding.try_take(header.memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, &model.model.metadata().preprocessing, &limits)?.pixels),
-            None => Step::Waits { bytes, memory: header.memory },
+        let preprocessing = &model.model.metadata().preprocessing;
+        let memory = decode::cost(&bytes, preprocessing, &limits)?;
+        Ok(match at_hand.decoding.try_take(memory) {
+            Some(_share) => Step::Done(decode::decode(&bytes, preprocessing, &limits)?.pixels),
+            None => Step::Waits { bytes, memory },
         })
     });
     match first.await? {
@@ -108,7 +104,7 @@ pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Res
 
 enum Step {
     Done(Vec<u8>),
-    Waits { bytes: Vec<u8>, memory: u64 },
+    Waits { bytes: Encoded, memory: u64 },
 }
 
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, decode::Error> + Send + 'static) -> Result<T, Error> {

@@ -5,20 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error::Error;
-use super::extract::Query;
 use super::state::App;
 use crate::classification::ModelVersion;
 use crate::network::model::Accuracy;
 use crate::network::spec::Input;
 use crate::serving::Served;
 use crate::serving::registry::Listed;
-
-/// The query of routes that take none.
-#[derive(Debug, Deserialize)]
-pub struct NoOptions {}
 
 /// Which model an answer is from.
 pub fn named(served: &Served) -> ModelVersion<'_> {
@@ -69,7 +64,7 @@ struct Version<'a> {
 }
 
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
-pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOptions>) -> Result<Response, Error> {
+pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
     let listed = app.registry.list().await?;
     let default = app.registry.default_name();
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();

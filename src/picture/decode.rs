@@ -8,8 +8,8 @@ use crate::network::Preprocessing;
 
 pub use super::error::Error;
 use super::fit;
-use super::header::guarded;
 pub use super::header::{Header, probe};
+use super::header::{Opened, guarded};
 
 /// What an image may cost. Checked on its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +55,29 @@ pub struct Picture {
 /// Decodes `bytes` and brings them to the size `preprocessing` asks for.
 pub fn decode(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> Result<Picture, Error> {
     guarded(bytes, |mut opened| {
-        let header = opened.header;
-        limits.check(&header)?;
-        let fit = fit::Plan::new(&header, opened.orientation(), preprocessing);
-        if header.memory.saturating_add(fit.memory()) > limits.memory {
-            return Err(Error::TooMuchMemory { format: header.format, limit: limits.memory });
-        }
+        let (fit, _) = plan(&mut opened, preprocessing, limits)?;
         let (samples, channels) = opened.read()?;
         let rgb = flatten(samples, channels, preprocessing.background);
         let (source_width, source_height) = fit.source();
         Ok(Picture { pixels: fit.apply(rgb), source_width, source_height })
     })
+}
+
+/// Most bytes that [`decode`] takes at once for `bytes`: what to reserve before it. Beyond `limits` it is an error.
+pub fn cost(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> Result<u64, Error> {
+    guarded(bytes, |mut opened| Ok(plan(&mut opened, preprocessing, limits)?.1))
+}
+
+/// How an image is brought to size, and the most bytes it takes at once until then.
+fn plan(opened: &mut Opened<'_>, preprocessing: &Preprocessing, limits: &Limits) -> Result<(fit::Plan, u64), Error> {
+    let header = opened.header;
+    limits.check(&header)?;
+    let fit = fit::Plan::new(&header, opened.orientation(), preprocessing);
+    let memory = header.memory.saturating_add(fit.memory());
+    if memory > limits.memory {
+        return Err(Error::TooMuchMemory { format: header.format, limit: limits.memory });
+    }
+    Ok((fit, memory))
 }
 
 /// Samples of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) a pixel as RGB on `background`, in place where they shrink.

@@ -139,3 +139,8 @@ fn no_place_of_the_workshop_is_named() {
         .collect();
     none(&found, "sources name no path of the machine they were written on");
 }
+
+#[test]
+fn nothing_is_printed_that_panics_when_nobody_reads() {
+    none(&uses(&[""], &["println!", "eprint!", "print!("]), "`cli::print` writes results, `console` everything else");
+}
