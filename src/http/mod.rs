@@ -28,6 +28,7 @@ pub mod lock;
 pub mod models;
 pub mod npy;
 pub mod page;
+pub mod peer;
 pub mod router;
 pub mod samples;
 pub mod serve;
