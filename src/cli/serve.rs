@@ -27,6 +27,8 @@ pub fn run(_args: Args, globals: &Globals) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("cannot listen on {listen}: another program may use this port, try `--listen` with another one")
     })?;
+    // The hook that is there writes to standard error itself, and waits for whoever reads that.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
     let program = std::env::current_exe().context("cannot find this program's own file, which training runs are started from")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server's threads")?;
     runtime.block_on(async {

@@ -19,9 +19,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Cause, Error};
-use super::intake;
-use super::line::{Peer, UnderWay};
-use super::state::App;
+use super::intake::{self, Patience};
+use super::peer::{Peer, UnderWay};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -54,14 +53,14 @@ pub fn note_model(name: &str, version: u64) {
 
 /// Logs the request under its id, with the cause of a failure of ours; never a body, a query or a token. Its body is read to
 /// the end whoever drops it.
-pub async fn log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn log(State(unwanted): State<Patience>, request: Request, next: Next) -> Response {
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |route| route.as_str().to_owned());
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
     let under_way = peer.as_ref().map(Peer::begin);
-    let (request, taken) = intake::of(request, app.unwanted());
+    let (request, taken) = intake::of(request, unwanted);
     let span = tracing::info_span!("request", id);
     let started = Instant::now();
     let answered = async {

@@ -16,7 +16,7 @@ use axum::http::header;
 use http_body::{Frame, SizeHint};
 use tokio_stream::StreamExt;
 
-use super::line::{Peer, UnderWay};
+use super::peer::{Peer, UnderWay};
 
 /// Of a body that nobody wants, what is read to its end.
 const UNWANTED: u64 = 64 << 20;

@@ -5,11 +5,9 @@
 //! with a bare status. So its stream is a [`Line`], which knows from [`Peer`] what is under way on it.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Extension;
@@ -17,11 +15,12 @@ use axum::middleware::AddExtension;
 use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::Layer;
 
 use super::access;
 use super::error::{Code, Error};
+use super::peer::Peer;
 
 /// A peer that takes this much of an answer in the time it has is reading.
 const READING: usize = 64 << 10;
@@ -37,81 +36,6 @@ pub struct Times {
     pub idle: Duration,
     /// For the next [`READING`] bytes of an answer to be taken.
     pub write: Duration,
-}
-
-/// Who is at the other end, and what is under way for it. Requests find it among their extensions.
-#[derive(Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-    /// Requests that were begun, ever.
-    begun: AtomicUsize,
-    /// Requests that hyper was not given the whole answer of.
-    unanswered: AtomicUsize,
-    /// These, and bodies being read.
-    under_way: AtomicUsize,
-    /// A body was left unread.
-    left: AtomicBool,
-    reader: Mutex<Option<Waker>>,
-}
-
-/// Something under way on a connection, for as long as this is kept.
-#[derive(Debug)]
-pub struct UnderWay {
-    peer: Arc<Peer>,
-    /// Whether it is an answer.
-    answer: bool,
-}
-
-impl Peer {
-    fn at(address: SocketAddr) -> Self {
-        let (begun, unanswered, under_way) = Default::default();
-        Self { address, begun, unanswered, under_way, left: AtomicBool::new(false), reader: Mutex::new(None) }
-    }
-
-    /// An answer is awaited.
-    pub fn begin(self: &Arc<Self>) -> UnderWay {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
-        let mut under_way = self.receive();
-        under_way.answer = true;
-        under_way
-    }
-
-    /// A body is read.
-    pub fn receive(self: &Arc<Self>) -> UnderWay {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay { peer: Arc::clone(self), answer: false }
-    }
-
-    /// The rest of a body will not be read by anybody; what comes of it is dropped when the connection ends.
-    pub fn leave_body(&self) {
-        self.left.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether nothing is under way. If something is, `waker` is woken after it.
-    fn is_silent(&self, waker: &Waker) -> bool {
-        // The lock orders this with the end of what is under way: either that is seen here, or it finds the waker.
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = self.under_way.load(Ordering::Relaxed) == 0;
-        *reader = (!silent).then(|| waker.clone());
-        silent
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if self.answer {
-            self.peer.unanswered.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut reader = self.peer.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.peer.under_way.fetch_sub(1, Ordering::Relaxed) == 1
-            && let Some(waker) = reader.take()
-        {
-            drop(reader);
-            waker.wake();
-        }
-    }
 }
 
 /// Makes a [`Line`] of every connection.
@@ -147,8 +71,12 @@ pub struct Line {
     stream: TcpStream,
     times: Times,
     peer: Arc<Peer>,
-    silence: Option<(Silence, Pin<Box<Sleep>>)>,
-    /// Whether a byte ever came.
+    /// Why nothing comes, where something is awaited; and until when.
+    silence: Option<Silence>,
+    until: Pin<Box<Sleep>>,
+    /// Requests that had begun when the silence was last looked at.
+    begun: usize,
+    /// Whether a byte came since.
     heard: bool,
     /// Since when a write has waited, and how much was taken since.
     stalled: Option<(Pin<Box<Sleep>>, usize)>,
@@ -162,8 +90,8 @@ pub struct Line {
 
 impl Line {
     fn new(stream: TcpStream, times: Times, peer: Arc<Peer>) -> Self {
-        let silence = Some((Silence::Headers, Box::pin(sleep(times.headers))));
-        Self { stream, times, peer, silence, heard: false, stalled: None, written: 0, ours: None, ending: None }
+        let (silence, until) = (Some(Silence::Headers), Box::pin(sleep(times.headers)));
+        Self { stream, times, peer, silence, until, begun: 0, heard: false, stalled: None, written: 0, ours: None, ending: None }
     }
 
     /// Whether the connection has been silent for too long.
@@ -173,12 +101,13 @@ impl Line {
             self.silence = None;
             return false;
         }
-        let idle = self.times.idle;
-        let (silence, time) = self.silence.get_or_insert_with(|| (Silence::Idle, Box::pin(sleep(idle))));
-        if time.as_mut().poll(context).is_pending() {
+        if self.silence.is_none() {
+            self.wait(Silence::Idle);
+        }
+        if self.until.as_mut().poll(context).is_pending() {
             return false;
         }
-        if *silence == Silence::Headers && self.heard && self.ours.is_none() {
+        if self.silence == Some(Silence::Headers) && self.heard && self.ours.is_none() {
             let late =
                 Error::new(Code::RequestTimeout, "the request's headers did not arrive in time: send it again, without pauses");
             self.say(&late);
@@ -188,9 +117,26 @@ impl Line {
         true
     }
 
+    fn wait(&mut self, silence: Silence) {
+        let time = match silence {
+            Silence::Headers => self.times.headers,
+            Silence::Idle => self.times.idle,
+        };
+        self.silence = Some(silence);
+        self.until.as_mut().reset(Instant::now() + time);
+    }
+
+    /// Forgets what was awaited, if it has come.
+    fn look(&mut self) {
+        let begun = self.peer.begun();
+        if begun != self.begun {
+            (self.begun, self.heard, self.silence) = (begun, false, None);
+        }
+    }
+
     /// Whether every answer was written wholly.
     fn is_answered(&self) -> bool {
-        self.peer.begun.load(Ordering::Relaxed) == self.written
+        self.peer.begun() == self.written
     }
 
     fn say(&mut self, refusal: &Error) {
@@ -264,13 +210,15 @@ fn pace(
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let line = self.get_mut();
+        line.look();
         let before = into.filled().len();
         match Pin::new(&mut line.stream).poll_read(context, into) {
             Poll::Ready(Ok(())) => {
                 line.heard |= into.filled().len() > before;
+                let awaited = line.peer.is_done() && line.is_answered();
                 // The first request's time began with the connection; another's begins now.
-                if line.silence.as_ref().is_some_and(|(silence, _)| *silence == Silence::Idle) {
-                    line.silence = Some((Silence::Headers, Box::pin(sleep(line.times.headers))));
+                if awaited && line.silence != Some(Silence::Headers) {
+                    line.wait(Silence::Headers);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -305,8 +253,13 @@ impl AsyncWrite for Line {
         ready!(Pin::new(&mut line.stream).poll_flush(context))?;
         // hyper flushes when it has written everything.
         line.stalled = None;
-        if line.peer.unanswered.load(Ordering::Relaxed) == 0 {
-            line.written = line.peer.begun.load(Ordering::Relaxed);
+        if line.peer.has_all_answers() {
+            line.written = line.peer.begun();
+        }
+        line.look();
+        if line.silence.is_none() {
+            // hyper does not read again when an answer is sent, so the time of the pause begins here.
+            let _ = line.is_over(context);
         }
         Poll::Ready(Ok(()))
     }
@@ -318,7 +271,7 @@ impl AsyncWrite for Line {
             ready!(line.poll_ours(context))?;
             ready!(Pin::new(&mut line.stream).poll_shutdown(context))?;
         }
-        if line.ours.is_none() && !line.peer.left.load(Ordering::Relaxed) {
+        if line.ours.is_none() && !line.peer.has_left_body() {
             return Poll::Ready(Ok(()));
         }
         let headers = line.times.headers;

@@ -29,6 +29,7 @@ pub mod models;
 pub mod npy;
 pub mod offload;
 pub mod page;
+pub mod peer;
 pub mod router;
 pub mod samples;
 pub mod serve;

@@ -58,7 +58,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(access::panicked))
         .layer(option_layer(cors::layer(&app.config.server.cors_origins)))
         .layer(map_response(access::secure))
-        .layer(from_fn_with_state(Arc::clone(&app), access::log))
+        .layer(from_fn_with_state(app.unwanted(), access::log))
         .with_state(app)
 }
 
