@@ -59,7 +59,7 @@ pub fn evaluate(
     for start in (0..test.len()).step_by(BATCH) {
         let end = test.len().min(start + BATCH);
         input.clear();
-        (start..end).for_each(|index| preprocessing.normalize(test.pixels(index), &mut input));
+        (start..end).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut input))?;
         let evaluation = evaluator.evaluate(&input, &Probe::default())?;
         for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
             tally.add(test.label(index) as usize, probabilities);
@@ -76,10 +76,13 @@ fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
     if test.is_empty() {
         return misfit("there are no test images".into());
     }
-    if test.pixels(0).len() != input.channels * input.height * input.width {
+    let given = test.dimensions();
+    if [given.height, given.width, given.channels.count()] != [input.height, input.width, input.channels] {
         return misfit(format!(
-            "the test images have {} samples and the network takes {}×{}×{}",
-            test.pixels(0).len(),
+            "the test images are {}×{}×{} and the network takes {}×{}×{}",
+            given.height,
+            given.width,
+            given.channels.count(),
             input.height,
             input.width,
             input.channels

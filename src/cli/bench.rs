@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::globals::{Found, Globals};
 use super::print;
-use crate::dataset;
+use crate::dataset::{self, Reading, Rules};
 use crate::http::samples::SAMPLES;
 use crate::network::{Batch, Evaluator, LayerKind, Preprocessing, Probe, StepSettings};
 use crate::optim::Sgd;
@@ -192,13 +192,14 @@ fn images(args: &Args, found: &Found) -> anyhow::Result<Images> {
     let preprocessing = &found.model.metadata().preprocessing;
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     if let Some(path) = &args.data {
-        let test = dataset::open_at(path, 0, preprocessing)?.test;
+        let test = dataset::open_at(path, &Reading { seed: 0, target: preprocessing.target(), rules: Rules::default() })?.test;
         let most = args.batch.iter().max().map_or(0, |&most| test.len().min(most as usize));
-        (0..most).for_each(|index| preprocessing.normalize(test.pixels(index), &mut values));
+        (0..most).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut values))?;
         labels.extend(&test.labels()[..most]);
     } else {
         for sample in SAMPLES {
-            preprocessing.normalize(&decode::decode(sample.png, preprocessing, &Limits::default())?.pixels, &mut values);
+            let picture = decode::decode(sample.png, &preprocessing.target(), &Limits::default())?;
+            preprocessing.normalize(&picture.pixels, &mut values)?;
             let class = found.model.metadata().classes.iter().position(|class| class == sample.name);
             labels.push(class.unwrap_or(0) as u32);
         }

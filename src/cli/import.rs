@@ -73,7 +73,8 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
     let (mean, std) = (joined(&preprocessing.mean), joined(&preprocessing.std));
     writeln!(
         text,
-        "  pixels   RGB in [0, 1], mean {mean}, standard deviation {std}{}",
+        "  pixels   {} in [0, 1], mean {mean}, standard deviation {std}{}",
+        if input.channels == 1 { "grey" } else { "RGB" },
         assumed(assumed_pixels, "--mean and --std")
     )?;
     writeln!(

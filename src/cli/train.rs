@@ -12,6 +12,8 @@ use self::stop::{Stop, StopFlag};
 use super::globals::architecture;
 use super::{Globals, Usage};
 use crate::checkpoint::Dtype;
+use crate::dataset::Rules;
+use crate::picture::decode::Limits;
 use crate::training::event::{Event, Failure};
 use crate::training::folder::RunFolder;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
@@ -26,7 +28,7 @@ pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE")]
     arch: String,
-    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/
+    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/, or CLASS/
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The model file to write; FILE.state beside it is what --resume reads
@@ -50,6 +52,9 @@ pub struct Args {
     /// Go on from FILE.state, where there is one; more --epochs than before are fine
     #[arg(long)]
     resume: bool,
+    /// Leave out images that cannot be read, with a note; otherwise all of them are named before the first step
+    #[arg(long)]
+    skip_unreadable: bool,
     /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
@@ -117,6 +122,7 @@ fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow
     Ok(Run {
         architecture,
         data: args.data.clone(),
+        rules: Rules { limits: Limits::of(globals.config.limits.pixels), skip_unreadable: args.skip_unreadable },
         recipe,
         device: globals.config.device,
         output: args.output(folder),

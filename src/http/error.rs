@@ -250,7 +250,9 @@ impl From<decode::Error> for Error {
             decode::Error::Empty => Code::NoImage,
             decode::Error::UnknownFormat { .. } => Code::UnsupportedImage,
             decode::Error::TooManyPixels { .. } | decode::Error::TooMuchMemory { .. } => Code::ImageTooLarge,
-            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } => Code::BadImage,
+            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } | decode::Error::Mangled | decode::Error::Base64 => {
+                Code::BadImage
+            }
         };
         Self::new(code, error.to_string())
     }

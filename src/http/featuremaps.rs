@@ -28,7 +28,7 @@ use crate::checkpoint::{self, Dtype, Tensor};
 use crate::classification::ModelVersion;
 use crate::network::{Probe, Shape, Tap};
 use crate::picture::grid::{self, Layout};
-use crate::picture::{Colormap, FeatureMap, GridOptions, Scale, encode, summary};
+use crate::picture::{Colormap, FeatureMap, GridOptions, Pixels, Scale, encode, summary};
 use crate::serving::Served;
 
 /// What the image itself is called among the layers.
@@ -135,7 +135,7 @@ pub async fn of_sample(State(app): State<Arc<App>>, view: View) -> Result<Respon
 
 async fn show(app: &Arc<App>, view: View, image: Image) -> Result<Response, Error> {
     let version = view.options.version.map(|Whole(version)| version);
-    let served = app.registry.find(view.options.model.as_deref(), version).await?;
+    let served = app.model(view.options.model.as_deref(), version).await?;
     let mut probe = Probe::default().mask(view.options.mask.as_deref().unwrap_or_default(), &served.model)?;
     let tapped = if view.layer == INPUT { None } else { Some(served.model.layer(&view.layer)?) };
     let shape = tapped.map_or_else(|| input_shape(&served), |layer| served.model.layers()[layer].output);
@@ -157,10 +157,10 @@ async fn show(app: &Arc<App>, view: View, image: Image) -> Result<Response, Erro
     } else {
         let pixels = forward::decode(app, image.bytes, &served).await?;
         if view.format == Format::Png && drawn.channel.is_none() {
-            return picture(shape, &pixels);
+            return picture(&pixels);
         }
-        let mut values = Vec::with_capacity(pixels.len());
-        served.model.metadata().preprocessing.normalize(&pixels, &mut values);
+        let mut values = Vec::with_capacity(pixels.values().len());
+        served.model.metadata().preprocessing.normalize(&pixels, &mut values).map_err(Error::internal)?;
         values
     };
     let activation = Activation { shape, values };
@@ -238,10 +238,9 @@ async fn draw(app: &App, activation: Activation, drawn: &GridOptions, pixels: u6
 }
 
 /// The image at the network's size, in its own colours.
-fn picture(shape: Shape, pixels: &[u8]) -> Result<Response, Error> {
-    let [channels, height, width] = sides(shape);
-    let png = if channels == 1 { encode::grey(width, height, pixels) } else { encode::rgb(width, height, pixels) };
-    Ok(([(header::CONTENT_TYPE, PNG)], png.map_err(Error::internal)?).into_response())
+fn picture(pixels: &Pixels) -> Result<Response, Error> {
+    let png = encode::pixels(pixels).map_err(Error::internal)?;
+    Ok(([(header::CONTENT_TYPE, PNG)], png).into_response())
 }
 
 /// What the first layer is given.

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::state::App;
 use super::upload::{Encoded, Image, Upload};
 use crate::network::Probe;
-use crate::picture::decode;
+use crate::picture::{Pixels, decode};
 use crate::serving::{Reply, Request, Served};
 
 /// What every image of a request is evaluated with.
@@ -72,18 +72,18 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
     Ok(Seen { reply: app.engine.evaluate(request).await?, decode })
 }
 
-/// height × width × 3 at the size `served` takes, decoded on a blocking thread once the memory that its header asks for is
+/// The image as `served` takes it, decoded on a blocking thread once the memory that its header asks for is
 /// free.
-pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Vec<u8>, Error> {
+pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Pixels, Error> {
     let limits = decode::Limits { pixels: app.config.limits.pixels, memory: app.config.limits.decode_bytes };
     let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
     // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
     // one hop to another thread is enough.
     let first = on_thread(move || {
-        let preprocessing = &model.model.metadata().preprocessing;
-        let memory = decode::cost(&bytes, preprocessing, &limits)?;
+        let target = model.model.metadata().preprocessing.target();
+        let memory = decode::cost(&bytes, &target, &limits)?;
         Ok(match at_hand.decoding.try_take(memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, preprocessing, &limits)?.pixels),
+            Some(_share) => Step::Done(decode::decode(&bytes, &target, &limits)?.pixels),
             None => Step::Waits { bytes, memory },
         })
     });
@@ -95,7 +95,7 @@ pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Res
             on_thread(move || {
                 // It belongs to the work, not to the caller: who hangs up leaves the work running.
                 let _share = share;
-                Ok(decode::decode(&bytes, &model.model.metadata().preprocessing, &limits)?.pixels)
+                Ok(decode::decode(&bytes, &model.model.metadata().preprocessing.target(), &limits)?.pixels)
             })
             .await
         }
@@ -103,7 +103,7 @@ pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Res
 }
 
 enum Step {
-    Done(Vec<u8>),
+    Done(Pixels),
     Waits { bytes: Encoded, memory: u64 },
 }
 

@@ -1,6 +1,7 @@
 //! What can be wrong with a network, in sentences that say what to change.
 
 use super::shape::Shape;
+use crate::picture::Dimensions;
 
 /// Everything this module refuses. None of it depends on who asked.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,17 @@ pub enum Error {
     /// Metadata contradicts itself.
     #[error("the model's metadata is wrong: {0}")]
     Metadata(String),
+    /// Pixels of another shape than the network takes: the caller's mistake.
+    #[error(
+        "an image of {}×{}×{} is not the {}×{}×{} that the network takes",
+        .given.height, .given.width, .given.channels.count(), .expected[0], .expected[1], .expected[2]
+    )]
+    Pixels {
+        /// The image's.
+        given: Dimensions,
+        /// Height, width, channels.
+        expected: [usize; 3],
+    },
     /// The device cannot be had.
     #[error("{0}")]
     Device(String),

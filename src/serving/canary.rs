@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::engine::{Engine, Request};
 use super::registry::Registry;
 use crate::network::Probe;
+use crate::picture::Pixels;
 
 /// How long a verdict stands: probes of many balancers cost one image.
 const STANDS: Duration = Duration::from_secs(1);
@@ -42,9 +43,9 @@ impl Canary {
 
 async fn sing(registry: &Arc<Registry>, engine: &Engine) -> Result<(), String> {
     let served = registry.find(None, None).await.map_err(|e| e.to_string())?;
-    let preprocessing = &served.model.metadata().preprocessing;
-    let values = preprocessing.height * preprocessing.width * preprocessing.mean.len();
-    let pixels = (0..values).map(|i| (i % 256) as u8).collect();
+    let dimensions = served.model.metadata().preprocessing.target().dimensions();
+    let values = (0..dimensions.samples()).map(|i| (i % 256) as u8).collect();
+    let pixels = Pixels::new(dimensions, values).ok_or("the fixed image is no image")?;
     let request = Request { served: Arc::clone(&served), pixels, probe: Probe::default(), deadline: None, place: None };
     let reply = engine.evaluate(request).await.map_err(|e| {
         tracing::error!(error = %e, "the canary image failed");

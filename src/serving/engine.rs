@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::registry::Served;
 use super::worker::{self, Job};
 use crate::network::{Probe, Tap};
+use crate::picture::Pixels;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +71,8 @@ pub struct Place {
 pub struct Request {
     /// The model, as found in the registry.
     pub served: Arc<Served>,
-    /// height × width × channel, at the model's size.
-    pub pixels: Vec<u8>,
+    /// The image, as the model takes it.
+    pub pixels: Pixels,
     /// What is wanted beyond the probabilities.
     pub probe: Probe,
     /// After this nobody waits for the answer.

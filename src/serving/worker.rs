@@ -99,7 +99,7 @@ impl Worker {
         let mut images = std::mem::take(&mut self.images);
         images.clear();
         for job in batch {
-            served.model.metadata().preprocessing.normalize(&job.request.pixels, &mut images);
+            served.model.metadata().preprocessing.normalize(&job.request.pixels, &mut images).map_err(|e| e.to_string())?;
         }
         // Jobs share a batch only where no probe is set, so the first one's is everyone's.
         let probe = &batch[0].request.probe;
@@ -172,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::network::{Architecture, Mask, Metadata, Model, Preprocessing, Probe, infer, init, model};
+    use crate::picture::{Channels, Dimensions, Pixels};
     use crate::serving::Engine;
 
     /// Two pixels in, two classes out.
@@ -194,8 +195,13 @@ mod tests {
         Arc::new(Served { name: "tiny".into(), version: 1, model })
     }
 
+    fn pixels(width: usize, value: u8) -> Pixels {
+        let dimensions = Dimensions { height: 1, width, channels: Channels::Rgb };
+        Pixels::new(dimensions, vec![value; dimensions.samples()]).unwrap()
+    }
+
     fn request(served: &Arc<Served>) -> Request {
-        Request { served: Arc::clone(served), pixels: vec![9; 6], probe: Probe::default(), deadline: None, place: None }
+        Request { served: Arc::clone(served), pixels: pixels(2, 9), probe: Probe::default(), deadline: None, place: None }
     }
 
     type Answer = oneshot::Receiver<Result<Reply, Error>>;
@@ -239,8 +245,8 @@ mod tests {
         let model = served();
         let engine = Engine::start(Settings { device: Device::Cpu, places: 1, batch: 4 }).unwrap();
         for _ in 0..2 {
-            // Pixels that are no image of this model: the normalisation's own check panics, or without checks the network fails.
-            let wrong = Request { pixels: vec![0; 5], place: engine.admit(1).unwrap().pop(), ..request(&model) };
+            // No image of this model.
+            let wrong = Request { pixels: pixels(3, 0), place: engine.admit(1).unwrap().pop(), ..request(&model) };
             assert!(matches!(engine.evaluate(wrong).await, Err(Error::Failed(_))));
             let right = Request { place: engine.admit(1).unwrap().pop(), ..request(&model) };
             let reply = engine.evaluate(right).await.unwrap();

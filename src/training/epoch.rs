@@ -65,7 +65,7 @@ impl Trainee {
         let (started, mut reported) = (Instant::now(), Instant::now());
         let mut trained = Trained::default();
         std::thread::scope(|scope| {
-            let batches = source.start(scope);
+            let batches = source.start(scope)?;
             let mut step = 0;
             while let Some(batch) = batches.next() {
                 trained.learning_rate = recipe.schedule().learning_rate(recipe.learning_rate, before + step, total);

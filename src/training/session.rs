@@ -14,7 +14,7 @@ use super::recipe::{Normalize, Recipe};
 use super::state::{DataSummary, Head, State};
 use super::trainer::{Models, OnEvent, Run};
 use crate::checkpoint::{self, Dtype};
-use crate::dataset::{self, Dataset};
+use crate::dataset::{self, Dataset, Reading};
 use crate::evaluation;
 use crate::network::model::{FORMAT, created_by};
 use crate::network::{Accuracy, Evaluator, LayerShape, Metadata, Model, Parameter, Preprocessing, Weights, infer, init};
@@ -43,7 +43,8 @@ impl<'a> Session<'a> {
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let dataset = dataset::open_at(&run.data, run.recipe.seed, &Preprocessing::unit(run.architecture.input))?;
+        let target = Preprocessing::unit(run.architecture.input).target();
+        let dataset = dataset::open_at(&run.data, &Reading { seed: run.recipe.seed, target, rules: run.rules })?;
         check_classes(&dataset, &layers)?;
         let data = summary(&dataset, run);
         let ready = DataStage::Ready {

@@ -13,6 +13,7 @@ use super::recipe::Recipe;
 use super::session::Session;
 use super::state;
 use crate::checkpoint::Dtype;
+use crate::dataset::Rules;
 use crate::network::{Architecture, DeviceChoice};
 
 /// What is trained, on what, how, and where it goes.
@@ -22,6 +23,8 @@ pub struct Run {
     pub architecture: Architecture,
     /// The images: a dataset's folder or archive.
     pub data: PathBuf,
+    /// What the images may cost, and whether unreadable ones are left out.
+    pub rules: Rules,
     /// How.
     pub recipe: Recipe,
     /// Where the arithmetic runs.

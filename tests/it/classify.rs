@@ -14,7 +14,8 @@ fn expected(mask: &str) -> Vec<f32> {
     let model = checkpoint::load(&models().join("tutorial.safetensors")).unwrap();
     let preprocessing = &model.metadata().preprocessing;
     let mut images = Vec::new();
-    preprocessing.normalize(&decode(&horse(), preprocessing, &Limits::default()).unwrap().pixels, &mut images);
+    let picture = decode(&horse(), &preprocessing.target(), &Limits::default()).unwrap();
+    preprocessing.normalize(&picture.pixels, &mut images).unwrap();
     let probe = Probe::default().mask(mask, &model).unwrap();
     let mut evaluator = Evaluator::new(&model, &candle_core::Device::Cpu).unwrap();
     evaluator.evaluate(&images, &probe).unwrap().probabilities

@@ -290,7 +290,7 @@ async fn an_image_that_needs_more_memory_than_all_may_have_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_does_not_fit_beside_those_not_read_yet_waits_or_is_refused() {
     let server = Server::with(|config| {
-        config.limits.answer_bytes = 1 << 20;
+        config.limits.answer_bytes = 256 << 10;
         config.server.request_timeout = Duration::from_secs(2);
     })
     .await;

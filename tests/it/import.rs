@@ -81,14 +81,14 @@ fn the_tutorials_network_gives_pytorchs_probabilities_and_feature_maps() {
     let mut probabilities = Vec::new();
     for start in (0..200).step_by(50) {
         let mut input = Vec::new();
-        (start..start + 50).for_each(|i| model.metadata().preprocessing.normalize(data.test.pixels(i), &mut input));
+        (start..start + 50).try_for_each(|i| model.metadata().preprocessing.normalize(&data.test.image(i), &mut input)).unwrap();
         probabilities.extend(evaluator.evaluate(&input, &Probe::default()).unwrap().probabilities);
     }
     let off = distance(&probabilities, named(&expected, "probabilities"));
     assert!(off <= 1e-5, "probabilities differ by {off}");
 
     let mut horse = Vec::new();
-    model.metadata().preprocessing.normalize(data.train.pixels(7), &mut horse);
+    model.metadata().preprocessing.normalize(&data.train.image(7), &mut horse).unwrap();
     let probe = Probe { taps: vec![model.layer("conv1").unwrap()], ..Probe::default() };
     let evaluation = evaluator.evaluate(&horse, &probe).unwrap();
     let off = distance(&evaluation.taps[0].values, named(&expected, "conv1"));

@@ -193,8 +193,8 @@ async fn bombs_and_crowds_of_large_images_leave_memory_flat() {
     // Sound in every other way: with another limit it is read.
     let bomb = plain(5000, 5000, png::ColorType::Grayscale);
     let preprocessing = Preprocessing::unit(Input { channels: 3, height: 32, width: 32 });
-    let picture = decode(&bomb, &preprocessing, &Limits { pixels: 25_000_000, memory: 250 << 20 });
-    assert_eq!(picture.map(|picture| picture.pixels.len()), Ok(32 * 32 * 3));
+    let picture = decode(&bomb, &preprocessing.target(), &Limits { pixels: 25_000_000, memory: 250 << 20 });
+    assert_eq!(picture.map(|picture| picture.pixels.values().len()), Ok(32 * 32 * 3));
     let mut asking = tokio::task::JoinSet::new();
     for i in 0..48 {
         let (large, request) = if i % 2 == 0 { (true, classify(large.clone())) } else { (false, classify(bomb.clone())) };

@@ -31,7 +31,7 @@ pub(crate) fn small() -> Architecture {
     .unwrap()
 }
 
-fn recipe(changes: &serde_json::Value) -> Recipe {
+pub(crate) fn recipe(changes: &serde_json::Value) -> Recipe {
     let mut recipe = Recipe::named("default").unwrap();
     (recipe.batch_size, recipe.epochs) = (32, 4);
     recipe.with(changes.as_object().unwrap()).unwrap()
@@ -42,6 +42,7 @@ fn run_in(folder: &Path, recipe: Recipe) -> Run {
     Run {
         architecture: small(),
         data: images(),
+        rules: convscope::dataset::Rules::default(),
         recipe,
         device: DeviceChoice::Cpu,
         output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last { path: model, dtype: Dtype::F32 } },
