@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`cli`] | one file a command | how anything is computed |
 //! | [`config`] | file + environment + flags → one validated [`config::Config`] | who uses it |
+//! | [`console`] | standard error that no request waits for | what is said |
 //! | [`http`] | routes, extractors, the one error table | a tensor |
 //! | [`serving`] | named models, the queue and the thread that evaluates | status codes, training |
 //! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
@@ -21,11 +22,12 @@
 //!
 //! # How an image flows
 //!
-//! 1. [`http::router`] names the endpoint; [`http::extract`] admits the body before it is read and splits its parts.
+//! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts. Whoever refuses it
+//!    drops it: [`http::intake`] reads what is still coming.
 //! 2. [`picture::decode`] turns bytes into 8-bit pixels, grey or RGB, at the network's size, within the limits of [`config::Config`].
 //! 3. [`serving::engine`] takes it into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
-//! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`].
+//! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`]; [`http::answers`] counts what is not read yet.
 //!
 //! # How a training run flows
 //!
@@ -59,6 +61,7 @@ pub mod checkpoint;
 pub mod classification;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod dataset;
 pub mod evaluation;
 pub mod http;

@@ -11,6 +11,7 @@ pub mod fetch_data;
 pub mod globals;
 pub mod health;
 pub mod import;
+pub mod log;
 pub mod output;
 pub mod selftest;
 pub mod serve;
@@ -21,7 +22,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, FileSource, Sources};
+use crate::config::{Config, FileSource, Sources};
+use crate::console;
 pub use globals::{Globals, architecture};
 pub use output::{Stopped, Usage, print, report};
 
@@ -122,19 +124,9 @@ pub fn run() -> anyhow::Result<()> {
         sources.file = FileSource::None;
     }
     let config = Config::load(&sources)?;
-    start_log(&config.log);
+    log::start(&config.log);
     config.kernels.choose();
-    command.run(&Globals { config })
-}
-
-fn start_log(log: &config::Log) {
-    use std::io::IsTerminal;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&log.level))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match log.format {
-        config::LogFormat::Json => subscriber.json().init(),
-        config::LogFormat::Pretty => subscriber.init(),
-    }
+    let outcome = command.run(&Globals { config });
+    console::flush();
+    outcome
 }

@@ -11,7 +11,7 @@ mod token;
 
 use std::path::PathBuf;
 
-pub use sections::{Limits, Log, LogFormat, Models, Server, Train};
+pub use sections::{Limits, Log, LogFormat, Models, Server, Train, largest_decode};
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 

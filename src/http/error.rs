@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::dataset::catalog;
 use crate::network;
@@ -26,9 +26,9 @@ pub enum Code {
     NoImage,
     /// The bytes are of a format that is read, and broken.
     BadImage,
-    /// No token.
+    /// No token, or not this server's.
     Unauthorized,
-    /// A wrong token, or something this server does not allow.
+    /// Something this server allows nobody.
     Forbidden,
     /// No such path.
     NotFound,
@@ -54,6 +54,10 @@ pub enum Code {
     ImageTooLarge,
     /// More images than can ever be taken at once.
     TooManyImages,
+    /// A longer address than is read.
+    UriTooLong,
+    /// More headers, or larger ones, than are read.
+    HeadersTooLarge,
     /// A format that is not read.
     UnsupportedImage,
     /// Readable, and contradictory or out of range.
@@ -92,6 +96,8 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ImageTooLarge => ("image_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::TooManyImages => ("too_many_images", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UriTooLong => ("uri_too_long", StatusCode::URI_TOO_LONG),
+            Self::HeadersTooLarge => ("headers_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::UnsupportedImage => ("unsupported_image", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
@@ -110,6 +116,13 @@ pub struct Error {
     sentence: String,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+}
+
+/// What every refusal says, as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Told<'a> {
+    error: &'a str,
+    code: &'static str,
 }
 
 /// Why a failure of ours happened. It travels beside the response, never in it; the access log writes it down.
@@ -139,6 +152,16 @@ impl Error {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
     }
 
+    /// Its row of the table.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the caller is told.
+    pub fn told(&self) -> Told<'_> {
+        Told { error: &self.sentence, code: self.code.row().0 }
+    }
+
     /// When to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
@@ -152,12 +175,16 @@ impl Error {
         self.sentence = format!("image {position}: {}", self.sentence);
         self
     }
+
+    /// Why a failure of ours happened.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (code, status) = self.code.row();
-        let mut response = (status, Json(json!({"error": self.sentence, "code": code}))).into_response();
+        let mut response = (self.code.row().1, Json(self.told())).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             let milliseconds = after.as_micros().div_ceil(1000).max(1) as u64;
@@ -236,7 +263,7 @@ impl From<grid::Error> for Error {
     fn from(error: grid::Error) -> Self {
         match error {
             grid::Error::Channel { .. } => Self::new(Code::Unprocessable, error.to_string()),
-            grid::Error::Zero(_) | grid::Error::TooLarge { .. } => Self::new(Code::BadQuery, error.to_string()),
+            grid::Error::TooLarge { .. } => Self::new(Code::BadQuery, error.to_string()),
             grid::Error::Values { .. } | grid::Error::Png(_) => Self::internal(format!("{error}: {error:?}")),
         }
     }

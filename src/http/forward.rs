@@ -1,14 +1,15 @@
 //! An image's way through the server: encoded bytes, pixels at the model's size, a place in a batch, numbers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
-use super::upload::{Image, Upload};
+use super::upload::{Encoded, Image, Upload};
 use crate::network::Probe;
 use crate::picture::{Pixels, decode};
 use crate::serving::{Reply, Request, Served};
@@ -33,26 +34,27 @@ pub struct Seen {
     pub decode: Duration,
 }
 
-/// Evaluates every image of `upload`, in order. The first that cannot be evaluated is the request's error.
-pub async fn all(app: &Arc<App>, upload: Upload, question: &Question) -> Result<Vec<Seen>, Error> {
-    // The bodies' share of the memory is held until the last of them was decoded.
-    let (images, _share) = upload.into_parts();
-    let count = images.len();
-    // Dropping the set, as on a deadline, ends its tasks.
-    let mut tasks = JoinSet::new();
-    for (i, image) in images.into_iter().enumerate() {
-        let (app, question) = (Arc::clone(app), question.clone());
-        tasks.spawn(async move {
-            let seen = one(&app, image, &question).await;
-            (i, seen.map_err(|e| if count > 1 { e.about_image(i + 1) } else { e }))
-        });
+/// The images of a request, all of them under way. Dropping it, as on a deadline, gives them up.
+#[derive(Debug)]
+pub struct Pending {
+    tasks: VecDeque<AbortOnDropHandle<Result<Seen, Error>>>,
+}
+
+impl Pending {
+    /// Sets every image of `upload` on its way.
+    pub fn start(app: &Arc<App>, upload: Upload, question: &Question) -> Self {
+        let task = |image| {
+            let (app, question) = (Arc::clone(app), question.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { one(&app, image, &question).await }))
+        };
+        Self { tasks: upload.images.into_iter().map(task).collect() }
     }
-    let mut seen = Vec::with_capacity(count);
-    for outcome in tasks.join_all().await {
-        seen.push((outcome.0, outcome.1?));
+
+    /// What became of the next image, in the order in which they were sent, whichever is ready first.
+    pub async fn next(&mut self) -> Option<Result<Seen, Error>> {
+        let task = self.tasks.pop_front()?;
+        Some(task.await.unwrap_or_else(|e| Err(Error::internal(format!("an image was lost: {e}")))))
     }
-    seen.sort_by_key(|(i, _)| *i);
-    Ok(seen.into_iter().map(|(_, seen)| seen).collect())
 }
 
 /// Evaluates one image.
@@ -72,17 +74,17 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
 
 /// The image as `served` takes it, decoded on a blocking thread once the memory that its header asks for is
 /// free.
-pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Result<Pixels, Error> {
-    let limits = decode::Limits::of(app.config.limits.pixels);
+pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Pixels, Error> {
+    let limits = decode::Limits { pixels: app.config.limits.pixels, memory: app.config.limits.decode_bytes };
     let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
     // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
     // one hop to another thread is enough.
     let first = on_thread(move || {
-        let header = decode::probe(&bytes)?;
-        limits.check(&header)?;
-        Ok(match at_hand.decoding.try_take(header.memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, &model.model.metadata().preprocessing.target(), &limits)?.pixels),
-            None => Step::Waits { bytes, memory: header.memory },
+        let target = model.model.metadata().preprocessing.target();
+        let memory = decode::cost(&bytes, &target, &limits)?;
+        Ok(match at_hand.decoding.try_take(memory) {
+            Some(_share) => Step::Done(decode::decode(&bytes, &target, &limits)?.pixels),
+            None => Step::Waits { bytes, memory },
         })
     });
     match first.await? {
@@ -102,7 +104,7 @@ pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Res
 
 enum Step {
     Done(Pixels),
-    Waits { bytes: Vec<u8>, memory: u64 },
+    Waits { bytes: Encoded, memory: u64 },
 }
 
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, decode::Error> + Send + 'static) -> Result<T, Error> {

@@ -1,69 +1,108 @@
 //! `GET /layers`: what a network consists of. `GET /layers/{layer}/weights`: what it has learned.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::accept::preferred;
+use super::answers;
 use super::arrays::{self, Array};
 use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
 use super::models::named;
+use super::offload::offload;
 use super::state::App;
-use crate::network::shape::Source;
-use crate::network::{Layer, LayerShape, Model, Parameter};
+use super::whole::Whole;
+use crate::classification::ModelVersion;
+use crate::network::shape::{ParameterSpec, Role, Source};
+use crate::network::spec::Input;
+use crate::network::{self, Layer, LayerShape, Model, Shape};
+use crate::serving::Served;
 
 /// Numbers that are still sent as JSON.
 const JSON_VALUES: usize = 65_536;
+
+const BIAS: HeaderName = HeaderName::from_static("x-bias");
 
 /// The query of `GET /layers`.
 #[derive(Debug, Deserialize)]
 pub struct Which {
     model: Option<String>,
-    version: Option<u64>,
+    version: Option<Whole<u64>>,
+}
+
+/// A network, layer by layer.
+#[derive(Debug, Serialize)]
+struct Layers<'a> {
+    /// Whose it is.
+    model: ModelVersion<'a>,
+    /// The image it takes.
+    input: Input,
+    /// In the order in which they are computed.
+    layers: Vec<Described<'a>>,
+    /// Numbers that all layers own.
+    parameters: usize,
+    /// Multiply-adds for one image.
+    multiply_adds: u64,
+}
+
+/// A layer as it is written in an architecture file, and what follows from it.
+#[derive(Debug, Serialize)]
+struct Described<'a> {
+    /// Name, kind and the kind's arguments.
+    #[serde(flatten)]
+    layer: &'a Layer,
+    /// What it reads: names of layers, or `input`.
+    inputs: Vec<&'a str>,
+    /// `[C, H, W]`, or `[N]` for a vector.
+    output: Shape,
+    /// Numbers it owns, running statistics included.
+    parameters: usize,
+    /// Multiply-adds for one image.
+    multiply_adds: u64,
 }
 
 /// Every layer in order, with what it takes, gives, owns and costs.
-pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Json<Value>, Error> {
-    let served = app.registry.find(which.model.as_deref(), which.version).await?;
+pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Response, Error> {
+    let served = app.model(which.model.as_deref(), which.version.map(|Whole(version)| version)).await?;
     let architecture = &served.model.metadata().architecture;
     let layers = served.model.layers();
-    let described: Vec<Value> =
-        architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect();
-    Ok(Json(json!({
-        "model": named(&served),
-        "input": architecture.input,
-        "layers": described,
-        "parameters": layers.iter().map(LayerShape::parameter_count).sum::<usize>(),
-        "multiply_adds": layers.iter().map(|layer| layer.multiply_adds).sum::<u64>(),
-    })))
+    let answer = Layers {
+        model: named(&served),
+        input: architecture.input,
+        layers: architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect(),
+        parameters: layers.iter().map(LayerShape::parameter_count).sum(),
+        multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
+    };
+    Ok(Json(answer).into_response())
 }
 
-/// The layer as it is written in an architecture file, and what follows from it.
-fn describe(layer: &Layer, shape: &LayerShape, model: &Model) -> Value {
+fn describe<'a>(layer: &'a Layer, shape: &LayerShape, model: &'a Model) -> Described<'a> {
     let source = |source: &Source| match source {
         Source::Image => "input",
         Source::Layer(at) => model.layers()[*at].name.as_str(),
     };
-    let mut described = json!(layer);
-    described["inputs"] = json!(shape.sources.iter().map(source).collect::<Vec<_>>());
-    described["output"] = json!(shape.output);
-    described["parameters"] = json!(shape.parameter_count());
-    described["multiply_adds"] = json!(shape.multiply_adds);
-    described
+    Described {
+        layer,
+        inputs: shape.sources.iter().map(source).collect(),
+        output: shape.output,
+        parameters: shape.parameter_count(),
+        multiply_adds: shape.multiply_adds,
+    }
 }
 
 /// The query of `GET /layers/{layer}/weights`.
 #[derive(Debug, Deserialize)]
 pub struct WeightOptions {
     model: Option<String>,
-    version: Option<u64>,
+    version: Option<Whole<u64>>,
     parameter: Option<String>,
+    channel: Option<Whole<usize>>,
     format: Option<Format>,
 }
 
@@ -75,50 +114,146 @@ enum Format {
     Npy,
 }
 
-/// A layer's parameters: all of them as JSON, one of them (`weight` unless `parameter` names another) as an array.
+/// What a layer has learned.
+#[derive(Debug, Serialize)]
+struct Learned<'a> {
+    /// Whose it is.
+    model: ModelVersion<'a>,
+    /// The layer.
+    layer: &'a str,
+    /// What it owns, weight first.
+    parameters: Vec<Values<'a>>,
+}
+
+/// One parameter, or what one channel has of it.
+#[derive(Debug, Serialize)]
+struct Values<'a> {
+    /// PyTorch's name of the whole: `conv1.weight`.
+    name: &'a str,
+    /// The length of each side.
+    shape: &'a [usize],
+    /// Row-major.
+    values: &'a [f32],
+}
+
+/// A layer's parameters: all of them as JSON, one of them (`weight` unless `parameter` names another) as an array. With
+/// `channel` what that output has of them: a filter or a row, and in `x-bias` its bias.
 pub async fn weights(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Query(options): Query<WeightOptions>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let served = app.registry.find(options.model.as_deref(), options.version).await?;
+    let served = app.model(options.model.as_deref(), options.version.map(|Whole(version)| version)).await?;
     let layer = &served.model.layers()[served.model.layer(&name)?];
-    let owned = layer.parameters.iter().filter_map(|spec| served.model.weights().get(&spec.name));
-    let owned: Vec<&Parameter> = owned.collect();
+    let channel = options.channel.map(|Whole(channel)| channel);
     let format = options.format.unwrap_or_else(|| match preferred(&headers, &["application/json", arrays::NPY, arrays::RAW]) {
         Some(arrays::NPY) => Format::Npy,
         Some(arrays::RAW) => Format::F32,
         _ => Format::Json,
     });
-    let chosen = match (&options.parameter, format) {
-        (None, Format::Json) => owned,
-        (asked, _) => vec![one(&owned, &name, asked.as_deref().unwrap_or("weight"))?],
-    };
-    if format == Format::Json {
-        let values: usize = chosen.iter().map(|parameter| parameter.values.len()).sum();
-        if values > JSON_VALUES {
-            let sentence =
-                format!("`{name}` has {values} numbers, more than the {JSON_VALUES} sent as JSON: ask for `format=npy` or `f32`");
-            return Err(Error::new(Code::Unprocessable, sentence));
+    let part = |spec: &ParameterSpec| Part::of(&served, spec, channel, &name);
+    let mut response = match format {
+        Format::F32 | Format::Npy => {
+            let array = part(one(layer, options.parameter.as_deref().unwrap_or("weight"))?)?.array();
+            let room = answers::room(&app, (4 * array.part.len() as u64).min(arrays::ON_THE_WAY)).await?;
+            room.hold(if format == Format::Npy { array.npy() } else { array.raw().await? })
         }
-        let parameters = chosen.iter().map(|p| json!({"name": p.name, "shape": p.shape, "values": p.values}));
-        let parameters: Vec<Value> = parameters.collect();
-        return Ok(Json(json!({"model": named(&served), "layer": name, "parameters": parameters})).into_response());
+        Format::Json => {
+            let parts = match options.parameter.as_deref() {
+                Some(asked) => vec![part(one(layer, asked)?)?],
+                None => layer.parameters.iter().map(part).collect::<Result<_, _>>()?,
+            };
+            json(&served, &name, parts).await?
+        }
+    };
+    if let Some(bias) = channel.and_then(|channel| bias(&served, layer, channel)) {
+        // Digits, signs and dots always make a header.
+        if let Ok(value) = HeaderValue::try_from(bias.to_string()) {
+            response.headers_mut().insert(BIAS, value);
+        }
     }
-    let array = chosen.first().map(|parameter| Array { shape: &parameter.shape, values: &parameter.values });
-    let array = array.ok_or_else(|| Error::internal("a chosen parameter is gone"))?;
-    Ok(if format == Format::Npy { array.npy() } else { array.raw() })
+    Ok(response)
 }
 
-fn one<'a>(owned: &[&'a Parameter], layer: &str, asked: &str) -> Result<&'a Parameter, Error> {
-    let short = |parameter: &'a Parameter| parameter.name.rsplit('.').next().unwrap_or_default();
-    let found = owned.iter().copied().find(|parameter| short(parameter) == asked || parameter.name == asked);
+/// A parameter that stays with its model.
+#[derive(Debug, Clone)]
+struct Held {
+    served: Arc<Served>,
+    name: String,
+}
+
+impl AsRef<[f32]> for Held {
+    fn as_ref(&self) -> &[f32] {
+        self.served.model.weights().get(&self.name).map_or(&[], |parameter| &parameter.values)
+    }
+}
+
+/// A parameter, or what one channel has of it.
+#[derive(Debug)]
+struct Part {
+    held: Held,
+    shape: Vec<usize>,
+    range: Range<usize>,
+}
+
+impl Part {
+    fn of(served: &Arc<Served>, spec: &ParameterSpec, channel: Option<usize>, layer: &str) -> Result<Self, Error> {
+        let held = Held { served: Arc::clone(served), name: spec.name.clone() };
+        let Some(channel) = channel else {
+            return Ok(Self { held, shape: spec.shape.clone(), range: 0..spec.shape.iter().product() });
+        };
+        let (outputs, shape) = spec.shape.split_first().map_or((1, [].as_slice()), |(&outputs, shape)| (outputs, shape));
+        if channel >= outputs {
+            let last = outputs.saturating_sub(1);
+            return Err(network::Error::UnknownChannel { layer: layer.into(), channel, last }.into());
+        }
+        let size: usize = shape.iter().product();
+        // A vector has one number a channel.
+        let shape = if shape.is_empty() { vec![1] } else { shape.to_vec() };
+        Ok(Self { held, shape, range: channel * size..(channel + 1) * size })
+    }
+
+    fn array(self) -> Array {
+        Array { shape: self.shape, numbers: Arc::new(self.held), part: self.range }
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values { name: &self.held.name, shape: &self.shape, values: &self.held.as_ref()[self.range.clone()] }
+    }
+}
+
+async fn json(served: &Arc<Served>, layer: &str, parts: Vec<Part>) -> Result<Response, Error> {
+    let count: usize = parts.iter().map(|part| part.range.len()).sum();
+    if count > JSON_VALUES {
+        let sentence = format!(
+            "`{layer}` has {count} numbers, more than the {JSON_VALUES} sent as JSON: ask for `format=npy` or `f32`, or for one `channel`"
+        );
+        return Err(Error::new(Code::Unprocessable, sentence));
+    }
+    let (served, layer) = (Arc::clone(served), layer.to_owned());
+    let write = move || {
+        let parameters = parts.iter().map(Part::values).collect();
+        Json(Learned { model: named(&served), layer: &layer, parameters }).into_response()
+    };
+    offload(count, write).await
+}
+
+/// What is added to every value of `channel`, where the layer has that.
+fn bias(served: &Served, layer: &LayerShape, channel: usize) -> Option<f32> {
+    let spec = layer.parameters.iter().find(|spec| spec.role == Role::Bias)?;
+    served.model.weights().get(&spec.name)?.values.get(channel).copied()
+}
+
+/// The parameter of `layer` that is called `asked`, with the layer's name before it or without.
+fn one<'a>(layer: &'a LayerShape, asked: &str) -> Result<&'a ParameterSpec, Error> {
+    let short = |spec: &'a ParameterSpec| spec.name.rsplit('.').next().unwrap_or_default();
+    let found = layer.parameters.iter().find(|spec| short(spec) == asked || spec.name == asked);
     found.ok_or_else(|| {
-        let known: Vec<&str> = owned.iter().copied().map(short).collect();
+        let known: Vec<&str> = layer.parameters.iter().map(short).collect();
         let sentence = match known.as_slice() {
-            [] => format!("the layer `{layer}` has no parameters"),
-            known => unknown(&format!("parameter of `{layer}` called"), asked, known),
+            [] => format!("the layer `{}` has no parameters", layer.name),
+            known => unknown(&format!("parameter of `{}` called", layer.name), asked, known),
         };
         Error::new(Code::UnknownLayer, sentence)
     })

@@ -4,47 +4,89 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
 use super::error::Error;
-use super::extract::Query;
 use super::state::App;
 use crate::classification::ModelVersion;
-use crate::network::Metadata;
+use crate::network::model::Accuracy;
+use crate::network::spec::Input;
 use crate::serving::Served;
 use crate::serving::registry::Listed;
-
-/// The query of routes that take none.
-#[derive(Debug, Deserialize)]
-pub struct NoOptions {}
 
 /// Which model an answer is from.
 pub fn named(served: &Served) -> ModelVersion<'_> {
     ModelVersion { name: &served.name, version: served.version }
 }
 
-/// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
-pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOptions>) -> Result<Json<Value>, Error> {
-    let listed = app.registry.list().await?;
-    let models: Vec<Value> = listed.iter().filter_map(|listed| describe(listed, app.registry.default_name())).collect();
-    Ok(Json(json!({ "default": app.registry.default_name(), "models": models })))
+/// Every model there is.
+#[derive(Debug, Serialize)]
+struct Models<'a> {
+    /// The one that answers where none is named.
+    default: &'a str,
+    /// By name.
+    models: Vec<Entry<'a>>,
 }
 
-fn describe(listed: &Listed, default: &str) -> Option<Value> {
-    let active: &Metadata = listed.versions.get(&listed.active)?;
-    let version = |(version, metadata): (&u64, &Arc<Metadata>)| {
-        let (active, accuracy) = (*version == listed.active, metadata.accuracy);
-        json!({"version": version, "active": active, "accuracy": accuracy, "created_by": metadata.created_by})
-    };
-    Some(json!({
-        "name": listed.name,
-        "default": listed.name == default,
-        "active": listed.active,
-        "versions": listed.versions.iter().map(version).collect::<Vec<_>>(),
-        "accuracy": active.accuracy,
-        "classes": active.classes,
-        "architecture": active.architecture.name,
-        "input": active.architecture.input,
-    }))
+/// One model; what is said of it beside its versions is said of the active one.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    /// What it is asked for by.
+    name: &'a str,
+    /// Whether it is the default.
+    default: bool,
+    /// The version that answers where none is named.
+    active: u64,
+    /// All of them, rising.
+    versions: Vec<Version<'a>>,
+    /// Measured on test images; null where nobody has.
+    accuracy: Option<Accuracy>,
+    /// Names of the classes, in the order of the probabilities.
+    classes: &'a [String],
+    /// Name of the network.
+    architecture: &'a str,
+    /// The image it takes.
+    input: Input,
+}
+
+/// One version of a model.
+#[derive(Debug, Serialize)]
+struct Version<'a> {
+    /// Its number.
+    version: u64,
+    /// Whether it answers where none is named.
+    active: bool,
+    /// As of the model.
+    accuracy: Option<Accuracy>,
+    /// The program that wrote it.
+    created_by: &'a str,
+}
+
+/// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
+pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
+    let listed = app.registry.list().await?;
+    let default = app.registry.default_name();
+    let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
+    Ok(Json(Models { default, models }).into_response())
+}
+
+fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
+    let active = listed.versions.get(&listed.active)?;
+    let versions = listed.versions.iter().map(|(&version, metadata)| Version {
+        version,
+        active: version == listed.active,
+        accuracy: metadata.accuracy,
+        created_by: &metadata.created_by,
+    });
+    Some(Entry {
+        name: &listed.name,
+        default: listed.name == default,
+        active: listed.active,
+        versions: versions.collect(),
+        accuracy: active.accuracy,
+        classes: &active.classes,
+        architecture: &active.architecture.name,
+        input: active.architecture.input,
+    })
 }

@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::http::header;
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::error::{Code, Error};
-use super::extract::{Path, Query, unknown};
-use super::models::NoOptions;
+use super::extract::{Path, unknown};
 
 /// One image.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +16,9 @@ pub struct Sample {
     /// Its file.
     pub png: &'static [u8],
 }
+
+/// Pixels a side, of every one.
+const SIDE: u32 = 32;
 
 macro_rules! samples {
     ($($name:literal),* $(,)?) => {
@@ -36,10 +38,29 @@ pub fn named(name: &str) -> Result<Sample, Error> {
     found.ok_or_else(|| Error::new(Code::UnknownSample, unknown("sample", name, &known)))
 }
 
+/// The samples there are.
+#[derive(Debug, Serialize)]
+pub struct Samples {
+    /// In the order in which they are shown.
+    samples: [Described; SAMPLES.len()],
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+struct Described {
+    /// What it is asked for by.
+    name: &'static str,
+    /// What it shows.
+    label: &'static str,
+    /// Columns of pixels.
+    width: u32,
+    /// Rows of pixels.
+    height: u32,
+}
+
 /// All of them, in the order in which they are shown.
-pub async fn list(Query(NoOptions {}): Query<NoOptions>) -> Json<Value> {
-    let describe = |sample: Sample| json!({"name": sample.name, "label": sample.name, "width": 32, "height": 32});
-    Json(json!({ "samples": SAMPLES.map(describe) }))
+pub async fn list() -> Json<Samples> {
+    Json(Samples { samples: SAMPLES.map(|Sample { name, .. }| Described { name, label: name, width: SIDE, height: SIDE }) })
 }
 
 /// One of them, as PNG.
@@ -57,7 +78,7 @@ mod tests {
     fn every_sample_is_an_image_of_the_networks_size() {
         for sample in SAMPLES {
             let header = decode::probe(sample.png).unwrap();
-            assert_eq!((header.width, header.height), (32, 32), "{}", sample.name);
+            assert_eq!((header.width, header.height), (SIDE, SIDE), "{}", sample.name);
         }
     }
 }

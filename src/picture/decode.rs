@@ -7,7 +7,7 @@
 pub use super::error::Error;
 use super::fit;
 pub use super::header::{Header, probe};
-use super::header::{guarded, most_decode_bytes};
+use super::header::{Opened, guarded, most_decode_bytes};
 use super::pixels::{Channels, Pixels, luma};
 use super::target::Target;
 
@@ -60,12 +60,8 @@ pub struct Picture {
 /// Decodes `bytes` and makes of them what `target` asks for.
 pub fn decode(bytes: &[u8], target: &Target, limits: &Limits) -> Result<Picture, Error> {
     guarded(bytes, |opened| {
-        let header = opened.header;
-        limits.check(&header)?;
-        let fit = fit::Plan::new(&header, opened.orientation(), target);
-        if header.memory.saturating_add(fit.memory()) > limits.memory {
-            return Err(Error::TooMuchMemory { format: header.format, limit: limits.memory });
-        }
+        let format = opened.header.format;
+        let (fit, _) = plan(&opened, target, limits)?;
         let (samples, channels) = opened.read()?;
         let samples = match target.channels {
             Channels::Rgb => flatten(samples, channels, target.background),
@@ -73,9 +69,26 @@ pub fn decode(bytes: &[u8], target: &Target, limits: &Limits) -> Result<Picture,
         };
         let (source_width, source_height) = fit.source();
         let pixels = Pixels::new(target.dimensions(), fit.apply(samples))
-            .ok_or_else(|| Error::unreadable(header.format, "its decoder gave another number of pixels"))?;
+            .ok_or_else(|| Error::unreadable(format, "its decoder gave another number of pixels"))?;
         Ok(Picture { pixels, source_width, source_height })
     })
+}
+
+/// Most bytes that [`decode`] takes at once for `bytes`: what to reserve before it. Beyond `limits` it is an error.
+pub fn cost(bytes: &[u8], target: &Target, limits: &Limits) -> Result<u64, Error> {
+    guarded(bytes, |opened| Ok(plan(&opened, target, limits)?.1))
+}
+
+/// How an image is brought to size, and the most bytes it takes at once until then.
+fn plan(opened: &Opened<'_>, target: &Target, limits: &Limits) -> Result<(fit::Plan, u64), Error> {
+    let header = opened.header;
+    limits.check(&header)?;
+    let fit = fit::Plan::new(&header, opened.orientation(), target);
+    let memory = header.memory.saturating_add(fit.memory());
+    if memory > limits.memory {
+        return Err(Error::TooMuchMemory { format: header.format, limit: limits.memory });
+    }
+    Ok((fit, memory))
 }
 
 /// Samples of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) a pixel as RGB on `background`, in place where they shrink.

@@ -2,6 +2,8 @@
 //!
 //! A PNG's pixel is an index into its palette, so a value is quantised to one of [`LEVELS`] colours and stored as one byte.
 
+use std::num::NonZeroU32;
+use std::ops::Range;
 use std::str::FromStr;
 
 use super::colormap::Colormap;
@@ -72,13 +74,24 @@ pub struct GridOptions {
     /// This channel only.
     pub channel: Option<usize>,
     /// Tiles in a row.
-    pub columns: Option<usize>,
+    pub columns: Option<NonZeroU32>,
     /// Screen pixels a value is wide and high.
-    pub zoom: Option<usize>,
+    pub zoom: Option<NonZeroU32>,
     /// Colours.
     pub colormap: Option<Colormap>,
     /// What their ends stand for.
     pub scale: Scale,
+}
+
+impl GridOptions {
+    /// The channels asked for, of a layer that has `count`.
+    pub fn channels(&self, count: usize) -> Result<Range<usize>, Error> {
+        match self.channel {
+            None => Ok(0..count),
+            Some(channel) if channel < count => Ok(channel..channel + 1),
+            Some(channel) => Err(Error::Channel { channel, last: count.saturating_sub(1) }),
+        }
+    }
 }
 
 /// A drawn grid.
@@ -90,7 +103,7 @@ pub struct Grid {
     pub height: u32,
     /// Its bytes.
     pub png: Vec<u8>,
-    /// What the two ends of the colours stand for; with a scale a channel, the layer's.
+    /// What the two ends of the colours stand for: [`Summary::range_shown`].
     pub range: [f32; 2],
     /// The colours used.
     pub colormap: Colormap,
@@ -115,9 +128,6 @@ pub enum Error {
         /// Highest one.
         last: usize,
     },
-    /// `columns` or `zoom` is 0.
-    #[error("`{0}` must be at least 1")]
-    Zero(&'static str),
     /// More pixels than anyone can look at.
     #[error("the grid would have {width}×{height} pixels, more than {} million: use a smaller `zoom`, or one `channel`", MAX_PIXELS >> 20)]
     TooLarge {
@@ -134,7 +144,7 @@ pub enum Error {
 /// Draws `map`.
 pub fn render(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Grid, Error> {
     let summary = summary(map)?;
-    let layout = Layout::new(map, options)?;
+    let layout = Layout::new([map.channels, map.height, map.width], options)?;
     let default = match options.scale {
         Scale::Layer | Scale::Channel if summary.signed() => Colormap::Rdbu,
         _ => Colormap::Viridis,
@@ -143,12 +153,14 @@ pub fn render(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Grid, Error
     let pixels = layout.paint(map, &summary, options.scale);
     // Gaps show what is behind the picture.
     let png = encode::indexed([layout.width as usize, layout.height as usize], &pixels, &palette(colormap), GAP)?;
-    Ok(Grid { width: layout.width, height: layout.height, png, range: summary.range, colormap })
+    let range = summary.range_shown(options.channel, options.scale);
+    Ok(Grid { width: layout.width, height: layout.height, png, range, colormap })
 }
 
-/// Where every tile lies.
-struct Layout {
-    channels: std::ops::Range<usize>,
+/// Where every tile of a grid lies: known from the shape, before there are any values.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    channels: Range<usize>,
     columns: usize,
     /// Screen pixels a value is wide and high.
     cell: [usize; 2],
@@ -158,30 +170,26 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(map: &FeatureMap<'_>, options: &GridOptions) -> Result<Self, Error> {
-        let channels = match options.channel {
-            None => 0..map.channels,
-            Some(channel) if channel < map.channels => channel..channel + 1,
-            Some(channel) => return Err(Error::Channel { channel, last: map.channels - 1 }),
-        };
-        let tiles = channels.len();
-        let vector = map.height * map.width == 1;
+    /// Lays out maps of `[channels, height, width]` (a vector's last two are 1), at most [`MAX_PIXELS`] in all.
+    pub fn new([channels, height, width]: [usize; 3], options: &GridOptions) -> Result<Self, Error> {
+        if channels == 0 || height == 0 || width == 0 {
+            return Err(Error::Values { shape: [channels, height, width], count: 0 });
+        }
+        let shown = options.channels(channels)?;
+        let tiles = shown.len();
+        let vector = (height, width) == (1, 1);
         // A vector is a strip; maps are laid out near-square.
-        let natural = if vector { tiles } else { (1..=tiles).find(|side| side * side >= tiles).unwrap_or(1) };
-        let columns = options.columns.unwrap_or(natural).min(tiles);
+        let natural = if vector { tiles } else { tiles.isqrt() + usize::from(tiles.isqrt().pow(2) < tiles) };
+        let asked = |number: NonZeroU32| number.get() as usize;
+        let columns = options.columns.map_or(natural, asked).min(tiles);
         // Tiles come out about as large as a thumbnail, one alone and strips as large as a picture.
-        let side = if vector { columns } else { map.height.max(map.width) };
+        let side = if vector { columns } else { height.max(width) };
         let target = match (vector, tiles) {
             (true, _) => 640,
             (false, 1) => 320,
             (false, _) => 96,
         };
-        let zoom = options.zoom.unwrap_or((target / side).clamp(1, 32));
-        for (name, value) in [("columns", columns), ("zoom", zoom)] {
-            if value == 0 {
-                return Err(Error::Zero(name));
-            }
-        }
+        let zoom = options.zoom.map_or((target / side).clamp(1, 32), asked);
         // A strip of one pixel's height could not be seen.
         let cell = if vector { [zoom, zoom.max(16)] } else { [zoom, zoom] };
         let gap = usize::from(!vector);
@@ -190,11 +198,16 @@ impl Layout {
             let tile = (values as u64).saturating_mul(cell as u64).saturating_add(gap as u64);
             (count as u64).saturating_mul(tile).saturating_sub(gap as u64)
         };
-        let (width, height) = (length(columns, map.width, cell[0]), length(rows, map.height, cell[1]));
-        if width.saturating_mul(height) > MAX_PIXELS {
-            return Err(Error::TooLarge { width, height });
+        let (across, down) = (length(columns, width, cell[0]), length(rows, height, cell[1]));
+        if across.saturating_mul(down) > MAX_PIXELS {
+            return Err(Error::TooLarge { width: across, height: down });
         }
-        Ok(Self { channels, columns, cell, gap, width: width as u32, height: height as u32 })
+        Ok(Self { channels: shown, columns, cell, gap, width: across as u32, height: down as u32 })
+    }
+
+    /// Pixels of the whole grid, a byte each while it is drawn.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
     }
 
     /// Palette indices, row by row.

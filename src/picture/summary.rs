@@ -52,6 +52,12 @@ impl Summary {
             Scale::Tutorial => [min, max],
         }
     }
+
+    /// What the two ends of the colours stand for in a picture of one `channel`, or of all: with a scale a channel and several
+    /// of them there is no one answer, and it is the layer's.
+    pub fn range_shown(&self, channel: Option<usize>, scale: Scale) -> [f32; 2] {
+        channel.map_or(self.range, |channel| self.range_of(channel, scale))
+    }
 }
 
 fn measure(values: &[f32]) -> Channel {

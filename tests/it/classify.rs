@@ -82,6 +82,51 @@ async fn a_form_carries_one_image_or_many() {
     server.stop().await;
 }
 
+/// A PNG that takes long to read and is found broken at its very end.
+fn slow_and_cut() -> Vec<u8> {
+    let side = 2500;
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, side, side);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fast);
+    let pixels: Vec<u8> = (0..side * side * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes.truncate(bytes.len() - 1000);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_bad_images_the_first_in_order_is_the_answer() {
+    let server = Server::with(|config| config.limits.body_bytes = 64 << 20).await;
+    let form = || {
+        let parts = [horse(), slow_and_cut(), b"hello".to_vec(), horse()];
+        parts.into_iter().fold(Form::new(), |form, bytes| form.part("image", part(bytes)))
+    };
+    let post =
+        async |query: &str, form| Answer::of(server.request(Method::POST, &format!("/classify{query}")).multipart(form)).await;
+    // The third is known to be bad long before the second is.
+    let sentence = post("", form()).await.refused(400, "bad_image");
+    assert!(sentence.starts_with("image 2: "), "{sentence}");
+    post("?partial=false", form()).await.refused(400, "bad_image");
+
+    let partial = post("?partial=true&top_k=1", form()).await.ok();
+    let results = partial["results"].as_array().unwrap();
+    let raw = server.post("/classify", horse()).await.ok();
+    assert_eq!(results.len(), 4);
+    for good in [&results[0], &results[3]] {
+        assert!(close(&probabilities(good), &probabilities(&raw)), "{good}");
+    }
+    for (bad, code) in [(&results[1], "bad_image"), (&results[2], "unsupported_image")] {
+        assert_eq!(bad["code"], code, "{bad}");
+        assert!(!bad["error"].as_str().unwrap().starts_with("image") && bad.as_object().unwrap().len() == 2, "{bad}");
+    }
+    // One image is one answer: what refuses it refuses the request.
+    server.post("/classify?partial=true", "hello").await.refused(415, "unsupported_image");
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_are_switched_off_by_a_mask() {
     let server = Server::start().await;

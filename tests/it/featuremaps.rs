@@ -49,6 +49,39 @@ async fn one_layer_in_every_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_channel_is_that_alone_in_every_form() {
+    let server = Server::start().await;
+    for (layer, channel, sides) in [("conv1", 7, "1,32,32"), ("fc4", 3, "1"), ("input", 2, "1,32,32")] {
+        let path = |query: &str| format!("/featuremaps/{layer}?sample=horse&{query}");
+        let whole = floats(&server.get(&path("format=f32")).await.body);
+        let summary = server.get(&path("format=json")).await.ok();
+        let area = whole.len() / summary["channels"].as_array().unwrap().len();
+        let expected = &whole[channel * area..(channel + 1) * area];
+
+        let raw = server.get(&path(&format!("channel={channel}&format=f32"))).await;
+        assert_eq!((raw.header("x-shape"), floats(&raw.body).as_slice()), (Some(sides), expected));
+        let (low, high) = expected.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        assert_eq!(raw.header("x-range"), Some(format!("{low},{high}").as_str()));
+        let numpy = server.get(&path(&format!("channel={channel}&format=npy"))).await;
+        assert_eq!(numpy.body.len(), 128 + 4 * area);
+        assert!(numpy.body.ends_with(&raw.body));
+        let tuple = if area == 1 { "'shape': (1,)" } else { "'shape': (1, 32, 32)" };
+        assert!(String::from_utf8_lossy(&numpy.body[..128]).contains(tuple));
+
+        let one = server.get(&path(&format!("channel={channel}&format=json"))).await.ok();
+        assert_eq!(one["shape"], serde_json::from_str::<serde_json::Value>(&format!("[{sides}]")).unwrap());
+        assert_eq!(one["channels"], serde_json::json!([summary["channels"][channel]]));
+        // The colours keep the layer's range, and the picture of the same query says the same.
+        assert_eq!(one["range"], summary["range"]);
+        let own = server.get(&path(&format!("channel={channel}&format=json&scale=tutorial"))).await.ok();
+        assert_eq!(own["range"], serde_json::json!([one["channels"][0]["min"], one["channels"][0]["max"]]));
+        let drawn = server.get(&path(&format!("channel={channel}&scale=tutorial"))).await;
+        assert_eq!((drawn.header("x-shape"), drawn.header("x-range")), (Some(sides), raw.header("x-range")));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_layers_come_from_one_pass_and_agree_with_the_single_ones() {
     let server = Server::start().await;
     let all = Contents::read(&server.post("/featuremaps", horse()).await.body).unwrap();

@@ -160,6 +160,12 @@ async fn a_grey_network_is_trained_and_classifies() {
     assert_eq!(numbers.header("x-shape"), Some("1,32,32"));
     assert_eq!(server.get("/featuremaps/input?sample=horse&format=json").await.ok()["channels"].as_array().unwrap().len(), 1);
     assert_eq!(server.get("/featuremaps/conv1?sample=horse").await.status, 200);
+    // One channel is all there is, in every form.
+    assert_eq!(server.get("/featuremaps/input?sample=horse&format=f32&channel=0").await.body, numbers.body);
+    server.get("/featuremaps/input?sample=horse&channel=1").await.refused(422, "unprocessable");
+    assert_eq!(server.post("/featuremaps?layers=conv1", horse()).await.status, 200);
+    assert_eq!(server.get("/layers").await.ok()["input"]["channels"], 1);
+    assert_eq!(server.get("/layers/conv1/weights").await.ok()["parameters"][0]["shape"][1], 1);
     assert_eq!(server.get("/models").await.ok()["models"][0]["input"]["channels"], 1);
     server.stop().await;
 }

@@ -1,7 +1,10 @@
 //! Activations drawn: what is in the PNG, pixel by pixel.
 
+use std::num::NonZeroU32;
+
 use convscope::picture::colormap::Colormap;
-use convscope::picture::grid::{Error, FeatureMap, Grid, GridOptions, LEVELS, Scale, render};
+use convscope::picture::grid::{Error, FeatureMap, Grid, GridOptions, LEVELS, Layout, MAX_PIXELS, Scale, render};
+use proptest::prelude::*;
 
 /// A grid's pixels as RGBA, by an independent decoder.
 struct Drawn {
@@ -39,7 +42,7 @@ fn color(map: Colormap, share: f64) -> [u8; 3] {
 fn values_from_zero_up_are_sequential_with_one_scale() {
     // Three channels of 2×2: two columns, two rows, one place empty.
     let values = [0.0, 1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0];
-    let drawn = draw([3, 2, 2], &values, &GridOptions { zoom: Some(3), ..GridOptions::default() });
+    let drawn = draw([3, 2, 2], &values, &GridOptions { zoom: NonZeroU32::new(3), ..GridOptions::default() });
     assert_eq!((drawn.grid.range, drawn.grid.colormap), ([0.0, 4.0], Colormap::Viridis));
     assert_eq!(drawn.pixels.dimensions(), (13, 13));
     for (x, y, value) in [(0, 0, 0.0), (2, 2, 0.0), (3, 0, 1.0), (5, 5, 3.0), (7, 0, 4.0), (10, 0, 0.0), (0, 7, 1.0), (5, 12, 1.0)]
@@ -53,11 +56,13 @@ fn values_from_zero_up_are_sequential_with_one_scale() {
 #[test]
 fn signed_values_are_diverging_about_zero() {
     let values = [-2.0, 0.0, 1.0, -1.0, 0.0, 0.0];
-    let layer = draw([2, 1, 3], &values, &GridOptions { zoom: Some(1), columns: Some(1), ..GridOptions::default() });
+    let layer =
+        draw([2, 1, 3], &values, &GridOptions { zoom: NonZeroU32::new(1), columns: NonZeroU32::new(1), ..GridOptions::default() });
     assert_eq!((layer.grid.range, layer.grid.colormap), ([-2.0, 2.0], Colormap::Rdbu));
     let (red, middle) = (color(Colormap::Rdbu, 0.0), color(Colormap::Rdbu, 0.5));
     assert_eq!([layer.at(0, 0), layer.at(1, 0), layer.at(2, 0)], [red, middle, color(Colormap::Rdbu, 0.75)]);
-    let options = GridOptions { zoom: Some(1), columns: Some(1), scale: Scale::Channel, ..GridOptions::default() };
+    let options =
+        GridOptions { zoom: NonZeroU32::new(1), columns: NonZeroU32::new(1), scale: Scale::Channel, ..GridOptions::default() };
     let channel = draw([2, 1, 3], &values, &options);
     assert_eq!([channel.at(0, 2), channel.at(1, 2)], [red, middle]);
     // A dead channel of a signed layer is all middle, not all red.
@@ -68,7 +73,8 @@ fn signed_values_are_diverging_about_zero() {
 #[test]
 fn the_tutorials_scale_is_each_channels_own() {
     let values = [-1.0, 0.0, 3.0, 5.0, 6.0, 9.0, 7.0, 7.0, 7.0];
-    let options = GridOptions { scale: Scale::Tutorial, zoom: Some(1), columns: Some(1), ..GridOptions::default() };
+    let options =
+        GridOptions { scale: Scale::Tutorial, zoom: NonZeroU32::new(1), columns: NonZeroU32::new(1), ..GridOptions::default() };
     let drawn = draw([3, 1, 3], &values, &options);
     assert_eq!(drawn.grid.colormap, Colormap::Viridis);
     let (low, high) = (color(Colormap::Viridis, 0.0), color(Colormap::Viridis, 1.0));
@@ -82,32 +88,41 @@ fn the_tutorials_scale_is_each_channels_own() {
 #[test]
 fn what_is_no_number_is_seen_as_that() {
     let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 2.0, 0.0, 1.0];
-    let drawn = draw([1, 1, 6], &values, &GridOptions { zoom: Some(1), ..GridOptions::default() });
+    let drawn = draw([1, 1, 6], &values, &GridOptions { zoom: NonZeroU32::new(1), ..GridOptions::default() });
     assert_eq!(drawn.grid.range, [0.0, 2.0]);
     let (low, high) = (color(Colormap::Viridis, 0.0), color(Colormap::Viridis, 1.0));
     assert_eq!([drawn.at(0, 0), drawn.at(1, 0), drawn.at(2, 0), drawn.at(3, 0)], [[255, 0, 255], high, low, high]);
     draw([2, 1, 1], &[f32::NAN; 2], &GridOptions::default());
-    let widest = draw([1, 1, 2], &[f32::MIN, f32::MAX], &GridOptions { zoom: Some(1), ..GridOptions::default() });
+    let widest = draw([1, 1, 2], &[f32::MIN, f32::MAX], &GridOptions { zoom: NonZeroU32::new(1), ..GridOptions::default() });
     assert_eq!([widest.at(0, 0), widest.at(1, 0)], [color(Colormap::Rdbu, 0.0), color(Colormap::Rdbu, 1.0)]);
 }
 
 #[test]
 fn one_channel_keeps_the_layers_scale() {
     let values = [1.0, 2.0, 8.0, 4.0];
-    let drawn = draw([2, 1, 2], &values, &GridOptions { channel: Some(0), zoom: Some(1), ..GridOptions::default() });
+    let drawn = draw([2, 1, 2], &values, &GridOptions { channel: Some(0), zoom: NonZeroU32::new(1), ..GridOptions::default() });
     assert_eq!((drawn.grid.range, drawn.grid.width, drawn.grid.height), ([0.0, 8.0], 2, 1));
     assert_eq!(drawn.at(0, 0), color(Colormap::Viridis, 0.125));
+    // Unless a scale of its own is asked for, and then the range says so.
+    for (scale, range) in [(Scale::Channel, [0.0, 2.0]), (Scale::Tutorial, [1.0, 2.0])] {
+        let drawn = draw([2, 1, 2], &values, &GridOptions { channel: Some(0), scale, ..GridOptions::default() });
+        assert_eq!(drawn.grid.range, range);
+    }
 }
 
 #[test]
 fn a_vector_is_a_strip() {
     let values: Vec<f32> = (0..10).map(|value| value as f32).collect();
-    let drawn = draw([10, 1, 1], &values, &GridOptions { zoom: Some(4), ..GridOptions::default() });
+    let drawn = draw([10, 1, 1], &values, &GridOptions { zoom: NonZeroU32::new(4), ..GridOptions::default() });
     assert_eq!(drawn.pixels.dimensions(), (40, 16));
     for (at, value) in (0..).zip(&values) {
         assert_eq!(drawn.at(4 * at, 15), color(Colormap::Viridis, f64::from(*value) / 9.0));
     }
-    let wrapped = draw([10, 1, 1], &values, &GridOptions { zoom: Some(20), columns: Some(4), ..GridOptions::default() });
+    let wrapped = draw(
+        [10, 1, 1],
+        &values,
+        &GridOptions { zoom: NonZeroU32::new(20), columns: NonZeroU32::new(4), ..GridOptions::default() },
+    );
     assert_eq!(wrapped.pixels.dimensions(), (80, 60));
     assert_eq!(wrapped.at(79, 39), color(Colormap::Viridis, 7.0 / 9.0));
     assert!(wrapped.is_gap(79, 59));
@@ -132,12 +147,46 @@ fn what_cannot_be_drawn_says_why() {
     let none = GridOptions::default();
     let error = refused(GridOptions { channel: Some(2), ..none });
     assert_eq!(error.to_string(), "this layer has channels 0 to 1, not 2");
-    assert_eq!(refused(GridOptions { zoom: Some(0), ..none }).to_string(), "`zoom` must be at least 1");
-    assert_eq!(refused(GridOptions { columns: Some(0), ..none }).to_string(), "`columns` must be at least 1");
-    for zoom in [1000, usize::MAX] {
-        let error = refused(GridOptions { zoom: Some(zoom), ..none });
+    for zoom in [1000, u32::MAX] {
+        let error = refused(GridOptions { zoom: NonZeroU32::new(zoom), ..none });
         assert!(matches!(error, Error::TooLarge { .. }), "{error}");
     }
     let error = render(&FeatureMap { channels: 2, height: 3, width: 4, values: &[0.0; 23] }, &none).unwrap_err();
     assert_eq!(error.to_string(), "23 values are no feature map of 2×3×4");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is asked for, the picture is bounded or refused: no number is divided by 0 or grows out of its type.
+    #[test]
+    fn every_shape_and_wish_is_laid_out_or_refused(
+        shape in prop::array::uniform3(prop_oneof![0..70_usize, 0..usize::MAX]),
+        columns in prop::option::of(prop_oneof![1..9_u32, 1..=u32::MAX]),
+        zoom in prop::option::of(prop_oneof![1..9_u32, 1..=u32::MAX]),
+        channel in prop::option::of(prop_oneof![0..9_usize, any::<usize>()]),
+    ) {
+        let (columns, zoom) = (columns.and_then(NonZeroU32::new), zoom.and_then(NonZeroU32::new));
+        let options = GridOptions { channel, columns, zoom, ..GridOptions::default() };
+        match Layout::new(shape, &options) {
+            Ok(layout) => prop_assert!((1..=MAX_PIXELS).contains(&layout.pixels())),
+            Err(Error::Channel { .. }) => prop_assert!(channel.is_some_and(|channel| channel >= shape[0])),
+            Err(Error::Values { .. }) => prop_assert!(shape.contains(&0)),
+            Err(error) => prop_assert!(matches!(error, Error::TooLarge { .. }), "{error}"),
+        }
+    }
+
+    /// What was announced is what is drawn.
+    #[test]
+    fn a_grid_has_the_pixels_of_its_layout(
+        shape in prop::array::uniform3(1..7_usize),
+        columns in prop::option::of(1..9_u32),
+        zoom in prop::option::of(1..9_u32),
+    ) {
+        let (columns, zoom) = (columns.and_then(NonZeroU32::new), zoom.and_then(NonZeroU32::new));
+        let options = GridOptions { columns, zoom, ..GridOptions::default() };
+        let drawn = draw(shape, &vec![1.0; shape.iter().product()], &options);
+        let layout = Layout::new(shape, &options).unwrap();
+        prop_assert_eq!(layout.pixels(), u64::from(drawn.grid.width) * u64::from(drawn.grid.height));
+    }
 }

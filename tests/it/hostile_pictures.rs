@@ -52,11 +52,20 @@ fn claims_are_refused_before_anything_is_allocated() {
     let (error, peak) = refused(&gif);
     assert!(matches!(error, Error::TooMuchMemory { .. }), "{error:?}");
     assert!(peak < 1 << 20, "{peak}");
-    let mut webp = file("lossy.webp");
-    webp[12..16].copy_from_slice(b"VP8X");
-    let (error, peak) = refused(&webp);
-    assert!(matches!(error, Error::Unreadable { .. } | Error::Truncated { .. } | Error::TooManyPixels { .. }), "{error:?}");
+    let (error, peak) = refused(&on_canvas(16, 16, &file("lossy.webp")));
+    let reason = "a frame of 48×32 on a canvas of 16×16".to_owned();
+    assert_eq!(error, Error::Unreadable { format: Format::WebP, reason });
     assert!(peak < 1 << 20, "{peak}");
+    // With a canvas of its own size the same file is sound.
+    assert!(decode(&on_canvas(48, 32, &file("lossy.webp")), &sized(48, 32), &limits).is_ok());
+}
+
+/// The WebP file `simple`, its picture on a canvas of another size than its own.
+fn on_canvas(width: u32, height: u32, simple: &[u8]) -> Vec<u8> {
+    let side = |pixels: u32| (pixels - 1).to_le_bytes()[..3].to_vec();
+    let chunk = [b"VP8X".to_vec(), 10_u32.to_le_bytes().to_vec(), vec![0; 4], side(width), side(height)].concat();
+    let length = (4 + chunk.len() + simple.len() - 12) as u32;
+    [b"RIFF".as_slice(), &length.to_le_bytes(), b"WEBP", &chunk, &simple[12..]].concat()
 }
 
 /// A real bomb: 112 MB of zeros compress to some hundred kilobytes.

@@ -36,8 +36,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("optim", &[]),
     ("classification", &[]),
-    // The image's size and how it is met: until pictures have words of their own for it.
-    ("picture", &["network::preprocessing", "network::Preprocessing", "network::spec"]),
+    ("picture", &[]),
+    ("console", &[]),
+    ("selftest", &["network", "kernels", "optim", "training::learner"]),
     // A value is read as what it means: a device, a tier, the nearest key.
     ("config", &["network::DeviceChoice", "network::error::nearest", "kernels::Tier"]),
     ("ops", &["kernels", "optim"]),
@@ -63,6 +64,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "optim",
             "kernels",
+            "selftest",
+            "console",
         ],
     ),
     ("src/main.rs", &["cli"]),
@@ -235,4 +238,15 @@ fn no_place_of_the_workshop_is_named() {
         .filter(|line| line.contains(concat!("/wo", "rk/")))
         .collect();
     none(&found, "sources name no path of the machine they were written on");
+}
+
+#[test]
+fn nothing_is_printed_that_panics_when_nobody_reads() {
+    let prints = |line: &str| ["println!", "eprint!", "print!("].iter().any(|print| line.contains(print));
+    let found: Vec<String> = sources("src")
+        .into_iter()
+        .flat_map(|Source { path, lines, .. }| lines.into_iter().map(move |line| format!("{path}: {line}")))
+        .filter(|line| prints(line) && !line.contains("//"))
+        .collect();
+    none(&found, "`cli::print` writes results, `console` everything else");
 }

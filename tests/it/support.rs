@@ -247,7 +247,7 @@ impl HalfSent {
     }
 }
 
-fn complete(text: &[u8]) -> bool {
+pub(crate) fn complete(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text).to_lowercase();
     let text = text.trim_start_matches("http/1.1 100 continue\r\n\r\n");
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
