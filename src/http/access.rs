@@ -123,12 +123,15 @@ pub fn bare(refusal: &Error, client: SocketAddr) -> Vec<u8> {
     tracing::info!(id, status = status.as_u16(), code, %client, "what came is no request");
     // Two strings are always JSON.
     let body = serde_json::to_string(&refusal.told()).unwrap_or_default();
-    let mut text = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n");
-    text += &format!("content-length: {}\r\n{REQUEST_ID}: {id}\r\n", body.len());
-    for (name, value) in SECURITY {
-        text += &format!("{name}: {value}\r\n");
-    }
-    format!("{text}\r\n{body}").into_bytes()
+    let own = [
+        (header::CONNECTION, "close"),
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_LENGTH, &body.len().to_string()),
+        (REQUEST_ID, &id),
+    ];
+    let line = |(name, value): (HeaderName, &str)| [name.as_str(), ": ", value, "\r\n"].concat();
+    let head: String = own.into_iter().chain(SECURITY).map(line).collect();
+    format!("HTTP/1.1 {status}\r\n{head}\r\n{body}").into_bytes()
 }
 
 /// Adds the security headers.

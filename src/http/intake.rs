@@ -4,6 +4,7 @@
 //! broken server. So whoever refuses a request just drops it: what is still coming is read in the background, within limits of
 //! bytes and time, and forgotten.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,6 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header;
 use http_body::{Frame, SizeHint};
-use tokio_stream::StreamExt;
 
 use super::peer::{Peer, UnderWay};
 
@@ -105,14 +105,14 @@ impl Drop for Intake {
 
 impl Rest {
     async fn forget(self) {
-        let Self { body, patience, _under_way, .. } = self;
-        let mut parts = body.into_data_stream();
+        let Self { mut body, patience, _under_way, .. } = self;
         let _ = tokio::time::timeout(patience.whole, async {
             let mut bytes = 0;
-            while let Ok(Some(Ok(part))) = tokio::time::timeout(patience.part, parts.next()).await
-                && bytes < UNWANTED
-            {
-                bytes += part.len() as u64;
+            // hyper tells the end of a body of known length with its last part, and by itself only with the next request.
+            while bytes < UNWANTED && !body.is_end_stream() {
+                let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+                let Ok(Some(Ok(frame))) = tokio::time::timeout(patience.part, frame).await else { break };
+                bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
             }
         })
         .await;

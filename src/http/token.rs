@@ -94,10 +94,11 @@ fn kept(path: &Path) -> Option<Token> {
     token.inspect_err(|reason| tracing::warn!(path = %path.display(), reason, "a new admin token is made")).ok()
 }
 
+/// Whether the mode's last digit, everybody's, is 0.
 #[cfg(unix)]
 fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 == 0)
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() % 8 == 0)
 }
 
 #[cfg(not(unix))]

@@ -61,7 +61,7 @@ fn refused(answer: &str, status: u16, code: &str) -> String {
 async fn what_is_no_http_is_told_so_like_everything_else() {
     let server = Server::start().await;
     let long = "x".repeat(70_000);
-    let many = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect::<String>();
+    let many = "x-many: 1\r\n".repeat(200);
     for (head, status, code) in [
         ("GET\r\n\r\n".to_owned(), 400, "bad_request"),
         ("GET / HTTP/1.1\r\nhost\r\n\r\n".to_owned(), 400, "bad_request"),

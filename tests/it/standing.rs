@@ -13,8 +13,10 @@ use crate::program::{Program, command};
 use crate::support::{eventually, horse};
 
 /// What the program says when it is started and ends at once: exit code and standard error.
-fn refused(folder: &std::path::Path) -> (Option<i32>, String) {
-    let output = command(folder, "127.0.0.1:0", &[]).stdout(Stdio::null()).output().unwrap();
+async fn refused(folder: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::from(command(folder, "127.0.0.1:0", &[]));
+    let ended = command.stdout(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it does not end").unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
@@ -23,7 +25,7 @@ async fn a_second_server_on_a_data_folder_says_so_and_touches_nothing() {
     let program = Program::start(&[]);
     let token = || std::fs::read_to_string(program.folder.path().join("data/admin-token")).unwrap();
     let before = token();
-    let (code, said) = refused(program.folder.path());
+    let (code, said) = refused(program.folder.path()).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("data folder ./data") && said.contains("`data_dir`"), "{said}");
     assert!(said.contains(&format!("process {}", program.child.id())), "{said}");
