@@ -7,7 +7,7 @@
 //! | [`cli`] | one file a command | how anything is computed |
 //! | [`config`] | file + environment + flags → one validated [`config::Config`] | who uses it |
 //! | [`http`] | routes, extractors, the one error table | a tensor |
-//! | [`serving`] | named models, the queue and the thread that evaluates | status codes, training |
+//! | [`serving`] | named models: which there are, which are in memory, which answer; the queue and the thread that evaluates | status codes, training |
 //! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
 //! | [`evaluation`] | accuracy, interval and confusion on a test set | where model and data came from |
 //! | [`checkpoint`] | models as files, and files of other programs | how a model is computed |
@@ -22,7 +22,8 @@
 //!
 //! 1. [`http::router`] names the endpoint; [`http::extract`] admits the body before it is read and splits its parts.
 //! 2. [`picture::decode`] turns bytes into 8-bit RGB at the network's size, within the limits of [`config::Config`].
-//! 3. [`serving::engine`] takes it into a bounded queue, or refuses at once; its thread takes what waits as one batch.
+//! 3. [`serving::models`] has the model, which answered its own canary image before any other; [`serving::engine`] takes the
+//!    pixels into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
 //! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`].
 //!
@@ -33,7 +34,7 @@
 //! 2. [`dataset`] reads and checks the images; [`training::Recipe`] says what is done with them.
 //! 3. [`training::trainer`] shuffles, augments and steps a [`network::Learner`], and says what happens as [`training::Event`]s.
 //! 4. After each epoch [`evaluation`] measures the test set and [`checkpoint`] keeps the weights.
-//! 5. The child's [`training::journal`] is what the server shows, and the weights are files that [`serving::registry`] finds.
+//! 5. The child's [`training::journal`] is what the server shows, and the weights are files that [`serving::catalog`] finds.
 //!
 //! # Invariants
 //!

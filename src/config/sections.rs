@@ -39,6 +39,8 @@ pub struct Limits {
     pub decode_bytes: u64,
     /// `batch_images`: most images in one forward pass, 1 to 1024.
     pub batch_images: usize,
+    /// From `models_mib`: bytes of the models in memory, 1 to 1,000,000 MiB; one that is larger is kept alone.
+    pub model_bytes: u64,
 }
 
 /// `[models]`: which models are served.
@@ -117,6 +119,7 @@ impl Limits {
             // Less than one largest image would make that image wait for ever.
             decode_bytes: reader.number("limits.decode_mib", 512, largest..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
+            model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,
         }
     }
 }

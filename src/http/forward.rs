@@ -81,7 +81,7 @@ pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Res
         let header = decode::probe(&bytes)?;
         limits.check(&header)?;
         Ok(match at_hand.decoding.try_take(header.memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, &model.model.metadata().preprocessing, &limits)?.pixels),
+            Some(_share) => Step::Done(pixels(&at_hand, &bytes, &model, &limits)?),
             None => Step::Waits { bytes, memory: header.memory },
         })
     });
@@ -89,15 +89,23 @@ pub async fn decode(app: &Arc<App>, bytes: Vec<u8>, served: &Arc<Served>) -> Res
         Step::Done(pixels) => Ok(pixels),
         Step::Waits { bytes, memory } => {
             let share = app.decoding.take(memory).await.ok_or_else(Error::stopping)?;
-            let model = Arc::clone(served);
+            let (app, model) = (Arc::clone(app), Arc::clone(served));
             on_thread(move || {
                 // It belongs to the work, not to the caller: who hangs up leaves the work running.
                 let _share = share;
-                Ok(decode::decode(&bytes, &model.model.metadata().preprocessing, &limits)?.pixels)
+                pixels(&app, &bytes, &model, &limits)
             })
             .await
         }
     }
+}
+
+/// Decodes on this thread, and says how long it took: whoever is refused is told when to come back.
+fn pixels(app: &App, bytes: &[u8], served: &Served, limits: &decode::Limits) -> Result<Vec<u8>, decode::Error> {
+    let started = Instant::now();
+    let decoded = decode::decode(bytes, &served.model.metadata().preprocessing, limits)?;
+    app.engine.decoded(started.elapsed());
+    Ok(decoded.pixels)
 }
 
 enum Step {

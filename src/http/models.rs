@@ -13,7 +13,7 @@ use super::state::App;
 use crate::classification::ModelVersion;
 use crate::network::Metadata;
 use crate::serving::Served;
-use crate::serving::registry::Listed;
+use crate::serving::models::Listed;
 
 /// The query of routes that take none.
 #[derive(Debug, Deserialize)]

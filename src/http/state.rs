@@ -10,7 +10,7 @@ use super::auth::AdminToken;
 use super::budget::Budget;
 use crate::config::Config;
 use crate::serving::canary::Canary;
-use crate::serving::{Engine, Registry};
+use crate::serving::{Engine, Models};
 use crate::training::supervisor::Supervisor;
 
 /// Bodies of the largest size that may be in memory together.
@@ -22,7 +22,7 @@ pub struct App {
     /// As it was started.
     pub config: Config,
     /// The models.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<Models>,
     /// The model thread.
     pub engine: Engine,
     /// Whether its answers can be trusted.
@@ -42,12 +42,12 @@ pub struct App {
 
 impl App {
     /// Joins the parts of a server that is about to start.
-    pub fn new(config: Config, engine: Engine, registry: Registry, admin: AdminToken, supervisor: Supervisor) -> Self {
+    pub fn new(config: Config, engine: Engine, models: Models, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
             decoding: Budget::new(config.limits.decode_bytes),
             config,
-            registry: Arc::new(registry),
+            registry: Arc::new(models),
             engine,
             canary: Canary::default(),
             supervisor,
