@@ -8,7 +8,7 @@
 //! | [`config`] | file + environment + flags → one validated [`config::Config`] | who uses it |
 //! | [`console`] | standard error that no request waits for | what is said |
 //! | [`http`] | routes, extractors, the one error table | a tensor |
-//! | [`serving`] | named models, the queue and the thread that evaluates | status codes, training |
+//! | [`serving`] | named models: which there are, which are in memory, which answer; the queue and the thread that evaluates | status codes, training |
 //! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
 //! | [`evaluation`] | accuracy, interval and confusion on a test set | where model and data came from |
 //! | [`selftest`] | whether this machine computes what it should | the command line, how fast anything is |
@@ -25,7 +25,8 @@
 //! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts. Whoever refuses it
 //!    drops it: [`http::intake`] reads what is still coming.
 //! 2. [`picture::decode`] turns bytes into 8-bit pixels, grey or RGB, at the network's size, within the limits of [`config::Config`].
-//! 3. [`serving::engine`] takes it into a bounded queue, or refuses at once; its thread takes what waits as one batch.
+//! 3. [`serving::models`] has the model, which answered its own canary image before any other; [`serving::engine`] takes the
+//!    pixels into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
 //! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`]; [`http::answers`] counts what is not read yet.
 //!
@@ -37,7 +38,7 @@
 //! 2. [`dataset`] reads and checks the images; [`training::Recipe`] says what is done with them.
 //! 3. [`training::trainer`] shuffles, augments and steps a [`network::Learner`], and says what happens as [`training::Event`]s.
 //! 4. After each epoch [`evaluation`] measures the test set and [`checkpoint`] keeps the weights.
-//! 5. The child's [`training::journal`] is what the server shows, and the weights are files that [`serving::registry`] finds.
+//! 5. The child's [`training::journal`] is what the server shows, and the weights are files that [`serving::catalog`] finds.
 //!
 //! # Invariants
 //!

@@ -49,6 +49,8 @@ pub struct Limits {
     pub answer_bytes: u64,
     /// `batch_images`: most images in one forward pass, 1 to 1024.
     pub batch_images: usize,
+    /// From `models_mib`: bytes of the models in memory, 1 to 1,000,000 MiB; one that is larger is kept alone.
+    pub model_bytes: u64,
 }
 
 /// `[models]`: which models are served.
@@ -139,6 +141,7 @@ impl Limits {
             decode_bytes: reader.number("limits.decode_mib", 1024, largest..=1_000_000) * MIB,
             answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
+            model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,
         }
     }
 }

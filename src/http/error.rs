@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::dataset::catalog;
 use crate::network;
 use crate::picture::{decode, grid};
-use crate::serving::{engine, registry};
+use crate::serving::{engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
@@ -222,12 +222,12 @@ impl From<engine::Error> for Error {
     }
 }
 
-impl From<registry::Error> for Error {
-    fn from(error: registry::Error) -> Self {
+impl From<models::Error> for Error {
+    fn from(error: models::Error) -> Self {
         match error {
-            registry::Error::Unknown(reason) => Self::new(Code::UnknownModel, reason.to_string()),
-            registry::Error::Broken { .. } => Self::internal(error),
-            registry::Error::Stopped => Self::stopping(),
+            models::Error::Unknown(_) | models::Error::Unusable { .. } => Self::new(Code::UnknownModel, error.to_string()),
+            models::Error::Broken { .. } => Self::internal(error),
+            models::Error::Stopped => Self::stopping(),
         }
     }
 }

@@ -80,10 +80,9 @@ pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Res
     // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
     // one hop to another thread is enough.
     let first = on_thread(move || {
-        let target = model.model.metadata().preprocessing.target();
-        let memory = decode::cost(&bytes, &target, &limits)?;
+        let memory = decode::cost(&bytes, &model.model.metadata().preprocessing.target(), &limits)?;
         Ok(match at_hand.decoding.try_take(memory) {
-            Some(_share) => Step::Done(decode::decode(&bytes, &target, &limits)?.pixels),
+            Some(_share) => Step::Done(pixels(&at_hand, &bytes, &model, &limits)?),
             None => Step::Waits { bytes, memory },
         })
     });
@@ -91,15 +90,23 @@ pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Res
         Step::Done(pixels) => Ok(pixels),
         Step::Waits { bytes, memory } => {
             let share = app.decoding.take(memory).await.ok_or_else(Error::stopping)?;
-            let model = Arc::clone(served);
+            let (app, model) = (Arc::clone(app), Arc::clone(served));
             on_thread(move || {
                 // It belongs to the work, not to the caller: who hangs up leaves the work running.
                 let _share = share;
-                Ok(decode::decode(&bytes, &model.model.metadata().preprocessing.target(), &limits)?.pixels)
+                pixels(&app, &bytes, &model, &limits)
             })
             .await
         }
     }
+}
+
+/// Decodes on this thread, and says how long it took: whoever is refused is told when to come back.
+fn pixels(app: &App, bytes: &[u8], served: &Served, limits: &decode::Limits) -> Result<Pixels, decode::Error> {
+    let started = Instant::now();
+    let decoded = decode::decode(bytes, &served.model.metadata().preprocessing.target(), limits)?;
+    app.engine.decoded(started.elapsed());
+    Ok(decoded.pixels)
 }
 
 enum Step {

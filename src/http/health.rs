@@ -20,7 +20,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Error> {
     if app.is_draining() {
         return Err(Error::stopping());
     }
-    app.canary.check(&app.registry, &app.engine).await.map_err(|reason| {
+    app.canary.check(&app.models, &app.engine).await.map_err(|reason| {
         Error::new(Code::NotReady, format!("the server is not ready: {reason}")).retry_after(Duration::from_secs(1))
     })?;
     Ok(Json(json!({"status": "ready"})))

@@ -13,7 +13,7 @@ use crate::classification::ModelVersion;
 use crate::network::model::Accuracy;
 use crate::network::spec::Input;
 use crate::serving::Served;
-use crate::serving::registry::Listed;
+use crate::serving::models::Listed;
 
 /// Which model an answer is from.
 pub fn named(served: &Served) -> ModelVersion<'_> {
@@ -65,8 +65,8 @@ struct Version<'a> {
 
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
 pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
-    let listed = app.registry.list().await?;
-    let default = app.registry.default_name();
+    let listed = app.models.list().await?;
+    let default = app.models.default_name();
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
     Ok(Json(Models { default, models }).into_response())
 }

@@ -22,7 +22,7 @@ use crate::checkpoint::Store;
 use crate::config::{Config, LogFormat};
 use crate::console;
 use crate::network;
-use crate::serving::{Engine, Registry, engine};
+use crate::serving::{Engine, Models, engine, models};
 use crate::training::supervisor::Supervisor;
 use crate::training::{self, supervisor};
 
@@ -116,15 +116,20 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
 fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<App, Error> {
     let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
     let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
-    let engine = Engine::start(engine::Settings { device, places, batch }).map_err(system("start the model thread"))?;
-    let registry = Registry::open(Store::new(config.model_folders()), config.models.default.clone());
+    let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
+    let models = Models::open(models::Settings {
+        store: Store::new(config.model_folders()),
+        default_name: config.models.default.clone(),
+        device,
+        bytes: config.limits.model_bytes,
+    });
     let admin = AdminToken::establish(&config, address);
-    Ok(App::new(config, engine, registry, admin, supervisor))
+    Ok(App::new(config, engine, models, admin, supervisor))
 }
 
 /// Evaluates one image, so that the first caller does not wait for a model to be read and placed.
 async fn warm(app: &App, address: SocketAddr) {
-    if let Err(reason) = app.canary.check(&app.registry, &app.engine).await {
+    if let Err(reason) = app.canary.check(&app.models, &app.engine).await {
         tracing::error!(reason, "the default model does not answer");
     }
     let words = format!("listening on http://{address}");

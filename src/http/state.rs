@@ -13,7 +13,7 @@ use super::intake::Patience;
 use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
-use crate::serving::{Engine, Registry, Served};
+use crate::serving::{Engine, Models, Served};
 use crate::training::supervisor::Supervisor;
 
 /// Bodies of the largest size that may be in memory together.
@@ -25,7 +25,7 @@ pub struct App {
     /// As it was started.
     pub config: Config,
     /// The models.
-    pub registry: Arc<Registry>,
+    pub models: Arc<Models>,
     /// The model thread.
     pub engine: Engine,
     /// Whether its answers can be trusted.
@@ -47,13 +47,13 @@ pub struct App {
 
 impl App {
     /// Joins the parts of a server that is about to start.
-    pub fn new(config: Config, engine: Engine, registry: Registry, admin: AdminToken, supervisor: Supervisor) -> Self {
+    pub fn new(config: Config, engine: Engine, models: Models, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
             decoding: Budget::new(config.limits.decode_bytes),
             answers: Budget::new(config.limits.answer_bytes),
             config,
-            registry: Arc::new(registry),
+            models: Arc::new(models),
             engine,
             canary: Canary::default(),
             supervisor,
@@ -65,7 +65,7 @@ impl App {
 
     /// The model that a request means; the request's line in the log names it.
     pub async fn model(&self, name: Option<&str>, version: Option<u64>) -> Result<Arc<Served>, Error> {
-        let served = self.registry.find(name, version).await?;
+        let served = self.models.find(name, version).await?;
         access::note_model(&served.name, served.version);
         Ok(served)
     }

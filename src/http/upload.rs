@@ -147,12 +147,11 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use crate::http::budget::Budget;
-    use crate::network::DeviceChoice;
     use crate::serving::{Engine, engine::Settings};
 
     #[test]
     fn the_share_of_a_body_is_given_back_with_its_bytes_and_not_before() {
-        let engine = Engine::start(Settings { device: DeviceChoice::Cpu.open().unwrap(), places: 1, batch: 1 }).unwrap();
+        let engine = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
         let budget = Budget::new(1024);
         let share = budget.try_take(1024).map(Arc::new);
         let place = engine.admit(1).unwrap().remove(0);

@@ -58,6 +58,13 @@ pub struct Pixels<V = Vec<u8>> {
     values: V,
 }
 
+impl Pixels {
+    /// An image whose samples, height × width × channel, are what `sample` says of their index.
+    pub fn from_fn(dimensions: Dimensions, sample: impl FnMut(usize) -> u8) -> Self {
+        Self { dimensions, values: (0..dimensions.samples()).map(sample).collect() }
+    }
+}
+
 impl<V: AsRef<[u8]>> Pixels<V> {
     /// `values` as an image; none where they are more or fewer than its samples.
     pub fn new(dimensions: Dimensions, values: V) -> Option<Self> {

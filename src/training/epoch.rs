@@ -11,7 +11,7 @@ use super::error::Error;
 use super::event::{Event, StepRecord};
 use super::recipe::Recipe;
 use super::trainer::OnEvent;
-use crate::network::{Batch, Learner, StepSettings};
+use crate::network::{self, Batch, Learner, StepSettings};
 use crate::optim::{Ema, Sgd};
 
 /// Steps between two looks of the average: a look reads all parameters, and five steps' decay at once comes to the same.
@@ -73,7 +73,9 @@ impl Trainee {
                 if !report.loss.is_finite() {
                     return Err(Error::diverged(recipe, epoch, step));
                 }
-                self.look(before + step)?;
+                if self.average.is_some() && (before + step).is_multiple_of(AVERAGE_EVERY) {
+                    self.look(before + step).map_err(Error::if_diverged(recipe, epoch, step))?;
+                }
                 trained.images += batch.labels.len();
                 trained.loss += f64::from(report.loss) * batch.labels.len() as f64;
                 trained.correct += report.correct;
@@ -88,10 +90,8 @@ impl Trainee {
     }
 
     /// Takes the parameters after `step` steps of the run into the average.
-    fn look(&mut self, step: u64) -> Result<(), Error> {
-        if let Some(average) = &mut self.average
-            && step.is_multiple_of(AVERAGE_EVERY)
-        {
+    fn look(&mut self, step: u64) -> Result<(), network::Error> {
+        if let Some(average) = &mut self.average {
             let weights = self.learner.weights()?;
             average.update(weights.iter().map(|parameter| parameter.values.as_slice()), step, AVERAGE_EVERY);
         }

@@ -171,12 +171,10 @@ impl<'a> Session<'a> {
 impl Session<'_> {
     /// The figures of the test set after `epoch`; none where `progress` broke it off.
     fn measure(&self, epoch: u32, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
+        // The last step's update may have left the finite numbers, and no loss has told it yet.
+        let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
+        self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
         let model = self.model()?;
-        let finite = model.weights().iter().all(|parameter| parameter.values.iter().all(|value| value.is_finite()));
-        if !finite {
-            let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
-            return Err(Error::diverged(&self.run.recipe, epoch, steps as u64));
-        }
         let mut evaluator = Evaluator::new(&model, &self.device)?;
         Ok(evaluation::evaluate_while(&mut evaluator, &model, &self.dataset.test, progress)?)
     }

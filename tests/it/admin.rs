@@ -100,7 +100,7 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
     server.admin(Method::POST, &format!("/admin/jobs/{id}/cancel"), None).await.refused(409, "conflict");
     assert_eq!(server.admin(Method::DELETE, &format!("/admin/jobs/{id}"), None).await.status.as_u16(), 204);
     server.admin(Method::GET, &format!("/admin/jobs/{id}"), None).await.refused(404, "unknown_job");
-    tokio::time::sleep(convscope::serving::registry::FRESH).await;
+    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
     server.post(&format!("/classify?model=run-{id}"), horse()).await.refused(404, "unknown_model");
     server.stop().await;
 }

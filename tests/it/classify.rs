@@ -7,7 +7,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CLASSES, Server, horse, models, untrained};
+use crate::support::{Answer, CLASSES, Server, eventually, horse, models, slow, untrained};
 
 /// What the model says of the horse, without a server.
 fn expected(mask: &str) -> Vec<f32> {
@@ -149,6 +149,9 @@ async fn versions_appear_while_the_server_runs_and_a_broken_one_is_passed_over()
     let model = |answer: &Value| answer["model"].clone();
     let highest = server.post("/classify?model=run-1", horse()).await.ok();
     assert_eq!(model(&highest), json!({"name": "run-1", "version": 2}));
+    let until = async |what: &str, wanted: &dyn Fn(&Value) -> bool| {
+        eventually(what, async || Some(server.post("/classify?model=run-1", horse()).await.ok()).filter(wanted)).await
+    };
     let first = server.post("/classify?model=run-1&version=1", horse()).await.ok();
     assert_eq!(model(&first), json!({"name": "run-1", "version": 1}));
     assert!(!close(&probabilities(&first), &probabilities(&highest)));
@@ -160,27 +163,27 @@ async fn versions_appear_while_the_server_runs_and_a_broken_one_is_passed_over()
     assert_eq!((&run["active"], &run["default"], run["classes"].as_array().unwrap().len()), (&json!(2), &json!(false), 10));
     assert_eq!(run["versions"][0]["active"], false);
 
-    // A version replaced is another model; one that goes leaves the next lower one.
+    // A version replaced is another model, from the moment that it is loaded; until then the one before answers, and nobody waits.
     checkpoint::save(&versions.join("2.safetensors"), &untrained("tutorial", 5)).unwrap();
-    tokio::time::sleep(convscope::serving::registry::FRESH).await;
-    let replaced = server.post("/classify?model=run-1", horse()).await.ok();
-    assert!(!close(&probabilities(&replaced), &probabilities(&highest)));
+    until("the exchange", &|answer| !close(&probabilities(answer), &probabilities(&highest))).await;
     checkpoint::save(&versions.join("4.safetensors"), &untrained("tutorial", 4)).unwrap();
-    tokio::time::sleep(convscope::serving::registry::FRESH).await;
+    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
     server.get("/models").await.ok();
     // Listed, never loaded, and gone before the next look.
     std::fs::remove_file(versions.join("4.safetensors")).unwrap();
     server.post("/classify?model=run-1&version=4", horse()).await.refused(404, "unknown_model");
+    // One that goes leaves the next lower one.
     std::fs::remove_file(versions.join("2.safetensors")).unwrap();
-    tokio::time::sleep(convscope::serving::registry::FRESH).await;
+    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
     let left = server.post("/classify?model=run-1", horse()).await.ok();
     assert_eq!(model(&left)["version"], 1);
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_callers_at_once_all_get_their_own_answer() {
-    let server = Server::start().await;
+async fn many_callers_at_once_share_passes_and_each_gets_its_own_answer() {
+    let (_folder, dir) = slow();
+    let server = Server::with(|config| config.models.dir = dir).await;
     let names = ["horse", "cat", "ship", "frog"];
     let mut alone = Vec::new();
     for name in names {
@@ -194,9 +197,17 @@ async fn many_callers_at_once_all_get_their_own_answer() {
         asking.spawn(async move {
             let answer = Answer::of(request).await;
             assert_eq!(answer.status, StatusCode::OK);
-            assert!(close(&probabilities(&answer.json()), &expected), "{i}");
+            let answer = answer.json();
+            assert_eq!(probabilities(&answer), expected, "{i}: company changes no bit");
+            answer["timing_ms"]["inference"].to_string()
         });
     }
-    asking.join_all().await;
+    // Those of one pass are told the same time, to the microsecond; this model takes thousands of them.
+    let mut passes = std::collections::BTreeMap::new();
+    for time in asking.join_all().await {
+        *passes.entry(time).or_insert(0) += 1;
+    }
+    let largest = passes.values().copied().max().unwrap_or(0);
+    assert!(largest >= 8, "no pass had more than {largest} of 64 images: {passes:?}");
     server.stop().await;
 }

@@ -17,7 +17,7 @@ mod segments;
 mod sizes;
 pub mod step;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::kernels::{Team, Tier};
 use crate::network::shape::LayerShape;
@@ -40,8 +40,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The best kernels this processor has, and as many threads as the program uses.
+    /// The best kernels this processor has, and the program's threads: one team for all, since each of several models would
+    /// otherwise have as many threads as there are cores.
     pub fn available() -> Self {
-        Self { tier: Tier::detect(), team: Arc::new(Team::available()) }
+        static TEAM: OnceLock<Arc<Team>> = OnceLock::new();
+        Self { tier: Tier::detect(), team: Arc::clone(TEAM.get_or_init(|| Arc::new(Team::available()))) }
     }
 }
