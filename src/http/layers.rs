@@ -38,7 +38,7 @@ pub struct Which {
 
 /// A network, layer by layer.
 #[derive(Debug, Serialize)]
-struct Layers<'a> {
+struct Network<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The image it takes.
@@ -72,7 +72,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Re
     let served = app.model(which.model.as_deref(), which.version.map(|Whole(version)| version)).await?;
     let architecture = &served.model.metadata().architecture;
     let layers = served.model.layers();
-    let answer = Layers {
+    let answer = Network {
         model: named(&served),
         input: architecture.input,
         layers: architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect(),
@@ -122,12 +122,12 @@ struct Learned<'a> {
     /// The layer.
     layer: &'a str,
     /// What it owns, weight first.
-    parameters: Vec<Values<'a>>,
+    parameters: Vec<OneParameter<'a>>,
 }
 
 /// One parameter, or what one channel has of it.
 #[derive(Debug, Serialize)]
-struct Values<'a> {
+struct OneParameter<'a> {
     /// PyTorch's name of the whole: `conv1.weight`.
     name: &'a str,
     /// The length of each side.
@@ -218,8 +218,8 @@ impl Part {
         Array { shape: self.shape, numbers: Arc::new(self.held), part: self.range }
     }
 
-    fn values(&self) -> Values<'_> {
-        Values { name: &self.held.name, shape: &self.shape, values: &self.held.as_ref()[self.range.clone()] }
+    fn values(&self) -> OneParameter<'_> {
+        OneParameter { name: &self.held.name, shape: &self.shape, values: &self.held.as_ref()[self.range.clone()] }
     }
 }
 

@@ -39,7 +39,7 @@ struct Entry<'a> {
     /// The version that answers where none is named.
     active: u64,
     /// All of them, rising.
-    versions: Vec<Version<'a>>,
+    versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
     accuracy: Option<Accuracy>,
     /// Names of the classes, in the order of the probabilities.
@@ -52,7 +52,7 @@ struct Entry<'a> {
 
 /// One version of a model.
 #[derive(Debug, Serialize)]
-struct Version<'a> {
+struct OneVersion<'a> {
     /// Its number.
     version: u64,
     /// Whether it answers where none is named.
@@ -73,7 +73,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
 
 fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
     let active = listed.versions.get(&listed.active)?;
-    let versions = listed.versions.iter().map(|(&version, metadata)| Version {
+    let versions = listed.versions.iter().map(|(&version, metadata)| OneVersion {
         version,
         active: version == listed.active,
         accuracy: metadata.accuracy,
