@@ -1,0 +1,150 @@
+// The layer that is opened: what it does, all its maps, and one of them large.
+
+import * as channel from "./channel.js";
+import { ownScale, scaleOf } from "./colours.js";
+import { $, h } from "./dom.js";
+import { count, number, percent, shape } from "./format.js";
+import { isVector, paint } from "./maps.js";
+import { isIdle, named } from "./stages.js";
+import { has, t } from "./texts.js";
+import { off, view } from "./view.js";
+
+const STEPS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: (columns) => -columns, ArrowDown: (columns) => columns, Home: () => -Infinity, End: () => Infinity };
+
+let painted = null;
+let parts = null;
+let idle = false;
+
+/** The row of layers to choose from; those that change nothing are shown when asked for. */
+export function list(network, choose) {
+  const chip = (layer) => {
+    const node = h("button.chip", { type: "button", "aria-pressed": String(layer.name === view.layer) }, layer.name);
+    node.addEventListener("click", () => choose({ layer: layer.name }, true));
+    return node;
+  };
+  const shown = network.layers.filter((layer) => idle || !isIdle(layer) || layer.name === view.layer);
+  const nodes = shown.map(chip);
+  const hidden = network.layers.filter(isIdle).length;
+  if (hidden) {
+    const toggle = h("button.chip.quiet", { type: "button", "aria-expanded": String(idle) }, t(idle ? "layers.fewer" : "layers.idle", hidden));
+    toggle.addEventListener("click", () => {
+      idle = !idle;
+      list(network, choose);
+      $("layer-list").lastChild.focus();
+    });
+    nodes.push(toggle);
+  }
+  $("layer-list").replaceChildren(...nodes);
+}
+
+/** Lays out the chosen layer, empty. */
+export function lay(network, choose, switchOver) {
+  const layer = named(network.layers, view.layer);
+  list(network, choose);
+  const last = layer === network.layers.at(-1);
+  const tiles = isVector(layer.output) ? null : tilesOf(layer, choose);
+  const legend = h("p.legend");
+  const enlarged = channel.lay({ network, layer, choose, switchOver });
+  parts = { layer, tiles, legend };
+  painted = null;
+  $("opened").setAttribute("aria-label", layer.name);
+  $("opened").replaceChildren(
+    h("header", {}, h("h3", { id: "opened-title", tabIndex: -1 }, layer.name, " ", h("small", {}, has(`kind.${layer.kind}`) ? t(`kind.${layer.kind}`) : layer.kind)), facts(layer)),
+    h("p.what", {}, [has(`what.${layer.kind}`) && t(`what.${layer.kind}`), last && t("what.last")].filter(Boolean).join(" ")),
+    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, tiles, legend), enlarged),
+  );
+}
+
+/** Fills it with what `look` found; what did not change is not painted again. */
+export async function draw({ network, look }) {
+  const { layer, tiles, legend } = parts;
+  const found = await look.layer(layer.name);
+  if (layer !== parts.layer) return;
+  const key = [look, layer, view.scale];
+  if (!painted || key.some((part, i) => part !== painted[i])) {
+    painted = key;
+    const one = view.scale === "layer" || isVector(layer.output) ? scaleOf(found.values) : null;
+    if (tiles) paintTiles(tiles, found, one);
+    legend.replaceChildren(...legendOf(found, one));
+  }
+  if (tiles) press(tiles);
+  channel.draw({ network, layer, found });
+}
+
+/** Nothing of an older picture stays. */
+export function clear() {
+  painted = null;
+  if (!parts) return;
+  for (const canvas of $("opened").querySelectorAll("canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  parts.legend.replaceChildren();
+  channel.clear();
+}
+
+function tilesOf(layer, choose) {
+  const [channels, height, width] = layer.output;
+  const node = h("div.tiles", { role: "group", "aria-label": t("layer.channels", layer.name) });
+  for (let i = 0; i < channels; i++) {
+    const canvas = h("canvas");
+    Object.assign(canvas, { width, height });
+    const button = h("button.tile", { type: "button", title: t("channel", i), "aria-label": t("channel", i), tabIndex: -1 }, canvas);
+    button.addEventListener("click", () => choose({ channel: i }, false));
+    node.append(button);
+  }
+  node.addEventListener("keydown", (event) => {
+    const tiles = [...node.children];
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const columns = tiles.filter(({ offsetTop }) => offsetTop === tiles[0].offsetTop).length;
+    const at = tiles.indexOf(document.activeElement) + step(columns);
+    const next = Math.abs(at) === Infinity ? (at < 0 ? 0 : channels - 1) : at;
+    if (!tiles[next]) return;
+    choose({ channel: next }, false);
+    tiles[next].focus();
+  });
+  return node;
+}
+
+function paintTiles(tiles, { values, shape: [, height, width] }, one) {
+  const size = height * width;
+  [...tiles.children].forEach((tile, i) => {
+    const scale = one ?? ownScale(values, i * size, (i + 1) * size);
+    paint(tile.firstChild, { values, start: i * size, width, height }, scale);
+  });
+}
+
+/** One tile takes the focus of Tab: the chosen one. */
+function press(tiles) {
+  const silent = off(parts.layer.name);
+  [...tiles.children].forEach((tile, i) => {
+    const chosen = i === view.channel;
+    tile.tabIndex = chosen ? 0 : -1;
+    tile.classList.toggle("chosen", chosen);
+    tile.setAttribute("aria-pressed", String(chosen));
+    tile.classList.toggle("off", silent.has(i));
+  });
+}
+
+/** The colours with their ends, and what the picture cannot tell. */
+function legendOf({ values }, scale) {
+  let [zeros, broken] = [0, 0];
+  for (const value of values) {
+    if (value === 0) zeros++;
+    else if (!Number.isFinite(value)) broken++;
+  }
+  const notes = [
+    scale?.signed && t("legend.white"),
+    zeros > 0 && t("legend.zeros", percent(zeros / values.length)),
+    broken > 0 && t("legend.broken", broken),
+  ].filter(Boolean);
+  const bar = h(`span.scale.${scale?.signed ? "signed" : "positive"}`);
+  const ends = scale ? [number(scale.low), number(scale.high)] : [t("legend.own.low"), t("legend.own.high")];
+  return [ends[0], bar, ends[1], h("span", {}, notes.join(t("comma")))];
+}
+
+function facts(layer) {
+  const rows = [[t("fact.gives"), shape(layer.output)]];
+  if (layer.parameters) rows.push([t("fact.parameters"), count(layer.parameters)]);
+  if (layer.multiply_adds) rows.push([t("fact.multiply_adds"), count(layer.multiply_adds)]);
+  return h("dl.facts", {}, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
