@@ -9,6 +9,8 @@ export default {
   tagline: "what a convolutional network makes of a picture, number by number",
   skip: "Skip to the pictures",
   model: "Model",
+  version: "Version",
+  "version.active": (n) => `${n} (active)`,
   comma: ", ",
 
   "first.title": "A picture on its way through the network",
@@ -92,6 +94,25 @@ export default {
   channel: (n) => `map ${n}`,
   "channel.of": (layer, n) => `${layer}, map ${n}`,
 
+  "pixel.depends": (parts) => `It depends on ${parts}.`,
+  "pixel.part": (layer, height, width) => `${height} × ${width} of ${layer}`,
+  "pixel.picture": "the picture",
+  "pixel.all": (layer) => `all of ${layer}`,
+  "filter.title": (layer, n) => `Filter ${n} of ${layer}`,
+  "filter.row": (layer, n) => `The weights of number ${n} of ${layer}`,
+  "filter.rgb": "as colours",
+  "filter.facts": (n, low, high) => `${many(n, "number")} from ${low} to ${high}, learned in training`,
+
+  "softmax.title": "From scores to shares: softmax",
+  "softmax.lead": (most) =>
+    `Each score becomes a power of e (2.718…), which is never negative; each power’s share of them all is the answer. The largest score, ${most}, is taken off first: that changes no share and keeps the powers small.`,
+  "softmax.class": "class",
+  "softmax.score": "score",
+  "softmax.power": (most) => `e^(score − ${most})`,
+  "softmax.share": "share",
+  "softmax.difference": "server’s differs by",
+  "softmax.all": "all together",
+
   "layers.title": "Look closer",
   "layers.idle": (n) => `+ ${many(n, "layer")} that change nothing here`,
   "layers.fewer": "hide what changes nothing",
@@ -148,6 +169,16 @@ export default {
   "what.linear": "Each number is a weighted sum of all numbers before.",
   "what.add": "The sum of the layer before and an earlier one: a shortcut past what lies between.",
   "what.last": "One score a class. Softmax turns them into the probabilities at the top: all positive, together 1.",
+
+  "take.file": (format, what) => `Save ${what} as ${format}`,
+  "take.command": "copy as curl",
+  "take.command.of": (what) => `copy as curl: ${what}`,
+  "take.saved": "saved",
+  "take.copied": "copied",
+  "take.answer": "the answer",
+  "take.input": "input",
+  "take.filter": (layer, channel) => `${layer}-${channel}-weights`,
+  "address.own": (name) => `The link was made with a picture of one’s own. Such a picture never leaves its owner’s browser with a link: ask for the file, and drop it here. This is ${name}.`,
 
   "drawing.title": "Draw something",
   "drawing.canvas": "A white sheet to draw on with the pointer",

@@ -3,11 +3,14 @@
 import * as channel from "./channel.js";
 import { ownScale, scaleOf } from "./colours.js";
 import { $, h } from "./dom.js";
+import * as filters from "./filter.js";
 import { count, number, percent, shape } from "./format.js";
 import { isVector, paint } from "./maps.js";
+import * as softmax from "./softmax.js";
 import { isIdle, named } from "./stages.js";
 import { has, t } from "./texts.js";
-import { off, view } from "./view.js";
+import { row } from "./take.js";
+import { off, query, view } from "./view.js";
 
 const STEPS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: (columns) => -columns, ArrowDown: (columns) => columns, Home: () => -Infinity, End: () => Infinity };
 
@@ -45,19 +48,24 @@ export function lay(network, choose, switchOver) {
   const tiles = isVector(layer.output) ? null : tilesOf(layer, choose);
   const legend = h("p.legend");
   const enlarged = channel.lay({ network, layer, choose, switchOver });
-  parts = { layer, tiles, legend };
+  const shares = h("div");
+  const filter = h("div.filter");
+  const along = row(layer.name, `featuremaps/${encodeURIComponent(layer.name)}`, () => ({ body: parts.look?.body, query: { ...query(), scale: view.scale } }), ["png", "npy", "json"]);
+  parts = { layer, tiles, legend, filter, shares: last ? shares : null, look: null };
   painted = null;
   $("opened").setAttribute("aria-label", layer.name);
   $("opened").replaceChildren(
     h("header", {}, h("h3", { id: "opened-title", tabIndex: -1 }, layer.name, " ", h("small", {}, has(`kind.${layer.kind}`) ? t(`kind.${layer.kind}`) : layer.kind)), facts(layer)),
     h("p.what", {}, [has(`what.${layer.kind}`) && t(`what.${layer.kind}`), last && t("what.last")].filter(Boolean).join(" ")),
-    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, tiles, legend), enlarged),
+    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, tiles, legend, along, filter), enlarged),
+    shares,
   );
 }
 
 /** Fills it with what `look` found; what did not change is not painted again. */
 export async function draw({ network, look }) {
-  const { layer, tiles, legend } = parts;
+  const { layer, tiles, legend, filter, shares } = parts;
+  parts.look = look;
   const found = await look.layer(layer.name);
   if (layer !== parts.layer) return;
   const key = [look, layer, view.scale];
@@ -66,9 +74,11 @@ export async function draw({ network, look }) {
     const one = view.scale === "layer" || isVector(layer.output) ? scaleOf(found.values) : null;
     if (tiles) paintTiles(tiles, found, one);
     legend.replaceChildren(...legendOf(found, one));
+    shares?.replaceChildren(softmax.table({ classes: network.classes, scores: found.values, answer: await look.answer() }));
   }
   if (tiles) press(tiles);
   channel.draw({ network, layer, found });
+  await filters.draw(filter, { network, layer, channel: view.channel });
 }
 
 /** Nothing of an older picture stays. */
@@ -76,7 +86,7 @@ export function clear() {
   painted = null;
   if (!parts) return;
   for (const canvas of $("opened").querySelectorAll("canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-  parts.legend.replaceChildren();
+  for (const part of [parts.legend, parts.shares, parts.filter]) part?.replaceChildren();
   channel.clear();
 }
 

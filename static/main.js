@@ -1,18 +1,21 @@
 // The page: one view, one look through the network, and everything else is drawn from the two.
 
+import * as address from "./address.js";
 import * as answer from "./answer.js";
 import { json, token } from "./api.js";
 import * as cover from "./cover.js";
-import { $, h, showBlob } from "./dom.js";
+import { $, h } from "./dom.js";
 import { percent } from "./format.js";
 import * as layer from "./layer.js";
 import { Look } from "./look.js";
+import * as photo from "./photo.js";
 import * as picture from "./picture.js";
 import * as pixel from "./pixel.js";
 import { sentence, showProblem } from "./problem.js";
 import { redrawn } from "./redraw.js";
 import { named } from "./stages.js";
 import * as strip from "./strip.js";
+import * as take from "./take.js";
 import { fill, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
@@ -34,6 +37,8 @@ function latest() {
     return work.signal;
   };
 }
+/** Pictures of one's own that this tab has seen, so that going back finds them. */
+const own = [];
 const newest = { look: latest(), model: latest() };
 
 /** Runs `task`; what stopped it is said, and leaves no older answer standing. Giving up in favour of newer work is no problem. */
@@ -63,13 +68,14 @@ function clear() {
 const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
-function choose(chosen) {
-  Object.assign(view, { picture: { note: "", ...chosen }, cover: null });
+function choose(chosen, covering = null) {
+  if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
+  Object.assign(view, { picture: { note: "", ...chosen }, cover: covering });
   state.seen = state.before = null;
-  cover.arm(false);
+  cover.arm(Boolean(covering));
   busy(true);
   guard(async () => {
-    await given();
+    await photo.given();
     try {
       await look();
     } catch (error) {
@@ -77,22 +83,10 @@ function choose(chosen) {
       const file = await redrawn(chosen.file).catch(() => null);
       if (!file || view.picture.file !== chosen.file) throw error;
       Object.assign(view.picture, { file, note: t("given.redrawn", sentence(error, chosen.file)) });
-      await given();
+      await photo.given();
       await look();
     }
   }, chosen.file);
-}
-
-/** The picture as it came. */
-async function given() {
-  const { file, name, sample, note } = view.picture;
-  const image = $("given");
-  image.alt = name || t("picture.pasted");
-  await showBlob(image, file).catch(() => (image.hidden = true)); // the server says what is wrong with it
-  const { naturalWidth: width, naturalHeight: height } = image;
-  image.classList.toggle("pixels", width < 200);
-  $("given-size").textContent = image.hidden ? "" : `${width} × ${height}`;
-  $("given-note").textContent = note || (sample ? t(sample === FIRST_SAMPLE ? "given.trained" : "given.test", sample) : "");
 }
 
 /** Everything the page knows of the view's picture. */
@@ -104,17 +98,23 @@ async function look() {
   signal.addEventListener("abort", () => clearTimeout(late), { once: true });
   try {
     // Already at the network's size, it passes preprocessing unchanged: a large photo crosses the wire once.
-    state.seen ??= await see(new Look(view.picture.file, which(), signal));
+    const seen = state.seen ?? (await photo.see(new Look(view.picture.file, which(), signal)));
+    signal.throwIfAborted();
+    state.seen = seen;
     const body = view.cover ? await cover.covered(state.seen.bitmap, view.cover) : state.seen.file;
     const next = new Look(body, query(), signal);
     const untouched = !view.cover && !maskText();
     const scores = state.network.layers.at(-1).name;
-    const [told, last] = await Promise.all([next.answer(), next.layer(scores), next.layer("input"), strip.draw(next)]);
+    const needed = [scores, "input", ...strip.names()].map((name) => next.layer(name));
+    const [told, last] = await Promise.all([next.answer(), ...needed]);
+    signal.throwIfAborted();
     clearTimeout(late);
+    await strip.draw(next);
     state.look = next;
     if (untouched) state.before = told;
     else state.before ??= await new Look(state.seen.file, which(), signal).answer();
-    showSeen();
+    signal.throwIfAborted();
+    photo.seen(state);
     answer.draw({ answer: told, classes: state.network.classes, scores: last.values, before: untouched ? null : state.before });
     changed(told);
     drawChosen();
@@ -122,60 +122,6 @@ async function look() {
   } finally {
     clearTimeout(late);
   }
-}
-
-/** The picture at the network's size. */
-async function see(asked) {
-  const file = await asked.seen();
-  return { file, bitmap: await createImageBitmap(file) };
-}
-
-function showSeen() {
-  const { bitmap } = state.seen;
-  const { width, height } = bitmap;
-  const canvas = $("seen");
-  Object.assign(canvas, { width, height });
-  canvas.setAttribute("aria-label", t("seen.alt", width, height));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  $("seen-size").textContent = `${width} × ${height}`;
-  frame();
-  cover.mark(state.network.input);
-}
-
-/** The part of the photo that the network gets: the central one of its proportions, if that is what was cut out. */
-function frame() {
-  const { naturalWidth: w, naturalHeight: ht } = $("given");
-  const { width, height } = state.network.input;
-  const share = Math.min(w / width, ht / height);
-  const [across, down] = [width * share, height * share];
-  const fits = across > w - 1 && down > ht - 1;
-  $("frame").hidden = $("given").hidden || fits || !isCrop(across, down);
-  const most = Math.max(w, ht);
-  const percentOf = (pixels) => `${(100 * pixels) / most}%`;
-  Object.assign($("frame").style, {
-    left: percentOf((most - across) / 2),
-    top: percentOf((most - down) / 2),
-    width: percentOf(across),
-    height: percentOf(down),
-  });
-}
-
-/** A model may stretch or pad instead; its own view of the picture tells. */
-function isCrop(across, down) {
-  const { bitmap } = state.seen;
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const pixels = () => context.getImageData(0, 0, canvas.width, canvas.height).data;
-  context.drawImage(bitmap, 0, 0);
-  const real = pixels();
-  const { naturalWidth: w, naturalHeight: ht } = $("given");
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.imageSmoothingQuality = "high";
-  context.drawImage($("given"), (w - across) / 2, (ht - down) / 2, across, down, 0, 0, canvas.width, canvas.height);
-  const mine = pixels();
-  return real.reduce((sum, value, i) => sum + Math.abs(value - mine[i]), 0) / real.length < 20;
 }
 
 /** What is covered or switched off, and what that did. */
@@ -193,12 +139,7 @@ function changed(told) {
 function point(where, opens) {
   const before = view.layer;
   Object.assign(view, where);
-  const { layers } = state.network;
-  const chosen = named(layers, view.layer) ?? layers[0];
-  const [channels, height = 1, width = 1] = chosen.output;
-  view.layer = chosen.name;
-  view.channel = Math.min(view.channel, channels - 1);
-  view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
+  fit();
   if (view.layer !== before) layer.lay(state.network, point, switchOver);
   if (opens) {
     $("layers").scrollIntoView();
@@ -207,7 +148,15 @@ function point(where, opens) {
   drawChosen();
 }
 
+/** Keeps what is chosen within the layer. */
+function fit() {
+  const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
+  view.channel = Math.min(view.channel, channels - 1);
+  view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
+}
+
 function drawChosen() {
+  address.write();
   if (!state.look) return;
   strip.mark(state.network);
   const ignore = (error) => error.name !== "AbortError" && showProblem($("problem"), error);
@@ -226,7 +175,7 @@ function touch(patch) {
   guard(look);
 }
 
-async function useModel(name, version = null) {
+async function useModel(name, version = null, mask = new Map()) {
   const signal = newest.model();
   const { models } = await json("models", { signal });
   const model = models.find((each) => each.name === name) ?? models.find((each) => each.default) ?? models[0];
@@ -234,17 +183,39 @@ async function useModel(name, version = null) {
   $("model").replaceChildren(...models.map((each) => h("option", { value: each.name }, each.name)));
   $("model").disabled = models.length < 2;
   $("model").value = model.name;
-  Object.assign(view, { model: model.name, version, mask: new Map(), cover: null });
+  versions(model, version);
+  Object.assign(view, { model: model.name, version });
   const network = await json("layers", { query: which(), signal });
+  view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
   state.network = { ...network, classes: model.classes, accuracy: model.accuracy };
   state.look = state.seen = state.before = null;
   strip.lay(state.network, point);
   answer.lay(model.classes);
   limits();
-  const first = named(network.layers, view.layer) ?? network.layers[0];
-  Object.assign(view, { layer: first.name, channel: 0, cell: first.output.length > 1 ? first.output.slice(1).map((size) => Math.floor(size / 2)) : [0, 0] });
+  if (!named(network.layers, view.layer)) {
+    const [first] = network.layers;
+    const [, ...plane] = first.output;
+    Object.assign(view, { layer: first.name, channel: 0, cell: plane.length ? plane.map((size) => Math.floor(size / 2)) : [0, 0] });
+  }
+  fit();
   layer.lay(state.network, point, switchOver);
+  takeAlong();
   await look();
+}
+
+/** The versions to choose from, where there is more than one. */
+function versions({ active, versions }, chosen) {
+  $("version-field").hidden = versions.length < 2;
+  const option = ({ version }) => h("option", { value: version }, version === active ? t("version.active", version) : String(version));
+  $("version").replaceChildren(...versions.map(option));
+  $("version").value = String(chosen ?? active);
+}
+
+/** Files and commands of what the strip shows. */
+function takeAlong() {
+  const ask = () => ({ body: state.look?.body, query: query() });
+  $("answer-take").replaceChildren(take.row(t("take.answer"), "classify", ask));
+  $("seen-take").replaceChildren(take.row(t("take.input"), "featuremaps/input", ask, ["png"]));
 }
 
 function limits() {
@@ -253,10 +224,26 @@ function limits() {
   $("limits").textContent = t("limits", view.model, classes.length, classes.join(t("comma"))) + measured;
 }
 
+/** Where the address leads. */
+async function go() {
+  const wanted = address.read();
+  const { layer, channel = 0, cell, scale, sample, mask } = wanted;
+  Object.assign(view, { layer: layer ?? view.layer, channel, scale, ...(cell && { cell }) });
+  view.picture = null; // the model is laid out first, the picture after it
+  await useModel(wanted.model ?? FIRST_MODEL, wanted.version, mask);
+  $("page").hidden = false;
+  const kept = own[wanted.own - 1];
+  if (kept) return picture.again(kept, wanted.cover);
+  const names = picture.names();
+  const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
+  await picture.sample(name, wanted.cover, wanted.own ? t("address.own", name) : "");
+}
+
 function begin() {
   fill();
   token.adopt();
   $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
+  $("version").addEventListener("change", () => guard(() => useModel(view.model, Number($("version").value))));
   picture.listen(choose, failed);
   strip.onTurn(() => {
     if (!state.network) return;
@@ -274,11 +261,12 @@ function begin() {
     cover.arm(false);
     touch({ cover: null, mask: new Map() });
   });
+  address.listen(() => guard(go));
   guard(async () => {
     // Nothing is shown before everything has its place, so that nothing moves afterwards.
-    const [names] = await Promise.all([picture.samples(), useModel(FIRST_MODEL)]).finally(() => ($("page").hidden = false));
-    await picture.sample(names.includes(FIRST_SAMPLE) ? FIRST_SAMPLE : names[0]);
-  });
+    await picture.samples();
+    await go();
+  }).finally(() => ($("page").hidden = false));
   train.prepare((name) => {
     $("first").scrollIntoView();
     guard(() => useModel(name));

@@ -5,7 +5,7 @@ import { $, h } from "./dom.js";
 import * as drawing from "./drawing.js";
 import { t } from "./texts.js";
 
-let names = [];
+let known = [];
 let choose = null;
 let fail = null;
 
@@ -33,9 +33,9 @@ export function listen(chosen, failed) {
 
 /** Fills the row of samples. */
 export async function samples() {
-  names = (await json("samples")).samples.map(({ name }) => name);
+  known = (await json("samples")).samples.map(({ name }) => name);
   $("samples").replaceChildren(
-    ...names.map((name) => {
+    ...known.map((name) => {
       const image = h("img.pixels", { src: path(name), alt: "", width: 40, height: 40 });
       const button = h("button.sample", { type: "button", "aria-pressed": "false", "data-name": name }, image);
       button.addEventListener("click", () => sample(name));
@@ -43,8 +43,10 @@ export async function samples() {
     }),
   );
   retell();
-  return names;
 }
+
+/** Names of the samples. */
+export const names = () => known;
 
 /** Says everything again, in another language. */
 export function retell() {
@@ -55,14 +57,20 @@ export function retell() {
   }
 }
 
-/** Chooses the sample called `name`. */
-export async function sample(name) {
+/** Chooses the sample called `name`, with a part of it covered if `cover` says so, and a note on it. */
+export async function sample(name, cover = null, note = "") {
   press(name);
   try {
-    choose({ file: await blob(path(name)), name, sample: name });
+    choose({ file: await blob(path(name)), name, sample: name, note }, cover);
   } catch (error) {
     fail(error);
   }
+}
+
+/** Chooses a picture of one's own again, that this tab still has. */
+export function again(picture, cover) {
+  press(null);
+  choose(picture, cover);
 }
 
 const path = (name) => `samples/${encodeURIComponent(name)}`;

@@ -3,10 +3,11 @@
 import { css, range, scaleOf } from "./colours.js";
 import { $, h } from "./dom.js";
 import { brief, count, exact, number } from "./format.js";
-import { named, source } from "./stages.js";
+import { fields, isFolded, named, source } from "./stages.js";
 import { at, explain } from "./sums.js";
+import { row } from "./take.js";
 import { t } from "./texts.js";
-import { view } from "./view.js";
+import { view, which } from "./view.js";
 import { parameters } from "./weights.js";
 
 const BLOCKS = 3; // windows shown of many; the rest in one number
@@ -29,10 +30,13 @@ export async function draw({ network, look }, choose) {
   const place = { layer, channel: view.channel, cell: view.cell };
   const made = explain({ ...place, inputs, learned });
   const value = at({ from: own, ...place });
-  const place_ = $("pixel");
-  const focused = place_.contains(document.activeElement) ? document.activeElement.dataset.step : null;
-  place_.replaceChildren(head(layer, choose), h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })), proof(made, value, await after(network, look, layer)));
-  if (focused) place_.querySelector(`[data-step="${focused}"]`)?.focus();
+  const sheet = $("pixel");
+  const focused = sheet.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+  const filter = layer.parameters
+    ? row(t("take.filter", layer.name, view.channel), `layers/${encodeURIComponent(layer.name)}/weights`, () => ({ query: { ...which(), channel: place.channel } }), ["npy"])
+    : null;
+  sheet.replaceChildren(head(layer, choose, filter), h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })), proof(made, value, await after(network, look, layer)), h("p.fine.depends", {}, depends(network, layer)));
+  if (focused) sheet.querySelector(`[data-step="${focused}"]`)?.focus();
 }
 
 /** Nothing of an older picture stays. */
@@ -42,7 +46,7 @@ export function clear() {
 }
 
 /** What is looked at, and the steps to another. */
-function head(layer, choose) {
+function head(layer, choose, filter) {
   const [channels, height = 1, width = 1] = layer.output;
   const step = (name, value, most, put) => {
     const input = h("input", { type: "number", min: 0, max: most - 1, value, "data-step": name });
@@ -57,7 +61,7 @@ function head(layer, choose) {
     steps.push(step("row", view.cell[0], height, (y) => ({ cell: [y, view.cell[1]] })));
     steps.push(step("column", view.cell[1], width, (x) => ({ cell: [view.cell[0], x] })));
   }
-  return h("div.pixel-head", {}, h("h2", { id: "pixel-title" }, t("pixel.title", layer.name)), ...steps);
+  return h("div.pixel-head", {}, h("h2", { id: "pixel-title" }, t("pixel.title", layer.name)), ...steps, ...(filter ? [filter] : []));
 }
 
 function work({ network, layer, made, inputs, redraw }) {
@@ -149,6 +153,22 @@ async function after(network, look, layer) {
     layer = next;
   }
   return found;
+}
+
+/** How much of the picture, and of every layer that makes something new, the number depends on. */
+function depends(network, layer) {
+  const [y, x] = view.cell;
+  const found = [...fields(network, layer, { top: y, left: x, bottom: y, right: x })];
+  const parts = found
+    .filter(([name]) => name !== layer.name && (name === "input" || !isFolded(named(network.layers, name))))
+    .map(([name, { top, left, bottom, right }]) => {
+      const { output } = named(network.layers, name) ?? { output: [0, network.input.height, network.input.width] };
+      const [, height = 1, width = 1] = output;
+      const called = name === "input" ? t("pixel.picture") : name;
+      const whole = bottom - top + 1 >= height && right - left + 1 >= width;
+      return whole ? t("pixel.all", called) : t("pixel.part", called, bottom - top + 1, right - left + 1);
+    });
+  return t("pixel.depends", parts.join(t("comma")));
 }
 
 /** What a channel is called: the picture's are colours. */

@@ -16,6 +16,9 @@ export function stages(layers) {
 /** Whether a layer gives the very numbers it takes, in evaluation. */
 export const isIdle = ({ kind }) => IDLE.includes(kind);
 
+/** Whether a layer belongs to the stage of the one before it. */
+export const isFolded = ({ kind }) => !OPENS.includes(kind);
+
 /** The layer called `name`. */
 export const named = (layers, name) => layers.find((layer) => layer.name === name);
 

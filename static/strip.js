@@ -95,6 +95,9 @@ function under({ canvas, grid, vector, stage }, event) {
   return { channel: Math.min(channel, grid.shown - 1), cell: [Math.min(y % (height + 1), height - 1), Math.min(x % (width + 1), width - 1)] };
 }
 
+/** The layers it shows. */
+export const names = () => columns.map(({ stage }) => stage.head.name);
+
 /** Paints every stage with what `look` found. */
 export async function draw(look) {
   const found = await Promise.all(columns.map(({ stage }) => look.layer(stage.head.name)));

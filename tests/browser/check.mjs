@@ -3,17 +3,21 @@
 //   node tests/browser/check.mjs target/release/convscope [--pictures FOLDER]
 //
 // Wants /usr/bin/chromium (or CHROMIUM=path) and `npm install` in this folder. With --pictures it leaves screenshots:
-// `--pictures docs` makes the README's.
+// `--pictures docs` makes the README's. PARTS=keeping,training in the environment runs only these parts.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import * as access from "./access.mjs";
+import * as address from "./address.mjs";
 import * as first from "./first.mjs";
+import * as networks from "./networks.mjs";
 import { proxy } from "./proxy.mjs";
 import { start, TOKEN } from "./server.mjs";
+import * as sums from "./sums.mjs";
 import * as train from "./train.mjs";
 import { answered, open, visit } from "./visit.mjs";
 import * as ways from "./ways.mjs";
@@ -27,17 +31,27 @@ const BROKEN = /status of 4\d\d|ERR_|Failed to fetch|network error/;
 const PICTURE_HEIGHT = 880;
 
 const [program, option, pictures] = process.argv.slice(2);
+const PARTS = {
+  whole: async (layers) => {
+    for (const width of [1280, 390]) await wholeVisit(width, layers);
+  },
+  colours: async () => {
+    for (const width of [1280, 390]) await shortVisit({ width, dark: true });
+    await shortVisit({ width: 1280, forced: true });
+  },
+  adding,
+  keeping,
+  training,
+  elsewhere,
+};
+const wanted = process.env.PARTS?.split(",") ?? Object.keys(PARTS);
 const server = await start(program);
 const between = await proxy(server.url);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 try {
   const { layers } = await (await fetch(`${server.url}layers`)).json();
   await sameNumbersEitherWay(server.url);
-  for (const width of [1280, 390]) await wholeVisit(width, layers);
-  for (const width of [1280, 390]) await shortVisit({ width, dark: true });
-  await shortVisit({ width: 1280, forced: true });
-  await training();
-  await elsewhere();
+  for (const [name, part] of Object.entries(PARTS)) if (wanted.includes(name)) await part(layers);
   console.log("browser: the page is right");
 } finally {
   await browser.close();
@@ -77,6 +91,41 @@ async function shortVisit(how) {
   await open(page, server.url);
   await step("axe-core finds nothing", () => access.clean(page));
   if (how.forced) await step("bars, legends and marks are drawn", () => access.forced(page));
+  await close();
+}
+
+/** The arithmetic, on the bundled network and on one of every kind of layer. */
+async function adding() {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-classes-"));
+  const { page, step, close } = await visit(browser, { width: 1280, url: server.url });
+  try {
+    await open(page, server.url);
+    await step("every number adds up", () => sums.everyNumber(page, ["conv2d", "relu", "max_pool2d", "flatten", "linear"]));
+    await step("what is written adds up", () => sums.written(page));
+    await step("softmax in numbers", () => sums.softmax(page));
+    await networks.pictures(folder);
+    const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+    await step("classes called 1 to 12 keep their order", () => networks.inOrder(page, server.url, model));
+    await step("every number of another network adds up", () => sums.everyNumber(page, networks.MIXED.layers.map(({ kind }) => kind)));
+    await step("shows another network on one screen", () => access.clean(page));
+    await close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The address and the commands, through a proxy with a path of its own. */
+async function keeping() {
+  const { page, step, forgive, close } = await visit(browser, { width: 1280, url: between.url });
+  const another = () => page.context().newPage();
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await open(page, between.url);
+  await step("the address holds the view", () => address.shared(page, another));
+  await step("goes back and forth", () => address.back(page));
+  await step("copies commands that work", () => address.commands(page));
+  await step("saves files", () => address.files(page));
+  await step("says that a picture of one's own is not in the address", () => address.own(page, join(DATA, "odd/cmyk.jpg"), another));
+  forgive(/never/);
   await close();
 }
 
