@@ -34,9 +34,11 @@ export function lay({ network, layer, choose, switchOver }) {
   const next = h("button", { type: "button", "aria-label": t("channel.next") }, "→");
   previous.addEventListener("click", () => step(-1));
   next.addEventListener("click", () => step(1));
-  parts = { layer, vector, columns, rows, canvas, pulse, value, title, facts, toggle, network };
+  const twin = h("details", {}, h("summary", {}, t("channel.table")), h("div.scroll.twin", { tabIndex: 0, role: "group", "aria-label": t("channel.table") }));
+  twin.addEventListener("toggle", () => twin.open && parts.found && table());
+  parts = { layer, vector, columns, rows, canvas, pulse, value, title, facts, toggle, twin, network };
   listen(plate, choose);
-  return h("div.channel", {}, h("div.channel-head", {}, title, h("span.keys-row", {}, previous, next)), h("div.scroll", {}, plate), value, facts, h("p", {}, toggle));
+  return h("div.channel", {}, h("div.channel-head", {}, title, h("span.keys-row", {}, previous, next)), h("div.scroll", {}, plate), value, facts, h("p", {}, toggle), twin);
 }
 
 function listen(plate, choose) {
@@ -65,7 +67,8 @@ const where = () => (parts.vector ? [Math.floor(view.channel / parts.columns), v
 
 /** Shows the chosen channel of what was found. */
 export function draw({ layer, found }) {
-  const { vector, columns, rows, canvas, pulse, value, title, facts, toggle } = parts;
+  const { vector, columns, rows, canvas, pulse, value, title, facts, toggle, twin } = parts;
+  parts.found = found;
   const size = vector ? found.values.length : rows * columns;
   const start = vector ? 0 : view.channel * size;
   const scale = view.scale === "layer" || vector ? scaleOf(found.values) : ownScale(found.values, start, start + size);
@@ -84,10 +87,27 @@ export function draw({ layer, found }) {
   const silent = off(layer.name).has(view.channel);
   toggle.textContent = t(silent ? "channel.on" : "channel.off");
   toggle.setAttribute("aria-pressed", String(silent));
+  if (twin.open) table();
+}
+
+/** Every number of the channel, for whoever would rather read than look. */
+function table() {
+  const { vector, columns, rows, found, twin, written } = parts;
+  const start = vector ? 0 : view.channel * rows * columns;
+  if (written?.found === found && written.start === start) return;
+  parts.written = { found, start };
+  const heads = Array.from({ length: columns }, (_, x) => h("th", { scope: "col" }, String(x)));
+  const body = Array.from({ length: rows }, (_, y) => {
+    const own = found.values.subarray(start + y * columns, start + Math.min((y + 1) * columns, found.values.length));
+    return h("tr", {}, h("th", { scope: "row" }, String(vector ? y * columns : y)), Array.from(own, (value) => h("td", {}, number(value))));
+  });
+  twin.lastChild.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, h("td"), heads)), h("tbody", {}, body)));
 }
 
 /** Nothing of an older picture stays. */
 export function clear() {
   if (!parts) return;
   for (const part of [parts.value, parts.facts]) part.textContent = "";
+  parts.found = parts.written = null;
+  parts.twin.lastChild.replaceChildren();
 }

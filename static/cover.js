@@ -3,6 +3,7 @@
 import { $ } from "./dom.js";
 import { place } from "./maps.js";
 import { png } from "./redraw.js";
+import { t } from "./texts.js";
 import { view } from "./view.js";
 
 const GREY = "#808080";
@@ -65,8 +66,8 @@ export function arm(on) {
   covering = on;
   const plate = $("seen-plate");
   plate.classList.toggle("covering", on);
-  if (on) plate.tabIndex = 0;
-  else plate.removeAttribute("tabindex");
+  if (on) Object.assign(plate, { tabIndex: 0, role: "application", ariaLabel: t("cover.how") });
+  else for (const name of ["tabindex", "role", "aria-label"]) plate.removeAttribute(name);
 }
 
 /** Draws the rectangle over the picture. */

@@ -8,6 +8,7 @@ export default {
   title: "Convscope",
   tagline: "what a convolutional network makes of a picture, number by number",
   skip: "Skip to the pictures",
+  language: "中文",
   model: "Model",
   version: "Version",
   "version.active": (n) => `${n} (active)`,
@@ -67,6 +68,7 @@ export default {
 
   "pixel.title": (layer) => `One number of ${layer}`,
   "pixel.channel": "map",
+  "pixel.index": "number",
   "pixel.row": "row",
   "pixel.column": "column",
   "pixel.bias": (value) => `bias ${value}`,
@@ -125,6 +127,7 @@ export default {
   "channel.facts": (low, high, mean, zeros) => `smallest ${low}, largest ${high}, mean ${mean}, ${zeros} zeros`,
   "channel.off": "Switch this off",
   "channel.on": "Switch this on again",
+  "channel.table": "As a table",
   "value.cell": (row, column, value) => `row ${row}, column ${column}: ${value}`,
   "value.vector": (n, value) => `${n}: ${value}`,
   "legend.white": "white is 0",

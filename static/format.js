@@ -22,11 +22,12 @@ export function number(value) {
   return (size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(3)))).replace("-", "−");
 }
 
-/** As much of a number as fits a small cell: 0.35, −1.2, 120, 1e−4. */
+/** As much of a number as fits a small cell: 0.35, −1.2, 120; what is next to nothing says so. */
 export function brief(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size < 0.005 || size >= 1e4 ? value.toExponential(0) : size < 1 ? value.toFixed(2) : String(Number(value.toPrecision(2)));
+  if (size < 0.005) return "≈0";
+  const text = size >= 1e4 ? value.toExponential(0) : size < 1 ? value.toFixed(2) : String(Number(value.toPrecision(2)));
   return text.replaceAll("-", "−").replace("e+", "e");
 }
 

@@ -16,7 +16,7 @@ import { redrawn } from "./redraw.js";
 import { named } from "./stages.js";
 import * as strip from "./strip.js";
 import * as take from "./take.js";
-import { fill, t } from "./texts.js";
+import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
 
@@ -26,7 +26,7 @@ const PATIENCE = 300; // ms for which an older answer may still be seen, faded, 
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
 
 /** The network as `/layers` and `/models` tell of it, the look at it, and how the untouched picture was answered. */
-const state = { network: null, look: null, seen: null, before: null };
+const state = { network: null, look: null, seen: null, before: null, told: null, problem: null };
 
 /** Each call gives up what the one before it began. */
 function latest() {
@@ -45,6 +45,7 @@ const newest = { look: latest(), model: latest() };
 async function guard(task, file) {
   try {
     showProblem($("problem"), null);
+    state.problem = null;
     await task();
   } catch (error) {
     if (error.name !== "AbortError") failed(error, file);
@@ -53,6 +54,7 @@ async function guard(task, file) {
 
 function failed(error, file) {
   clear();
+  state.problem = { error, file };
   if (error instanceof TypeError || error instanceof RangeError) console.error(error);
   showProblem($("problem"), error, file);
 }
@@ -70,7 +72,7 @@ const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
 function choose(chosen, covering = null) {
   if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
-  Object.assign(view, { picture: { note: "", ...chosen }, cover: covering });
+  Object.assign(view, { picture: { ...chosen }, cover: covering });
   state.seen = state.before = null;
   cover.arm(Boolean(covering));
   busy(true);
@@ -82,7 +84,7 @@ function choose(chosen, covering = null) {
       if (!READ_OTHERWISE.includes(error.code) || view.picture.file !== chosen.file) throw error;
       const file = await redrawn(chosen.file).catch(() => null);
       if (!file || view.picture.file !== chosen.file) throw error;
-      Object.assign(view.picture, { file, note: t("given.redrawn", sentence(error, chosen.file)) });
+      Object.assign(view.picture, { file, note: () => t("given.redrawn", sentence(error, chosen.file)) });
       await photo.given();
       await look();
     }
@@ -115,8 +117,9 @@ async function look() {
     else state.before ??= await new Look(state.seen.file, which(), signal).answer();
     signal.throwIfAborted();
     photo.seen(state);
-    answer.draw({ answer: told, classes: state.network.classes, scores: last.values, before: untouched ? null : state.before });
-    changed(told);
+    state.told = { answer: told, classes: state.network.classes, scores: last.values, before: untouched ? null : state.before };
+    answer.draw(state.told);
+    changed();
     drawChosen();
     busy(false);
   } finally {
@@ -125,7 +128,8 @@ async function look() {
 }
 
 /** What is covered or switched off, and what that did. */
-function changed(told) {
+function changed() {
+  const { answer: told } = state.told;
   const what = [view.cover && t("changed.cover"), maskText() && t("changed.mask", maskText())].filter(Boolean).join(t("comma"));
   $("changed").hidden = !what;
   $("invite-cover").setAttribute("aria-pressed", String(Boolean(view.cover)));
@@ -236,11 +240,33 @@ async function go() {
   if (kept) return picture.again(kept, wanted.cover);
   const names = picture.names();
   const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
-  await picture.sample(name, wanted.cover, wanted.own ? t("address.own", name) : "");
+  await picture.sample(name, wanted.cover, wanted.own ? () => t("address.own", name) : null);
+}
+
+/** Says everything again, in the other language. */
+function retell() {
+  fill();
+  for (const part of [picture, train]) part.retell();
+  if (state.problem) showProblem($("problem"), state.problem.error, state.problem.file);
+  if (!state.network) return;
+  strip.retell(state.network);
+  limits();
+  layer.lay(state.network, point, switchOver);
+  takeAlong();
+  if (view.picture) photo.retell();
+  if (!state.look) return;
+  photo.seen(state);
+  answer.draw(state.told);
+  changed();
+  drawChosen();
 }
 
 function begin() {
   fill();
+  $("language").addEventListener("click", () => {
+    speakOther();
+    retell();
+  });
   token.adopt();
   $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
   $("version").addEventListener("change", () => guard(() => useModel(view.model, Number($("version").value))));

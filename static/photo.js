@@ -10,14 +10,20 @@ const ALIKE = 20; // of 255: two ways of shrinking the same picture differ by le
 
 /** The picture as it came. */
 export async function given() {
-  const { file, name, sample, note } = view.picture;
+  const { file } = view.picture;
   const image = $("given");
-  image.alt = name || t("picture.pasted");
+  retell();
   await showBlob(image, file).catch(() => (image.hidden = true)); // the server says what is wrong with it
   const { naturalWidth: width, naturalHeight: height } = image;
   image.classList.toggle("pixels", width < 200);
   $("given-size").textContent = image.hidden ? "" : `${width} × ${height}`;
-  $("given-note").textContent = note || (sample ? t(sample === TRAINED ? "given.trained" : "given.test", sample) : "");
+}
+
+/** What is said of it. */
+export function retell() {
+  const { name, sample, note } = view.picture;
+  $("given").alt = name || t("picture.pasted");
+  $("given-note").textContent = note?.() ?? (sample ? t(sample === TRAINED ? "given.trained" : "given.test", sample) : "");
 }
 
 /** The picture at the network's size. */

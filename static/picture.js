@@ -58,7 +58,7 @@ export function retell() {
 }
 
 /** Chooses the sample called `name`, with a part of it covered if `cover` says so, and a note on it. */
-export async function sample(name, cover = null, note = "") {
+export async function sample(name, cover = null, note = null) {
   press(name);
   try {
     choose({ file: await blob(path(name)), name, sample: name, note }, cover);

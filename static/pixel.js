@@ -48,16 +48,17 @@ export function clear() {
 /** What is looked at, and the steps to another. */
 function head(layer, choose, filter) {
   const [channels, height = 1, width = 1] = layer.output;
+  const vector = height * width === 1;
   const step = (name, value, most, put) => {
     const input = h("input", { type: "number", min: 0, max: most - 1, value, "data-step": name });
     input.addEventListener("change", () => {
       const next = Math.max(0, Math.min(most - 1, Math.round(Number(input.value)) || 0));
       choose(put(next), false);
     });
-    return h("label", {}, t(`pixel.${name}`), " ", input);
+    return h("label", {}, t(vector ? "pixel.index" : `pixel.${name}`), " ", input);
   };
   const steps = [step("channel", view.channel, channels, (channel) => ({ channel }))];
-  if (height * width > 1) {
+  if (!vector) {
     steps.push(step("row", view.cell[0], height, (y) => ({ cell: [y, view.cell[1]] })));
     steps.push(step("column", view.cell[1], width, (x) => ({ cell: [view.cell[0], x] })));
   }

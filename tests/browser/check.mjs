@@ -14,6 +14,7 @@ import { chromium } from "playwright-core";
 import * as access from "./access.mjs";
 import * as address from "./address.mjs";
 import * as first from "./first.mjs";
+import * as languages from "./languages.mjs";
 import * as networks from "./networks.mjs";
 import { proxy } from "./proxy.mjs";
 import { start, TOKEN } from "./server.mjs";
@@ -34,6 +35,10 @@ const [program, option, pictures] = process.argv.slice(2);
 const PARTS = {
   whole: async (layers) => {
     for (const width of [1280, 390]) await wholeVisit(width, layers);
+  },
+  languages: async () => {
+    await languages.complete(resolve(HERE, "../../static"));
+    for (const width of [1280, 390]) await inChinese(width);
   },
   colours: async () => {
     for (const width of [1280, 390]) await shortVisit({ width, dark: true });
@@ -81,6 +86,18 @@ async function wholeVisit(width, layers) {
   await step("leaves no old answer beside what nobody can read", () => ways.unreadable(page));
   await step("takes what is pasted, dropped, dragged and drawn", () => ways.otherWays(page, phone));
   forgive(REFUSED);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "the page is wider than the window");
+  await close();
+}
+
+/** In Chinese, and back. */
+async function inChinese(width) {
+  const { page, step, forgive, close } = await visit(browser, { width, url: server.url, locale: "zh-CN" });
+  await step("speaks the reader's language", () => languages.speaks(page, server.url));
+  forgive(REFUSED);
+  await step("axe-core finds nothing", () => access.clean(page));
+  await step("the chosen map is a table, too", () => languages.twin(page));
+  await step("axe-core finds nothing in the table", () => access.clean(page));
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "the page is wider than the window");
   await close();
 }
