@@ -1,7 +1,9 @@
-// From a number to a colour, with the server's colour maps. Data keeps its colours in light and in dark.
+// From a number to a colour, with the server's colour maps at 33 points. Data keeps its colours in light and in dark.
 
-const VIRIDIS = "440154 481467 482576 453781 404688 39558c 33638d 2d718e 287d8e 238a8d 1f968b 20a386 29af7f 3cbc75 56c667 74d055 94d840 b8de29 dce319 fde725";
-const RDBU = "67001f 8a0b25 ab1d2f c03a3e d0594f e17d67 eb9f86 f5c2ab fadccd f9ecdf f2f0ef e3edf3 cbe1ee add2e5 8bbfda 66a5cc 448abf 3173b1 2560a1 1a4983 053061";
+const VIRIDIS =
+  "440154 470d60 48186a 482374 472d7b 453781 424086 3e4989 3b528b 375b8d 33638d 2f6b8e 2c728e 297a8e 26828e 23898e 21918c 1f978b 1f9f88 21a685 27ad81 31b57b 3dbc74 4cc26c 5cc863 6ece58 81d34d 95d840 aadc32 c0df25 d5e21a eae51a fde725";
+const RDBU =
+  "67001f 7e0823 941127 a81d2d b82e35 c6413f d1574b db6d59 e58369 ed977a f3ab8d f7bda1 faccb5 fbdac8 fae5d8 f7ece6 f1efee eaeff2 dfebf2 d1e5ef c0dceb aed3e6 99c7e0 83bbd8 6cacd1 569dc9 448ec1 3680b9 2a71ae 2062a0 17528e 0e4178 053061";
 const BROKEN = 0xffff00ff; // magenta: not a number, or infinite
 
 const table = (stops) => {
@@ -39,6 +41,16 @@ export function scaleOf(values, from, to) {
 export function ownScale(values, from, to) {
   const [low, high] = range(values, from, to);
   return { low, high, signed: false };
+}
+
+/** Of maps of `size` values each: how many show the same everywhere, and how many their own scale would enlarge more than tenfold. */
+export function contrasts(values, size) {
+  const { low, high } = scaleOf(values);
+  const spans = Array.from({ length: values.length / size }, (_, i) => {
+    const [from, to] = range(values, i * size, (i + 1) * size);
+    return to - from;
+  });
+  return { flat: spans.map((span) => span === 0), enlarged: spans.filter((span) => span > 0 && (high - low) / span > 10).length };
 }
 
 /** A number's colour by `scale`, as a canvas keeps it. */

@@ -1,10 +1,11 @@
 // The layer that is opened: what it does, all its maps, and one of them large.
 
 import * as channel from "./channel.js";
-import { ownScale, scaleOf } from "./colours.js";
+import { contrasts, css, ownScale, scaleOf } from "./colours.js";
 import { $, h } from "./dom.js";
 import * as filters from "./filter.js";
-import { count, number, percent, shape } from "./format.js";
+import { count, exact, number, percent, shape } from "./format.js";
+import { legend } from "./legend.js";
 import { isVector, paint } from "./maps.js";
 import * as softmax from "./softmax.js";
 import { isIdle, named } from "./stages.js";
@@ -13,6 +14,9 @@ import { row } from "./take.js";
 import { off, query, view } from "./view.js";
 
 const STEPS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: (columns) => -columns, ArrowDown: (columns) => columns, Home: () => -Infinity, End: () => Infinity };
+
+const TILE = 64; // CSS pixels a map is enlarged to, in whole steps
+const READABLE = 64; // numbers that are written out
 
 let painted = null;
 let parts = null;
@@ -46,34 +50,37 @@ export function lay(network, choose, switchOver) {
   list(network, choose);
   const last = layer === network.layers.at(-1);
   const tiles = isVector(layer.output) ? null : tilesOf(layer, choose);
-  const legend = h("p.legend");
+  const key = h("p.legend");
+  const values = isVector(layer.output) && layer.output[0] <= READABLE ? h("ol.values") : null;
+  const scale = tiles ? scales(choose) : null;
   const enlarged = channel.lay({ network, layer, choose, switchOver });
   const shares = h("div");
   const filter = h("div.filter");
   const along = row(layer.name, `featuremaps/${encodeURIComponent(layer.name)}`, () => ({ body: parts.look?.body, query: { ...query(), scale: view.scale } }), ["png", "npy", "json"]);
-  parts = { layer, tiles, legend, filter, shares: last ? shares : null, look: null };
+  parts = { layer, tiles, key, values, scale, filter, shares: last ? shares : null, look: null };
   painted = null;
   $("opened").setAttribute("aria-label", layer.name);
   $("opened").replaceChildren(
     h("header", {}, h("h3", { id: "opened-title", tabIndex: -1 }, layer.name, " ", h("small", {}, has(`kind.${layer.kind}`) ? t(`kind.${layer.kind}`) : layer.kind)), facts(layer)),
     h("p.what", {}, [has(`what.${layer.kind}`) && t(`what.${layer.kind}`), last && t("what.last")].filter(Boolean).join(" ")),
-    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, tiles, legend, along, filter), enlarged),
+    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, scale, tiles, values, key, along, filter), enlarged),
     shares,
   );
 }
 
 /** Fills it with what `look` found; what did not change is not painted again. */
 export async function draw({ network, look }) {
-  const { layer, tiles, legend, filter, shares } = parts;
+  const { layer, tiles, key, filter, shares } = parts;
   parts.look = look;
   const found = await look.layer(layer.name);
   if (layer !== parts.layer) return;
-  const key = [look, layer, view.scale];
-  if (!painted || key.some((part, i) => part !== painted[i])) {
-    painted = key;
+  const shown = [look, layer, view.scale];
+  if (!painted || shown.some((part, i) => part !== painted[i])) {
+    painted = shown;
     const one = view.scale === "layer" || isVector(layer.output) ? scaleOf(found.values) : null;
     if (tiles) paintTiles(tiles, found, one);
-    legend.replaceChildren(...legendOf(found, one));
+    key.replaceChildren(...legendOf(found, one));
+    describe(network, found);
     shares?.replaceChildren(softmax.table({ classes: network.classes, scores: found.values, answer: await look.answer() }));
   }
   if (tiles) press(tiles);
@@ -86,16 +93,19 @@ export function clear() {
   painted = null;
   if (!parts) return;
   for (const canvas of $("opened").querySelectorAll("canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-  for (const part of [parts.legend, parts.shares, parts.filter]) part?.replaceChildren();
+  for (const part of [parts.key, parts.values, parts.shares, parts.filter]) part?.replaceChildren();
   channel.clear();
 }
 
 function tilesOf(layer, choose) {
   const [channels, height, width] = layer.output;
+  const zoom = Math.max(1, Math.floor(TILE / width));
   const node = h("div.tiles", { role: "group", "aria-label": t("layer.channels", layer.name) });
+  node.style.gridTemplateColumns = `repeat(auto-fill, ${Math.max(24, width * zoom)}px)`;
   for (let i = 0; i < channels; i++) {
     const canvas = h("canvas");
     Object.assign(canvas, { width, height });
+    canvas.style.width = `${width * zoom}px`;
     const button = h("button.tile", { type: "button", title: t("channel", i), "aria-label": t("channel", i), tabIndex: -1 }, canvas);
     button.addEventListener("click", () => choose({ channel: i }, false));
     node.append(button);
@@ -123,6 +133,42 @@ function paintTiles(tiles, { values, shape: [, height, width] }, one) {
   });
 }
 
+/** The choice of one scale for the layer, or one for each map. */
+function scales(choose) {
+  const option = (name) => {
+    const input = h("input", { type: "radio", name: "scale", value: name, checked: view.scale === name });
+    input.addEventListener("change", () => choose({ scale: name }, false));
+    return h("label", {}, input, " ", t(`scale.${name}`));
+  };
+  return h("div.scales", { role: "radiogroup", "aria-label": t("scale.title") }, option("layer"), option("tutorial"), h("p.fine.honest", { role: "status" }));
+}
+
+/** What a scale of their own does to these maps; which are the same everywhere; and a vector's numbers in words. */
+function describe(network, { values, shape: dims }) {
+  const { tiles, scale, values: list, layer } = parts;
+  if (tiles) {
+    const { flat, enlarged } = contrasts(values, dims[1] * dims[2]);
+    const still = flat.filter(Boolean).length;
+    scale.lastChild.textContent = [t(`scale.${view.scale}.note`, enlarged, dims[0]), still > 0 && t("scale.flat", still)].filter(Boolean).join(" ");
+    [...tiles.children].forEach((tile, i) => {
+      tile.classList.toggle("flat", flat[i]);
+      const said = flat[i] ? t("channel.flat", i, number(values[i * dims[1] * dims[2]])) : t("channel", i);
+      Object.assign(tile, { title: said, ariaLabel: said });
+    });
+  }
+  if (!list) return;
+  const colours = scaleOf(values);
+  const named = layer === network.layers.at(-1) && network.classes.length === values.length;
+  list.replaceChildren(
+    ...Array.from(values, (value, i) => {
+      const node = h("b.cell", { title: exact(value) }, number(value));
+      const { background, ink } = css(value, colours);
+      Object.assign(node.style, { background, color: ink });
+      return h("li", {}, h("span", {}, named ? network.classes[i] : String(i)), node);
+    }),
+  );
+}
+
 /** One tile takes the focus of Tab: the chosen one. */
 function press(tiles) {
   const silent = off(parts.layer.name);
@@ -147,9 +193,7 @@ function legendOf({ values }, scale) {
     zeros > 0 && t("legend.zeros", percent(zeros / values.length)),
     broken > 0 && t("legend.broken", broken),
   ].filter(Boolean);
-  const bar = h(`span.scale.${scale?.signed ? "signed" : "positive"}`);
-  const ends = scale ? [number(scale.low), number(scale.high)] : [t("legend.own.low"), t("legend.own.high")];
-  return [ends[0], bar, ends[1], h("span", {}, notes.join(t("comma")))];
+  return [...legend(scale), h("span", {}, notes.join(t("comma")))];
 }
 
 function facts(layer) {

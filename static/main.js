@@ -141,10 +141,11 @@ function changed() {
 
 /** Where one looks: `opens` also brings the opened layer into sight. */
 function point(where, opens) {
-  const before = view.layer;
+  const before = { ...view };
   Object.assign(view, where);
   fit();
-  if (view.layer !== before) layer.lay(state.network, point, switchOver);
+  if (view.scale !== before.scale && state.look) strip.draw(state.look);
+  if (view.layer !== before.layer) layer.lay(state.network, point, switchOver);
   if (opens) {
     $("layers").scrollIntoView();
     $("opened-title").focus({ preventScroll: true });

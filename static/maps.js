@@ -8,6 +8,11 @@ export const isVector = (shape) => shape.length === 1 || (shape[1] === 1 && shap
 /** A vector's cells are laid out in rows of about twice as many as there are rows. */
 export const vectorColumns = (length) => (length <= 16 ? length : 2 ** Math.ceil(Math.log2(Math.sqrt(length * 2))));
 
+/** Shows a canvas enlarged by a whole number, as large as fits into `room` CSS pixels, and never less than `least` a cell. */
+export function enlarge(canvas, room, least = 1) {
+  canvas.style.width = `${canvas.width * Math.max(least, Math.floor(room / canvas.width))}px`;
+}
+
 /** Paints `width` × `height` values from `start` on. */
 export function paint(canvas, { values, start = 0, width, height }, scale) {
   canvas.width = width;

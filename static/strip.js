@@ -3,7 +3,8 @@
 import { ownScale, scaleOf } from "./colours.js";
 import { $, h } from "./dom.js";
 import { shape } from "./format.js";
-import { isVector, paint, paintGrid, place, vectorColumns } from "./maps.js";
+import { legend } from "./legend.js";
+import { enlarge, isVector, paint, paintGrid, place, vectorColumns } from "./maps.js";
 import { fields, isIdle, named, source, stages } from "./stages.js";
 import { t } from "./texts.js";
 import { view } from "./view.js";
@@ -11,7 +12,8 @@ import { view } from "./view.js";
 const BUDGET = 136; // cells a row, from which the columns of a grid follow
 const NARROW = matchMedia("(max-width: 40rem)"); // stages below each other, each as wide as the screen
 const SHOWN = 32; // maps of a stage that has more; all of them are below
-const STRIP_MAPS = 64;
+const SMALL = 64; // the same of maps that are small
+const VECTOR = 102; // CSS pixels
 
 let columns = [];
 
@@ -63,13 +65,15 @@ function column(network, stage, before, choose) {
   const button = h("button.open", { type: "button", "aria-controls": "opened" }, h("span.plate", {}, canvas, marks, pulse));
   const how = h("p.how");
   const caption = h("p.caption");
+  const key = h("p.legend.mini");
   const vector = isVector(head.output);
   const grid = vector ? { columns: vectorColumns(head.output[0]), shown: head.output[0] } : layout(head.output);
   const [, height, width] = vector ? [1, Math.ceil(head.output[0] / grid.columns), grid.columns] : head.output;
   canvas.width = vector ? width : grid.columns * (width + 1) - 1;
   canvas.height = vector ? height : Math.ceil(grid.shown / grid.columns) * (height + 1) - 1;
+  enlarge(canvas, vector ? VECTOR : (NARROW.matches ? 2 : 1) * BUDGET);
   if (vector) button.classList.add("vector");
-  const made = { stage, node: h("li.part.stage", {}, how, button, caption), how, button, caption, canvas, marks, pulse, grid, vector };
+  const made = { stage, node: h("li.part.stage", {}, how, button, caption, key), how, key, button, caption, canvas, marks, pulse, grid, vector };
   button.addEventListener("click", (event) => choose({ layer: head.name, ...(event.detail ? under(made, event) : {}) }, true));
   button.addEventListener("pointermove", (event) => {
     if (view.layer === head.name && event.pointerType === "mouse") choose(under(made, event), false);
@@ -79,7 +83,7 @@ function column(network, stage, before, choose) {
 
 /** As many maps a row as fit; of many, the first. */
 function layout([channels, , width]) {
-  const shown = Math.min(channels, width > 16 ? SHOWN : STRIP_MAPS);
+  const shown = Math.min(channels, width > 16 ? SHOWN : SMALL);
   return { columns: Math.max(1, Math.min(shown, Math.floor(((NARROW.matches ? 2 : 1) * BUDGET + 1) / (width + 1)))), shown };
 }
 
@@ -104,17 +108,19 @@ export async function draw(look) {
   columns.forEach((column, i) => fill(column, found[i]));
 }
 
-function fill({ canvas, grid, vector }, { values, shape: dims }) {
+function fill({ canvas, grid, vector, key }, { values, shape: dims }) {
   const size = vector ? 1 : dims[1] * dims[2];
   const one = scaleOf(values);
   const scale = view.scale === "layer" ? () => one : (channel) => ownScale(values, channel * size, (channel + 1) * size);
+  key.replaceChildren(...legend(vector || view.scale === "layer" ? one : null, true));
   if (vector) paint(canvas, { values, width: grid.columns, height: Math.ceil(values.length / grid.columns) }, scaleOf(values));
   else paintGrid(canvas, { values, shape: dims }, grid, scale);
 }
 
 /** Nothing of an older picture stays. */
 export function clear() {
-  for (const { canvas, pulse } of columns) {
+  for (const { canvas, pulse, key } of columns) {
+    key.replaceChildren();
     canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
     pulse.hidden = true;
   }
@@ -129,7 +135,8 @@ export function mark(network) {
     const { stage, button, pulse } = column;
     const names = [stage.head, ...stage.folded].map(({ name }) => name);
     button.setAttribute("aria-pressed", String(names.includes(view.layer)));
-    pulse.hidden = stage.head.name !== view.layer || view.channel >= column.grid.shown;
+    const alike = names.includes(view.layer) && layer.output.join() === stage.head.output.join();
+    pulse.hidden = !alike || view.channel >= column.grid.shown;
     if (!pulse.hidden) place(pulse, spotOf(column), [column.canvas.width, column.canvas.height]);
     outline(column, names.includes(view.layer) ? null : found.get(stage.head.name));
   }

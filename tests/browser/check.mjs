@@ -15,6 +15,7 @@ import * as access from "./access.mjs";
 import * as address from "./address.mjs";
 import * as first from "./first.mjs";
 import * as languages from "./languages.mjs";
+import * as maps from "./maps.mjs";
 import * as networks from "./networks.mjs";
 import { proxy } from "./proxy.mjs";
 import { start, TOKEN } from "./server.mjs";
@@ -45,6 +46,9 @@ const PARTS = {
     await shortVisit({ width: 1280, forced: true });
   },
   adding,
+  honest: async () => {
+    for (const width of [1280, 390]) await honest(width);
+  },
   keeping,
   training,
   elsewhere,
@@ -129,6 +133,19 @@ async function adding() {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What the maps show. */
+async function honest(width) {
+  const { page, step, close } = await visit(browser, { width, url: server.url });
+  await open(page, server.url);
+  await step("paints in the server's colours", () => maps.colours(page));
+  await step("enlarges whole cells", () => maps.wholeCells(page));
+  await step("says the exact value", () => maps.exactValue(page));
+  await step("shows the tutorial's scale, and what it blows up", () => maps.asInTheTutorial(page));
+  await step("marks what is silent, and writes out short vectors", () => maps.silentAndShort(page));
+  await step("axe-core finds nothing", () => access.clean(page));
+  await close();
 }
 
 /** The address and the commands, through a proxy with a path of its own. */
