@@ -192,6 +192,27 @@ export default {
   "what.add": "前一层与更早一层之和：绕过中间各层的捷径。",
   "what.last": "每个类别一个得分。softmax 把它们变成上面的概率：都是正数，合计为 1。",
 
+  "class.title": "“类”是什么？",
+  "class.lead":
+    "在 PyTorch 里，这个网络写成一个类（class）。它和网络要分辨的“类别”无关：在 Python 里，类是一张蓝图，把数据和能对数据做的事放在一起。指着某一行，或用 Tab 逐行走：上面的各阶段会显示它造出的东西。",
+  "class.copy": "复制这个类",
+  "class.what": "用平常的话说，类是什么？",
+  "class.story": () => [
+    "蓝图说明一个对象由什么组成、能做什么；按它造出来的才是对象。一张蓝图，可以造任意多个对象，各有自己的数。",
+    "model = Tutorial() 造一个：__init__ 运行一次，各层得到自己的数。scores = model(picture) 使用它：每给一张图，forward 运行一次。",
+    "括号里的 nn.Module 是说：从 PyTorch 通用的“网络的一块”开始，它已经会保管参数、存盘、搬到 GPU 上。下面只添上这里特有的东西。",
+    "在 Convscope 里，同一张蓝图是一个层的列表，名字和参数都一样。参数用 PyTorch 的名字（conv1.weight），所以可以来回搬。",
+  ],
+  "class.about.class": () => "给蓝图起名。括号里的 nn.Module：从 PyTorch 通用的“网络的一块”开始。",
+  "class.about.init": () => "按蓝图造对象时运行一次。self 就是那个对象。这里是零件表：有哪些层。",
+  "class.about.super": () => "先让 nn.Module 准备好自己；没有这一句，它就注意不到后面装上的层。",
+  "class.about.layer": (name) => `给对象装上一层，名叫 ${name}。它要学的数就在这里产生。`,
+  "class.about.forward": () => "说明图片 x 要经过什么，每给一张图运行一次。这是接线：model(picture) 会替你调用它。",
+  "class.about.step": (name) => `把到目前为止的结果送过 ${name}；它的结果成为新的 x。`,
+  "class.about.return": () => "交回得分，每个类别一个。softmax 不在类里：训练用的是得分。",
+  "class.flat": (before, n) => `${number(before.reduce((a, b) => a * b, 1))} = ${before.join("·")}：${number(before[0])} 张 ${before[1]} × ${before[2]} 的特征图排成一行。${number(n)} 个和里，每个都对其中每一个数有一个权重。`,
+  "class.parameters": (n) => `${number(n)} 个参数`,
+
   "take.file": (format, what) => `把 ${what} 存为 ${format}`,
   "take.command": "复制 curl 命令",
   "take.command.of": (what) => `复制 curl 命令：${what}`,

@@ -182,6 +182,27 @@ export default {
   "what.add": "The sum of the layer before and an earlier one: a shortcut past what lies between.",
   "what.last": "One score a class. Softmax turns them into the probabilities at the top: all positive, together 1.",
 
+  "class.title": "What is the class?",
+  "class.lead":
+    "In PyTorch this network is written as a class. It has nothing to do with the classes it tells apart: in Python a class is a blueprint for an object that holds data together with what can be done with it. Point at a line, or go through them by Tab: the strip above shows what it builds.",
+  "class.copy": "Copy the class",
+  "class.what": "What is a class, in plain words?",
+  "class.story": () => [
+    "A blueprint says what an object is made of and what it can do; the object is what you get when you build from it. One blueprint, any number of objects, each with its own numbers inside.",
+    "model = Tutorial() builds one: __init__ runs once, and the layers get their numbers. scores = model(picture) uses it: forward runs each time a picture is shown.",
+    "nn.Module in brackets says: start from PyTorch’s general “piece of a network”, which already knows how to keep parameters, save them and move them to a GPU. What follows only adds what is special here.",
+    "In Convscope the same blueprint is a list of layers, with the same names and arguments. Parameters carry PyTorch’s names (conv1.weight), so they can go back and forth.",
+  ],
+  "class.about.class": () => "Names the blueprint. nn.Module in brackets: it starts from PyTorch’s general “piece of a network”.",
+  "class.about.init": () => "Is run once, when an object is built from the blueprint. self is that very object. Here is the parts list: which layers there are.",
+  "class.about.super": () => "Lets nn.Module prepare itself first; without it, it could not notice the layers that are put on afterwards.",
+  "class.about.layer": (name) => `Puts a layer on the object, under the name ${name}. What it learns comes into being here.`,
+  "class.about.forward": () => "Says what happens to a picture x, each time one is shown. This is the wiring: model(picture) calls it for you.",
+  "class.about.step": (name) => `Sends what has come so far through ${name}; its result is the new x.`,
+  "class.about.return": () => "Gives the scores back, one a class. Softmax is not part of the class: training works on scores.",
+  "class.flat": (before, n) => `${number(before.reduce((a, b) => a * b, 1))} = ${before.join("·")}: ${number(before[0])} maps of ${before[1]} × ${before[2]}, laid out in one row. Each of the ${number(n)} sums has a weight for every one of them.`,
+  "class.parameters": (n) => many(n, "parameter"),
+
   "take.file": (format, what) => `Save ${what} as ${format}`,
   "take.command": "copy as curl",
   "take.command.of": (what) => `copy as curl: ${what}`,

@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import * as answer from "./answer.js";
 import { json, token } from "./api.js";
+import * as blueprint from "./blueprint.js";
 import * as cover from "./cover.js";
 import { $, h } from "./dom.js";
 import { percent } from "./format.js";
@@ -164,6 +165,7 @@ function drawChosen() {
   address.write();
   if (!state.look) return;
   strip.mark(state.network);
+  blueprint.mark(view.layer);
   const ignore = (error) => error.name !== "AbortError" && showProblem($("problem"), error);
   layer.draw(state).catch(ignore);
   pixel.draw(state, point).catch(ignore);
@@ -205,8 +207,12 @@ async function useModel(name, version = null, mask = new Map()) {
   fit();
   layer.lay(state.network, point, switchOver);
   takeAlong();
+  classText();
   await look();
 }
+
+/** The network as a class; a line that is pointed at rings its stage. */
+const classText = () => blueprint.lay(state.network, point, (name) => strip.ring(state.network, name));
 
 /** The versions to choose from, where there is more than one. */
 function versions({ active, versions }, chosen) {
@@ -254,6 +260,7 @@ function retell() {
   limits();
   layer.lay(state.network, point, switchOver);
   takeAlong();
+  classText();
   if (view.picture) photo.retell();
   if (!state.look) return;
   photo.seen(state);
@@ -287,6 +294,15 @@ function begin() {
   $("changed").lastElementChild.addEventListener("click", () => {
     cover.arm(false);
     touch({ cover: null, mask: new Map() });
+  });
+  $("to-class").addEventListener("click", (event) => {
+    event.preventDefault(); // the address is the view's
+    $("blueprint").scrollIntoView();
+    $("class").querySelector(".line").focus({ preventScroll: true });
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    $("samples").querySelector("button")?.focus();
   });
   address.listen(() => guard(go));
   guard(async () => {

@@ -99,6 +99,13 @@ function under({ canvas, grid, vector, stage }, event) {
   return { channel: Math.min(channel, grid.shown - 1), cell: [Math.min(y % (height + 1), height - 1), Math.min(x % (width + 1), width - 1)] };
 }
 
+/** Rings the stage that a layer belongs to, while someone points at its line of the class; null rings none. */
+export function ring(network, name) {
+  const at = stages(network.layers).findIndex(({ head, folded }) => [head, ...folded].some((layer) => layer.name === name));
+  columns.forEach(({ node }, i) => node.classList.toggle("pointed", i === at));
+  $("bars").parentNode.classList.toggle("pointed", at >= columns.length);
+}
+
 /** The layers it shows. */
 export const names = () => columns.map(({ stage }) => stage.head.name);
 

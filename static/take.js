@@ -52,7 +52,7 @@ export function curl(path, { body, query }) {
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Into the clipboard; by the older way where the page did not come over TLS. */
-async function copy(text) {
+export async function copy(text) {
   if (navigator.clipboard) await navigator.clipboard.writeText(text);
   else {
     const sheet = h("textarea.unseen", { value: text, readOnly: true });

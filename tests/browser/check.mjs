@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import * as access from "./access.mjs";
 import * as address from "./address.mjs";
+import * as classes from "./class.mjs";
 import * as first from "./first.mjs";
 import * as languages from "./languages.mjs";
 import * as maps from "./maps.mjs";
@@ -49,6 +50,7 @@ const PARTS = {
   honest: async () => {
     for (const width of [1280, 390]) await honest(width);
   },
+  blueprint,
   keeping,
   training,
   elsewhere,
@@ -146,6 +148,27 @@ async function honest(width) {
   await step("marks what is silent, and writes out short vectors", () => maps.silentAndShort(page));
   await step("axe-core finds nothing", () => access.clean(page));
   await close();
+}
+
+/** The class, of the bundled network and of one of every kind of layer. */
+async function blueprint() {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-class-"));
+  const { page, step, close } = await visit(browser, { width: 1280, url: server.url });
+  const run = async (about) => console.log(`browser: PyTorch runs the class of ${about.model}: ${(await classes.runs(page, { url: server.url, folder, ...about })) || "the same scores"}`);
+  try {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await open(page, server.url);
+    await step("explains the class", () => classes.explained(page));
+    await step("axe-core finds nothing", () => access.clean(page));
+    await run({ model: "tutorial", name: "Tutorial", weights: resolve(HERE, "../../models/tutorial.safetensors") });
+    await networks.pictures(folder);
+    const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+    await networks.inOrder(page, server.url, model);
+    await run({ model, name: await page.$eval(".line", (node) => node.textContent.match(/class (\w+)/)[1]), weights: join(server.folder, `data/models/${model}/1.safetensors`) });
+    await close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** The address and the commands, through a proxy with a path of its own. */

@@ -10,7 +10,7 @@ const LAST_LINES = 15;
 
 export const TOKEN = "browser-check-token";
 
-/** Starts `program` on a free port, with more `settings` in its environment; `{ url, stop }` once it listens. */
+/** Starts `program` on a free port, with more `settings` in its environment; `{ url, folder, stop }` once it listens. */
 export async function start(program, settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), "convscope-browser-"));
   const environment = { ...process.env, CONVSCOPE_ADMIN_TOKEN: TOKEN, ...settings };
@@ -31,5 +31,5 @@ export async function start(program, settings = {}) {
     await rm(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the server ended with ${code}:\n${lines.slice(-LAST_LINES).join("\n")}`);
   };
-  return { url, stop };
+  return { url, folder, stop };
 }
