@@ -3,7 +3,7 @@
 import { maskText, readMask, view } from "./view.js";
 
 const QUIET = 200; // ms without a change before the address is rewritten
-const STEPS = ["model", "version", "sample", "own", "layer", "mask", "cover"]; // a change of these is one to go back from
+const STEPS = ["model", "version", "sample", "own", "layer", "mask"]; // a change of these is one to go back from
 
 let writing = null;
 let arriving = false;
@@ -22,6 +22,7 @@ function text() {
     scale: view.scale === "layer" ? null : view.scale,
     mask: maskText(),
     cover: view.cover?.join(),
+    alter: Object.values(view.alter).some(Boolean) ? Object.values(view.alter).join() : null,
   };
   const given = Object.entries(parts).filter(([, value]) => value != null && value !== "");
   // Commas and colons may stand in an address as they are, and read better.
@@ -48,7 +49,15 @@ export function read() {
     scale: given.scale === "tutorial" ? "tutorial" : "layer",
     mask: readMask(given.mask),
     cover: wholes(given.cover, 4),
+    alter: alteration(given.alter),
   };
+}
+
+/** `right,down,turn,light`, in whole steps either way. */
+function alteration(text) {
+  const [, ...parts] = /^(-?\d{1,3}),(-?\d{1,3}),(-?\d{1,3}),(-?\d{1,3})$/.exec(text ?? "") ?? [];
+  const [right, down, turn, light] = parts.map(Number);
+  return parts.length ? { right, down, turn, light } : undefined;
 }
 
 /** Writes the view into the address, once it has been quiet for a moment. */

@@ -78,13 +78,13 @@ export function mark(input) {
   place($("cover"), { left, top, width, height }, [input.width, input.height]);
 }
 
-/** `bitmap` with the rectangle on it, as a file. */
-export function covered(bitmap, [left, top, width, height]) {
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-  const context = canvas.getContext("2d");
-  context.drawImage(bitmap, 0, 0);
-  context.fillStyle = GREY;
-  context.fillRect(left, top, width, height);
+/** `canvas` with the rectangle on it, if there is one, as a file. */
+export function covered(canvas) {
+  if (view.cover) {
+    const context = canvas.getContext("2d");
+    context.resetTransform();
+    context.fillStyle = GREY;
+    context.fillRect(...view.cover);
+  }
   return png(canvas);
 }

@@ -7,6 +7,7 @@ import * as filters from "./filter.js";
 import { count, exact, number, percent, shape } from "./format.js";
 import { legend } from "./legend.js";
 import { isVector, paint } from "./maps.js";
+import * as rank from "./rank.js";
 import * as softmax from "./softmax.js";
 import { isIdle, named } from "./stages.js";
 import { has, t } from "./texts.js";
@@ -55,15 +56,16 @@ export function lay(network, choose, switchOver) {
   const scale = tiles ? scales(choose) : null;
   const enlarged = channel.lay({ network, layer, choose, switchOver });
   const shares = h("div");
+  const ranking = rank.possible(layer) ? rank.lay(layer, () => parts.look, choose) : null;
   const filter = h("div.filter");
   const along = row(layer.name, `featuremaps/${encodeURIComponent(layer.name)}`, () => ({ body: parts.look?.body, query: { ...query(), scale: view.scale } }), ["png", "npy", "json"]);
-  parts = { layer, tiles, key, values, scale, filter, shares: last ? shares : null, look: null };
+  parts = { layer, tiles, ranking, key, values, scale, filter, shares: last ? shares : null, look: null };
   painted = null;
   $("opened").setAttribute("aria-label", layer.name);
   $("opened").replaceChildren(
     h("header", {}, h("h3", { id: "opened-title", tabIndex: -1 }, layer.name, " ", h("small", {}, has(`kind.${layer.kind}`) ? t(`kind.${layer.kind}`) : layer.kind)), facts(layer)),
     h("p.what", {}, [has(`what.${layer.kind}`) && t(`what.${layer.kind}`), last && t("what.last")].filter(Boolean).join(" ")),
-    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, scale, tiles, values, key, along, filter), enlarged),
+    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, scale, tiles, values, key, along, ranking?.node, filter), enlarged),
     shares,
   );
 }
@@ -71,6 +73,7 @@ export function lay(network, choose, switchOver) {
 /** Fills it with what `look` found; what did not change is not painted again. */
 export async function draw({ network, look }) {
   const { layer, tiles, key, filter, shares } = parts;
+  if (parts.look !== look) parts.ranking?.clear();
   parts.look = look;
   const found = await look.layer(layer.name);
   if (layer !== parts.layer) return;
@@ -92,6 +95,8 @@ export async function draw({ network, look }) {
 export function clear() {
   painted = null;
   if (!parts) return;
+  parts.look = null;
+  parts.ranking?.clear();
   for (const canvas of $("opened").querySelectorAll("canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
   for (const part of [parts.key, parts.values, parts.shares, parts.filter]) part?.replaceChildren();
   channel.clear();

@@ -1,6 +1,7 @@
 // The page: one view, one look through the network, and everything else is drawn from the two.
 
 import * as address from "./address.js";
+import * as alter from "./alter.js";
 import * as answer from "./answer.js";
 import { json, token } from "./api.js";
 import * as blueprint from "./blueprint.js";
@@ -26,8 +27,8 @@ const FIRST_SAMPLE = "horse";
 const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
 
-/** The network as `/layers` and `/models` tell of it, the look at it, and how the untouched picture was answered. */
-const state = { network: null, look: null, seen: null, before: null, told: null, problem: null };
+/** The network as `/layers` and `/models` tell of it, the look at it, the picture as the network gets it, untouched and as altered, and both answers. */
+const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null };
 
 /** Each call gives up what the one before it began. */
 function latest() {
@@ -71,9 +72,9 @@ function clear() {
 const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
-function choose(chosen, covering = null) {
+function choose(chosen, { cover: covering = null, alter: altering = alter.none() } = {}) {
   if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
-  Object.assign(view, { picture: { ...chosen }, cover: covering });
+  Object.assign(view, { picture: { ...chosen }, cover: covering, alter: altering });
   state.seen = state.before = null;
   cover.arm(Boolean(covering));
   busy(true);
@@ -104,9 +105,11 @@ async function look() {
     const seen = state.seen ?? (await photo.see(new Look(view.picture.file, which(), signal)));
     signal.throwIfAborted();
     state.seen = seen;
-    const body = view.cover ? await cover.covered(state.seen.bitmap, view.cover) : state.seen.file;
+    const asItCame = !view.cover && alter.isNone();
+    state.shown = asItCame ? null : alter.altered(seen.bitmap);
+    const body = asItCame ? seen.file : await cover.covered(state.shown);
     const next = new Look(body, query(), signal);
-    const untouched = !view.cover && !maskText();
+    const untouched = asItCame && !maskText();
     const scores = state.network.layers.at(-1).name;
     const needed = [scores, "input", ...strip.names()].map((name) => next.layer(name));
     const [told, last] = await Promise.all([next.answer(), ...needed]);
@@ -131,8 +134,9 @@ async function look() {
 /** What is covered or switched off, and what that did. */
 function changed() {
   const { answer: told } = state.told;
-  const what = [view.cover && t("changed.cover"), maskText() && t("changed.mask", maskText())].filter(Boolean).join(t("comma"));
+  const what = [view.cover && t("changed.cover"), !alter.isNone() && t("changed.alter"), maskText() && t("changed.mask", maskText())].filter(Boolean).join(t("comma"));
   $("changed").hidden = !what;
+  alter.mark();
   $("invite-cover").setAttribute("aria-pressed", String(Boolean(view.cover)));
   $("invite-off").setAttribute("aria-pressed", String(Boolean(maskText())));
   if (!what) return;
@@ -244,16 +248,20 @@ async function go() {
   await useModel(wanted.model ?? FIRST_MODEL, wanted.version, mask);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];
-  if (kept) return picture.again(kept, wanted.cover);
+  const touched = { cover: wanted.cover, alter: wanted.alter };
+  $("alter").hidden = !wanted.alter;
+  $("invite-alter").setAttribute("aria-expanded", String(Boolean(wanted.alter)));
+  if (kept) return picture.again(kept, touched);
   const names = picture.names();
   const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
-  await picture.sample(name, wanted.cover, wanted.own ? () => t("address.own", name) : null);
+  await picture.sample(name, touched, wanted.own ? () => t("address.own", name) : null);
 }
 
 /** Says everything again, in the other language. */
 function retell() {
   fill();
   for (const part of [picture, train]) part.retell();
+  alter.lay((wanted) => touch({ alter: wanted }));
   if (state.problem) showProblem($("problem"), state.problem.error, state.problem.file);
   if (!state.network) return;
   strip.retell(state.network);
@@ -290,10 +298,15 @@ function begin() {
     touch({ cover: view.cover ? null : cover.middle(state.network.input) });
     if (view.cover) $("seen-plate").focus({ preventScroll: false });
   });
+  $("invite-alter").addEventListener("click", () => {
+    $("alter").hidden = !$("alter").hidden;
+    $("invite-alter").setAttribute("aria-expanded", String(!$("alter").hidden));
+  });
+  alter.lay((wanted) => touch({ alter: wanted }));
   $("invite-off").addEventListener("click", () => (maskText() ? touch({ mask: new Map() }) : switchOver(view.layer, view.channel)));
   $("changed").lastElementChild.addEventListener("click", () => {
     cover.arm(false);
-    touch({ cover: null, mask: new Map() });
+    touch({ cover: null, alter: alter.none(), mask: new Map() });
   });
   $("to-class").addEventListener("click", (event) => {
     event.preventDefault(); // the address is the view's

@@ -33,12 +33,12 @@ export async function see(asked) {
 }
 
 /** Draws it, and what of the photo it shows. */
-export function seen({ seen: { bitmap }, network }) {
+export function seen({ seen: { bitmap }, shown, network }) {
   const { width, height } = bitmap;
   const canvas = $("seen");
   Object.assign(canvas, { width, height });
   canvas.setAttribute("aria-label", t("seen.alt", width, height));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  canvas.getContext("2d").drawImage(shown ?? bitmap, 0, 0);
   $("seen-size").textContent = `${width} × ${height}`;
   frame(bitmap, network.input);
   cover.mark(network.input);

@@ -57,20 +57,20 @@ export function retell() {
   }
 }
 
-/** Chooses the sample called `name`, with a part of it covered if `cover` says so, and a note on it. */
-export async function sample(name, cover = null, note = null) {
+/** Chooses the sample called `name`, covered or altered as `touched` says, and with a note on it. */
+export async function sample(name, touched, note = null) {
   press(name);
   try {
-    choose({ file: await blob(path(name)), name, sample: name, note }, cover);
+    choose({ file: await blob(path(name)), name, sample: name, note }, touched);
   } catch (error) {
     fail(error);
   }
 }
 
 /** Chooses a picture of one's own again, that this tab still has. */
-export function again(picture, cover) {
+export function again(picture, touched) {
   press(null);
-  choose(picture, cover);
+  choose(picture, touched);
 }
 
 const path = (name) => `samples/${encodeURIComponent(name)}`;

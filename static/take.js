@@ -43,10 +43,11 @@ export function curl(path, { body, query }) {
   const url = (to, parameters = []) => quoted(`${new URL(to, location.href.split("#")[0])}${parameters.length ? `?${new URLSearchParams(parameters)}` : ""}`);
   if (!body) return `curl ${url(path, given)}`;
   const { sample, file } = view.picture;
-  if (sample && !view.cover && path.startsWith("featuremaps/")) return `curl ${url(path, [...given, ["sample", sample]])}`;
-  if (sample && !view.cover) return `curl -s ${url(`samples/${encodeURIComponent(sample)}`)} | curl --data-binary @- ${url(path, given)}`;
-  // What is covered is a picture of its own: “What the network gets” can be saved.
-  return `curl --data-binary ${quoted(`@${view.cover ? "input.png" : file.name || "picture.png"}`)} ${url(path, given)}`;
+  const altered = view.cover || Object.values(view.alter).some(Boolean);
+  if (sample && !altered && path.startsWith("featuremaps/")) return `curl ${url(path, [...given, ["sample", sample]])}`;
+  if (sample && !altered) return `curl -s ${url(`samples/${encodeURIComponent(sample)}`)} | curl --data-binary @- ${url(path, given)}`;
+  // What is covered or altered is a picture of its own: “What the network gets” can be saved.
+  return `curl --data-binary ${quoted(`@${altered ? "input.png" : file.name || "picture.png"}`)} ${url(path, given)}`;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -6,6 +6,7 @@ export const view = {
   version: null, // null: the active one
   picture: null, // { name, file, sample, note }: a blob with what it is called
   cover: null, // [left, top, width, height] in the network's pixels
+  alter: { right: 0, down: 0, turn: 0, light: 0 }, // cells, cells, degrees, percent
   mask: new Map(), // layer → set of channels that are switched off
   layer: "",
   channel: 0,

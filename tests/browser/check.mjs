@@ -24,6 +24,7 @@ import * as sums from "./sums.mjs";
 import * as train from "./train.mjs";
 import { answered, open, visit } from "./visit.mjs";
 import * as ways from "./ways.mjs";
+import * as whatif from "./whatif.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DATA = resolve(HERE, "../data");
@@ -51,6 +52,9 @@ const PARTS = {
     for (const width of [1280, 390]) await honest(width);
   },
   blueprint,
+  altering: async () => {
+    for (const width of [1280, 390]) await altering(width);
+  },
   keeping,
   training,
   elsewhere,
@@ -169,6 +173,17 @@ async function blueprint() {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What if it were otherwise. */
+async function altering(width) {
+  const { page, step, close } = await visit(browser, { width, url: server.url });
+  await open(page, server.url);
+  await step("ranks the maps", () => whatif.ranks(page));
+  await step("shifts, turns and lightens", () => whatif.alters(page));
+  await step("axe-core finds nothing", () => access.clean(page));
+  if (width < 600) await step("what is pressed is large enough", () => access.targets(page));
+  await close();
 }
 
 /** The address and the commands, through a proxy with a path of its own. */
