@@ -80,14 +80,17 @@ export const text = (network) => `${lines(network).map(({ code }) => code).join(
 export function lay(network, choose, point) {
   const all = lines(network);
   const told = h("div.told", { role: "status" });
+  let pointed = null;
   const tell = (line) => {
+    pointed = line;
     told.replaceChildren(...about(network, line));
     point(line.layer?.name ?? null);
   };
   const nodes = all.map((line) => {
     if (!line.about) return h("li", {}, h("code", {}, line.code || " "));
     const button = h("button.line", { type: "button", "data-layer": line.layer?.name ?? "" }, h("code", {}, line.code), line.about === "layer" ? h("span.sums", {}, made(network, line.layer)) : null);
-    button.addEventListener("pointerenter", () => tell(line));
+    // A page that scrolls beneath a resting pointer points at nothing.
+    button.addEventListener("pointermove", ({ movementX, movementY }) => (movementX || movementY) && pointed !== line && tell(line));
     button.addEventListener("focus", () => tell(line));
     button.addEventListener("click", () => (line.layer ? choose({ layer: line.layer.name }, false) : tell(line)));
     return h("li", {}, button);

@@ -5,6 +5,7 @@ import * as alter from "./alter.js";
 import * as answer from "./answer.js";
 import { json, token } from "./api.js";
 import * as blueprint from "./blueprint.js";
+import * as compare from "./compare.js";
 import * as cover from "./cover.js";
 import { $, h } from "./dom.js";
 import { percent } from "./format.js";
@@ -63,7 +64,7 @@ function failed(error, file) {
 
 function clear() {
   state.look = null;
-  for (const part of [answer, strip, layer, pixel]) part.clear();
+  for (const part of [answer, strip, layer, pixel, compare]) part.clear();
   for (const mark of ["field", "cover", "frame", "changed"]) $(mark).hidden = true;
   $("seen").getContext("2d").clearRect(0, 0, $("seen").width, $("seen").height);
   busy(false);
@@ -74,6 +75,7 @@ const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
 function choose(chosen, { cover: covering = null, alter: altering = alter.none() } = {}) {
   if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
+  newest.look(); // what is still on its way is about another picture
   Object.assign(view, { picture: { ...chosen }, cover: covering, alter: altering });
   state.seen = state.before = null;
   cover.arm(Boolean(covering));
@@ -98,30 +100,28 @@ async function look() {
   if (!view.picture || !state.network) return;
   const signal = newest.look();
   busy(true);
-  const late = setTimeout(clear, PATIENCE);
+  const late = setTimeout(() => (clear(), busy(true)), PATIENCE);
   signal.addEventListener("abort", () => clearTimeout(late), { once: true });
   try {
     // Already at the network's size, it passes preprocessing unchanged: a large photo crosses the wire once.
     const seen = state.seen ?? (await photo.see(new Look(view.picture.file, which(), signal)));
     signal.throwIfAborted();
-    state.seen = seen;
     const asItCame = !view.cover && alter.isNone();
-    state.shown = asItCame ? null : alter.altered(seen.bitmap);
-    const body = asItCame ? seen.file : await cover.covered(state.shown);
+    const shown = asItCame ? null : alter.altered(seen.bitmap);
+    const body = asItCame ? seen.file : await cover.covered(shown);
     const next = new Look(body, query(), signal);
     const untouched = asItCame && !maskText();
-    const scores = state.network.layers.at(-1).name;
-    const needed = [scores, "input", ...strip.names()].map((name) => next.layer(name));
+    const { classes, layers } = state.network;
+    const needed = [layers.at(-1).name, "input", ...strip.names()].map((name) => next.layer(name));
     const [told, last] = await Promise.all([next.answer(), ...needed]);
+    const before = untouched ? told : (state.before ?? (await new Look(seen.file, which(), signal).answer()));
     signal.throwIfAborted();
     clearTimeout(late);
     await strip.draw(next);
-    state.look = next;
-    if (untouched) state.before = told;
-    else state.before ??= await new Look(state.seen.file, which(), signal).answer();
     signal.throwIfAborted();
+    Object.assign(state, { look: next, seen, shown, before });
+    state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before };
     photo.seen(state);
-    state.told = { answer: told, classes: state.network.classes, scores: last.values, before: untouched ? null : state.before };
     answer.draw(state.told);
     changed();
     drawChosen();
@@ -172,6 +172,7 @@ function drawChosen() {
   blueprint.mark(view.layer);
   const ignore = (error) => error.name !== "AbortError" && showProblem($("problem"), error);
   layer.draw(state).catch(ignore);
+  compare.draw(state).catch(ignore);
   pixel.draw(state, point).catch(ignore);
 }
 
@@ -199,6 +200,7 @@ async function useModel(name, version = null, mask = new Map()) {
   const network = await json("layers", { query: which(), signal });
   view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
   state.network = { ...network, classes: model.classes, accuracy: model.accuracy };
+  newest.look();
   state.look = state.seen = state.before = null;
   strip.lay(state.network, point);
   answer.lay(model.classes);
@@ -307,6 +309,11 @@ function begin() {
   $("changed").lastElementChild.addEventListener("click", () => {
     cover.arm(false);
     touch({ cover: null, alter: alter.none(), mask: new Map() });
+  });
+  $("keep").addEventListener("click", () => {
+    if (!state.look) return;
+    compare.keep(state);
+    drawChosen();
   });
   $("to-class").addEventListener("click", (event) => {
     event.preventDefault(); // the address is the view's

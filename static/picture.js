@@ -8,12 +8,14 @@ import { t } from "./texts.js";
 let known = [];
 let choose = null;
 let fail = null;
+let asked = 0; // for a picture; of several on their way only the last counts
 
 /** Listens; `chosen({ file, name, sample })` gets each picture, `failed(error)` what went wrong on the way. */
 export function listen(chosen, failed) {
   [choose, fail] = [chosen, failed];
   const pick = (file, name) => {
     if (!file) return;
+    asked++;
     press(null);
     choose({ file, name: name ?? file.name ?? "" });
   };
@@ -59,16 +61,19 @@ export function retell() {
 
 /** Chooses the sample called `name`, covered or altered as `touched` says, and with a note on it. */
 export async function sample(name, touched, note = null) {
+  const turn = ++asked;
   press(name);
   try {
-    choose({ file: await blob(path(name)), name, sample: name, note }, touched);
+    const file = await blob(path(name));
+    if (turn === asked) choose({ file, name, sample: name, note }, touched);
   } catch (error) {
-    fail(error);
+    if (turn === asked) fail(error);
   }
 }
 
 /** Chooses a picture of one's own again, that this tab still has. */
 export function again(picture, touched) {
+  asked++;
   press(null);
   choose(picture, touched);
 }

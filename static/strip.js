@@ -13,7 +13,7 @@ const BUDGET = 136; // cells a row, from which the columns of a grid follow
 const NARROW = matchMedia("(max-width: 40rem)"); // stages below each other, each as wide as the screen
 const SHOWN = 32; // maps of a stage that has more; all of them are below
 const SMALL = 64; // the same of maps that are small
-const VECTOR = 102; // CSS pixels
+const VECTOR = 96; // CSS pixels
 
 let columns = [];
 

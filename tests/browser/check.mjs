@@ -85,6 +85,7 @@ async function wholeVisit(width, layers) {
   if (option === "--pictures") await photograph(page, width);
   if (!phone) await step("the pointer moves the number", () => first.pointerMoves(page));
   await step("picks a sample by keyboard", () => first.byKeyboard(page));
+  await step("keeps up with a hurry", () => first.hurries(page));
   await step("opens every layer", () => first.everyLayer(page, layers));
   await step("covers, and switches off", () => first.invitations(page));
   await step("takes a file, and frames what is cut out of it", async () => {
@@ -177,10 +178,15 @@ async function blueprint() {
 
 /** What if it were otherwise. */
 async function altering(width) {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-models-"));
+  await networks.pictures(folder);
+  const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+  await rm(folder, { recursive: true, force: true });
   const { page, step, close } = await visit(browser, { width, url: server.url });
   await open(page, server.url);
   await step("ranks the maps", () => whatif.ranks(page));
   await step("shifts, turns and lightens", () => whatif.alters(page));
+  await step("compares two pictures, and two models", () => whatif.compares(page, model));
   await step("axe-core finds nothing", () => access.clean(page));
   if (width < 600) await step("what is pressed is large enough", () => access.targets(page));
   await close();

@@ -110,6 +110,31 @@ export async function everyLayer(page, layers) {
   assert.notEqual(await page.innerText(".value-here"), before, "the arrow keys do not move");
 }
 
+/** Whoever is in a hurry gets the last picture asked for, and nothing of those before. */
+export async function hurries(page) {
+  const names = await page.locator(".sample").evaluateAll((all) => all.map((node) => node.dataset.name));
+  for (const gap of [0, 3, 10, 30]) {
+    await page.evaluate(
+      async ([order, wait]) => {
+        for (const name of order) {
+          document.querySelector(`.sample[data-name="${name}"]`).click();
+          if (wait) await new Promise((done) => setTimeout(done, wait));
+        }
+      },
+      [names, gap],
+    );
+    await page.waitForFunction((name) => document.querySelector("#given").alt === name && document.querySelector("#strip").getAttribute("aria-busy") === "false" && document.querySelector("#label b"), names.at(-1));
+    const [shown, told] = await page.evaluate(async (name) => {
+      const picture = await (await fetch(`samples/${name}`)).blob();
+      const { label } = await (await fetch("classify", { method: "POST", body: picture })).json();
+      return [document.querySelector("#label b").textContent, label];
+    }, names.at(-1));
+    assert.equal(shown, told, `${gap} ms apart, another picture's answer stands`);
+  }
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
 /** The three invitations do what they say, and undo it. */
 export async function invitations(page) {
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.click("#invite-own")]);

@@ -52,3 +52,32 @@ export async function alters(page) {
   await page.waitForFunction(() => document.querySelector("#changed").hidden);
   assert.deepEqual([await pixel(6, 10), await page.locator("#bars .value").allTextContents()], before);
 }
+
+/** Two pictures side by side: each number the server's, on one scale, and their difference; two models that are unlike say so. */
+export async function compares(page, model) {
+  await page.click(".chip >> text=/^conv2$/");
+  await page.click("#keep");
+  await page.click('.sample[data-name="ship"]');
+  await page.waitForFunction(() => document.querySelector("#given").alt === "ship");
+  await settled(page);
+  const values = async () => page.locator("#compare figure").evaluateAll((all) => all.map(({ dataset }) => Number(dataset.value)));
+  await page.waitForFunction(() => document.querySelectorAll("#compare figure").length === 3 && /Kept: horse.*Now: ship/s.test(document.querySelector("#compare").innerText));
+  const [then, now, difference] = await values();
+  const told = await page.evaluate(async () => {
+    const [channel, row, column] = [...document.querySelectorAll("#pixel input")].map((node) => Number(node.value));
+    const ask = async (name) => new Float32Array(await (await fetch(`featuremaps/conv2?sample=${name}&format=f32`)).arrayBuffer())[(channel * 32 + row) * 32 + column];
+    return [await ask("horse"), await ask("ship")];
+  });
+  assert.deepEqual([then, now], told);
+  assert.equal(difference, Math.fround(now - then));
+  const scales = await page.locator("#compare figure .legend").allInnerTexts();
+  assert.equal(scales[0], scales[1], "the scale is not locked");
+  await page.selectOption("#model", model);
+  await page.waitForFunction((name) => document.querySelector("#limits").textContent.startsWith(name), model);
+  await page.waitForFunction(() => /no conv2 of the same shape/.test(document.querySelector("#compare").innerText));
+  await page.click("#keep");
+  assert.equal(await page.innerText("#compare"), "");
+  await page.selectOption("#model", "tutorial");
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
