@@ -12,8 +12,8 @@ use convscope::kernels::blocked::{Convolution, Maps, blocks};
 use convscope::kernels::dense::panels::{Layer, Panels, Places, Rows, Weights};
 use convscope::kernels::dense::{Backward, Dense, Forward, Update};
 use convscope::kernels::lanes::{Kernel, Lanes, WIDTH};
+use convscope::kernels::sgd::Sgd;
 use convscope::kernels::{Buffer, Team, Tier};
-use convscope::optim::Sgd;
 use half::f16;
 
 /// Seconds that each kernel is repeated for.

@@ -17,11 +17,11 @@ pub struct Answer<'a> {
     pub timing_ms: Timing,
 }
 
-/// The answers to several images, in their order. (`json!` would sort the classes.)
+/// What became of several images, in their order.
 #[derive(Debug, Serialize)]
-pub struct Answers<'a> {
+pub struct Answers<'a, T = Answer<'a>> {
     /// One an image.
-    pub results: &'a [Answer<'a>],
+    pub results: &'a [T],
 }
 
 /// A model by name and version.

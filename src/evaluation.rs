@@ -3,6 +3,8 @@
 //! It meets a network and a dataset, so that neither has to know the other, and takes a [`TestSet`], so that nobody measures on
 //! what was trained on.
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 
 use crate::dataset::TestSet;
@@ -52,6 +54,22 @@ pub fn evaluate(
     test: &TestSet,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Report, Error> {
+    let mut to_the_end = |done| {
+        progress(done);
+        ControlFlow::Continue(())
+    };
+    let report = evaluate_while(evaluator, model, test, &mut to_the_end)?;
+    // It goes on after every batch.
+    Ok(report.unwrap_or_else(|| unreachable!("a measurement that nothing breaks off")))
+}
+
+/// As [`evaluate`]; none where `progress` broke it off after a batch.
+pub fn evaluate_while(
+    evaluator: &mut Evaluator,
+    model: &Model,
+    test: &TestSet,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Report>, Error> {
     let (preprocessing, classes) = (&model.metadata().preprocessing, model.metadata().classes.len());
     check(model, test)?;
     let mut tally = Tally { confusion: vec![vec![0; classes]; classes], loss: 0.0 };
@@ -59,14 +77,16 @@ pub fn evaluate(
     for start in (0..test.len()).step_by(BATCH) {
         let end = test.len().min(start + BATCH);
         input.clear();
-        (start..end).for_each(|index| preprocessing.normalize(test.pixels(index), &mut input));
+        (start..end).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut input))?;
         let evaluation = evaluator.evaluate(&input, &Probe::default())?;
         for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
             tally.add(test.label(index) as usize, probabilities);
         }
-        progress(end);
+        if progress(end) == ControlFlow::Break(()) {
+            return Ok(None);
+        }
     }
-    Ok(tally.report())
+    Ok(Some(tally.report()))
 }
 
 fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
@@ -76,10 +96,13 @@ fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
     if test.is_empty() {
         return misfit("there are no test images".into());
     }
-    if test.pixels(0).len() != input.channels * input.height * input.width {
+    let given = test.dimensions();
+    if [given.height, given.width, given.channels.count()] != [input.height, input.width, input.channels] {
         return misfit(format!(
-            "the test images have {} samples and the network takes {}×{}×{}",
-            test.pixels(0).len(),
+            "the test images are {}×{}×{} and the network takes {}×{}×{}",
+            given.height,
+            given.width,
+            given.channels.count(),
             input.height,
             input.width,
             input.channels

@@ -4,25 +4,44 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
+/// How the name of a temporary file begins: no other program's do, so that they may be swept from anybody's folder.
+pub(super) const PREFIX: &str = ".convscope-";
+/// How it ends.
+pub(super) const SUFFIX: &str = ".tmp";
+
 /// Writes `bytes` to `path`, replacing what was there in one step, and returns once they would survive a loss of power.
 ///
 /// The bytes go to a temporary file in the same folder (a rename does not cross file systems), are synced and take the
 /// name; then the folder is synced. The folder is made if there is none. The file's mode is 0644, less the umask: other
-/// users and containers may read it. After a crash the old file is there, or the new one, never a part.
+/// users and containers may read it. After a crash the old file is there, or the new one, never a part; what is left of the
+/// temporary file goes with the next [`super::sweep`].
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".tmp");
-    #[cfg(unix)]
-    let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = temporary(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     sync_folder(folder)
+}
+
+/// A temporary file in `folder`, locked for as long as it is open: that tells it from one whose writer died.
+pub(super) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    #[cfg(unix)]
+    let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        // Without locks nothing is swept. With them it may have been, between the line above and this one.
+        if file.as_file().lock().is_err() || file.path().exists() {
+            return Ok(file);
+        }
+    }
 }
 
 /// Makes the names in `folder` survive a loss of power.

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::error::Error;
+use super::read_metadata;
 use super::store::Source;
-use super::{METADATA_KEY, read_metadata};
 use crate::network::Metadata;
 
 /// The largest header the format allows.
@@ -47,13 +47,56 @@ fn describe(mut bytes: impl Read, length: u64) -> Result<Metadata, Error> {
     }
     let mut header = Vec::new();
     bytes.take(size).read_to_end(&mut header).map_err(|e| format(&e))?;
-    let header: Value = serde_json::from_slice(&header).map_err(|e| format(&e))?;
-    let tensors = header.as_object().into_iter().flatten().filter(|(name, _)| *name != "__metadata__");
-    let end = tensors.filter_map(|(_, tensor)| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
-    if size.saturating_add(8).saturating_add(end) != length {
-        return Err(Error::Format(format!("it should have {} bytes and has {length}", size.saturating_add(8).saturating_add(end))));
+    let header: Header = serde_json::from_slice(&header).map_err(|e| format(&e))?;
+    let expected = size.saturating_add(8).saturating_add(header.end);
+    if expected != length {
+        return Err(Error::Format(format!("it should have {expected} bytes and has {length}")));
     }
-    read_metadata(header["__metadata__"][METADATA_KEY].as_str().ok_or(Error::NoMetadata)?)
+    read_metadata(&header.metadata.ok_or(Error::NoMetadata)?)
+}
+
+/// What is kept of a header: whatever else it holds costs no memory.
+struct Header {
+    metadata: Option<String>,
+    /// Where the last tensor ends, in bytes after the header.
+    end: u64,
+}
+
+#[derive(serde::Deserialize)]
+struct Strings {
+    /// Under [`super::METADATA_KEY`].
+    convscope: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Extent {
+    data_offsets: (u64, u64),
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut header = Header { metadata: None, end: 0 };
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        header.metadata = map.next_value::<Strings>()?.convscope;
+                    } else {
+                        header.end = header.end.max(map.next_value::<Extent>()?.data_offsets.1);
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 #[cfg(test)]

@@ -63,9 +63,9 @@ pub enum Error {
     /// The parts of the file do not belong together.
     #[error(transparent)]
     Network(Box<network::Error>),
-    /// A file of PyTorch's that cannot be taken over.
+    /// A file of another program that cannot be taken over.
     #[error("{0}")]
-    Pytorch(String),
+    Foreign(String),
     /// A word that cannot be a model's name.
     #[error("`{0}` cannot be a model's name: use letters, digits, `_`, `-` and `.`, at most 100, a letter or digit first")]
     Name(String),

@@ -1,9 +1,9 @@
 //! Model files: safetensors with a `convscope` key of metadata, written so that no crash leaves half a file, and PyTorch's
 //! files turned into them.
 //!
-//! [`container`] is the file format, [`atomic`] the way any file of this program reaches the disk, [`store`] which file a
-//! model's name and version mean, [`embedded`] the models inside the program, [`import`] takes over weights of
-//! other programs. This module does not know who asks, what a model is used for, or where its folders come from.
+//! [`container`] is the file format, [`atomic`] the way any file of this program reaches the disk, [`sweep`] removes what is left of
+//! one whose writer was killed, [`store`] which file a model's name and version mean, [`embedded`] the models inside the program,
+//! [`import`] takes over weights of other programs. This module does not know who asks, what a model is used for, or where its folders come from.
 
 pub mod atomic;
 pub mod container;
@@ -12,8 +12,8 @@ pub mod dtype;
 pub mod embedded;
 pub mod error;
 pub mod import;
-mod pth;
 pub mod store;
+pub mod sweep;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -140,6 +140,18 @@ pub fn identity(path: &Path) -> (String, u64) {
     }
 }
 
+/// Whether a model may be written to `path`: not where its name has another place beside it already, since both at once are
+/// served by nobody.
+pub fn check_place(path: &Path) -> Result<(), Error> {
+    let (name, _) = identity(path);
+    let above = path.parent().unwrap_or(Path::new(""));
+    let is_version = path.file_stem().and_then(|stem| stem.to_str()) != Some(&name);
+    let folder = if is_version { above.parent().unwrap_or(Path::new("")) } else { above };
+    let (file, own) = (folder.join(format!("{name}.{EXTENSION}")), folder.join(&name));
+    let taken = if is_version { file.is_file() } else { !own_versions(&own)?.is_empty() };
+    if taken { Err(Error::TwoPlaces { name, file, folder: own }) } else { Ok(()) }
+}
+
 /// Whether `name` can be a model's: it is part of paths and URLs, and hidden files are nobody's models.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -164,16 +176,22 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 /// The versions of `name` in `folder`: none if it is not there.
 fn versions(folder: &Path, name: &str) -> Result<BTreeMap<u64, Source>, Error> {
     let (file, own) = (folder.join(format!("{name}.{EXTENSION}")), folder.join(name));
-    let mut versions = BTreeMap::new();
-    for path in entries(&own)? {
-        let number = model_stem(&path).and_then(|stem| stem.to_str()).and_then(version_number);
-        versions.extend(number.map(|number| (number, Source::File(path))));
-    }
+    let mut versions = own_versions(&own)?;
     if file.is_file() {
         if !versions.is_empty() {
             return Err(Error::TwoPlaces { name: name.into(), file, folder: own });
         }
         versions.insert(1, Source::File(file));
+    }
+    Ok(versions)
+}
+
+/// The versions in a model's own folder, which need not exist.
+fn own_versions(own: &Path) -> Result<BTreeMap<u64, Source>, Error> {
+    let mut versions = BTreeMap::new();
+    for path in entries(own)? {
+        let number = model_stem(&path).and_then(|stem| stem.to_str()).and_then(version_number);
+        versions.extend(number.map(|number| (number, Source::File(path))));
     }
     Ok(versions)
 }
@@ -251,6 +269,24 @@ mod tests {
         let listing = store.list();
         assert_eq!(listing.faults.len(), 1);
         assert!(listing.models.iter().any(|entry| entry.name == "n") && listing.models.iter().all(|entry| entry.name != "m"));
+    }
+
+    #[test]
+    fn a_second_place_is_refused_before_it_is_written() {
+        let models = folder(&["m.safetensors", "n/2.safetensors", "o/notes.txt"]);
+        for (path, free) in [
+            ("m/2.safetensors", false),
+            ("n.safetensors", false),
+            ("m.safetensors", true),
+            ("n/3.safetensors", true),
+            ("o.safetensors", true),
+            ("p.safetensors", true),
+            ("p/1.safetensors", true),
+        ] {
+            assert_eq!(check_place(&models.path().join(path)).is_ok(), free, "{path}");
+        }
+        let message = check_place(&models.path().join("m/2.safetensors")).unwrap_err().to_string();
+        assert!(message.contains("m.safetensors and ") && message.contains("move one of them away"), "{message}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::globals::{Found, Globals};
 use super::print;
-use crate::dataset;
+use crate::dataset::{self, Reading, Rules};
 use crate::http::samples::SAMPLES;
 use crate::network::{Batch, Evaluator, LayerKind, Preprocessing, Probe, StepSettings};
 use crate::optim::Sgd;
@@ -72,6 +72,13 @@ struct Answers {
     mode: &'static str,
     /// Probabilities, image after image, or each step's loss.
     values: Vec<f32>,
+}
+
+/// Images a second of a model on its sample images: forward, and in training.
+pub(super) fn rates(found: &Found, device: &candle_core::Device, batch: usize) -> anyhow::Result<[f64; 2]> {
+    let (values, labels) = samples(found)?.batch(batch);
+    let times = [passes(found, device, &values)?, steps(found, device, Batch { images: &values, labels: &labels })?];
+    Ok(times.map(|times| summary(batch, "", times).images_per_second))
 }
 
 /// Preprocessed images and their labels.
@@ -189,19 +196,24 @@ fn summary(batch: usize, mode: &'static str, mut times: Vec<Duration>) -> Figure
 
 /// The images as the model takes them.
 fn images(args: &Args, found: &Found) -> anyhow::Result<Images> {
+    let Some(path) = &args.data else { return samples(found) };
+    let preprocessing = &found.model.metadata().preprocessing;
+    let test = dataset::open_at(path, &Reading { seed: 0, target: preprocessing.target(), rules: Rules::default() })?.test;
+    let most = args.batch.iter().max().map_or(0, |&most| test.len().min(most as usize));
+    let mut values = Vec::new();
+    (0..most).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut values))?;
+    Ok(Images { size: sample_size(preprocessing), values, labels: test.labels()[..most].to_vec() })
+}
+
+/// The sample images in the program.
+fn samples(found: &Found) -> anyhow::Result<Images> {
     let preprocessing = &found.model.metadata().preprocessing;
     let (mut values, mut labels) = (Vec::new(), Vec::new());
-    if let Some(path) = &args.data {
-        let test = dataset::open_at(path, 0, preprocessing)?.test;
-        let most = args.batch.iter().max().map_or(0, |&most| test.len().min(most as usize));
-        (0..most).for_each(|index| preprocessing.normalize(test.pixels(index), &mut values));
-        labels.extend(&test.labels()[..most]);
-    } else {
-        for sample in SAMPLES {
-            preprocessing.normalize(&decode::decode(sample.png, preprocessing, &Limits::default())?.pixels, &mut values);
-            let class = found.model.metadata().classes.iter().position(|class| class == sample.name);
-            labels.push(class.unwrap_or(0) as u32);
-        }
+    for sample in SAMPLES {
+        let picture = decode::decode(sample.png, &preprocessing.target(), &Limits::default())?;
+        preprocessing.normalize(&picture.pixels, &mut values)?;
+        let class = found.model.metadata().classes.iter().position(|class| class == sample.name);
+        labels.push(class.unwrap_or(0) as u32);
     }
     Ok(Images { size: sample_size(preprocessing), values, labels })
 }

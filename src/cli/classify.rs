@@ -58,9 +58,9 @@ fn look(image: &PathBuf, found: &Found, evaluator: &mut Evaluator, pixels: u64) 
     let bytes = std::fs::read(image).with_context(|| format!("cannot read {}", name()))?;
     let preprocessing = &found.model.metadata().preprocessing;
     let start = Instant::now();
-    let picture = decode::decode(&bytes, preprocessing, &Limits { pixels, ..Limits::default() }).with_context(name)?;
+    let picture = decode::decode(&bytes, &preprocessing.target(), &Limits::of(pixels)).with_context(name)?;
     let mut input = Vec::new();
-    preprocessing.normalize(&picture.pixels, &mut input);
+    preprocessing.normalize(&picture.pixels, &mut input)?;
     let decoded = Instant::now();
     let evaluation = evaluator.evaluate(&input, &Probe::default())?;
     // Nothing waits in a queue here.

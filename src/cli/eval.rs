@@ -8,9 +8,10 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{Globals, print};
-use crate::dataset;
+use crate::dataset::{self, Reading, Rules};
 use crate::evaluation::{Report, evaluate};
 use crate::network::Evaluator;
+use crate::picture::decode::Limits;
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Decides which images of a folder without test/ are held out [default: the seed that the model was trained with]
     #[arg(long)]
     seed: Option<u64>,
+    /// Leave out images that cannot be read, as training with this flag did
+    #[arg(long)]
+    skip_unreadable: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -36,7 +40,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     // Another seed would hold other images out, and measure the model on some that it was trained on.
     let trained_with = metadata.recipe.as_ref().and_then(|recipe| recipe.get("seed")?.as_u64());
     let seed = args.seed.or(trained_with).unwrap_or_default();
-    let data = dataset::open_at(&args.data, seed, &metadata.preprocessing)?;
+    let rules = Rules { limits: Limits::of(globals.config.limits.pixels), skip_unreadable: args.skip_unreadable };
+    let data = dataset::open_at(&args.data, &Reading { seed, target: metadata.preprocessing.target(), rules })?;
     for note in &data.notes {
         tracing::warn!("{note}");
     }

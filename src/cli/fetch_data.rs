@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Globals, print};
+use crate::console;
 use crate::dataset::fetch::{Progress, Source, URL, fetch};
 
 /// Arguments of `fetch-data`.
@@ -27,7 +28,8 @@ pub fn run(args: Args, globals: &Globals) -> anyhow::Result<()> {
     if let Some(bar) = report.bar {
         bar.finish_and_clear();
     }
-    eprintln!("{}", if report.present { "CIFAR-10 is there and verified:" } else { "CIFAR-10 was downloaded and verified:" });
+    console::line(if report.present { "CIFAR-10 is there and verified:" } else { "CIFAR-10 was downloaded and verified:" });
+    console::flush();
     Ok(print(&format!("{}\n", folder.display()))?)
 }
 
@@ -58,7 +60,7 @@ impl Report {
         match &self.bar {
             // Above the bar, which would be written into otherwise.
             Some(bar) if !bar.is_hidden() => bar.println(line),
-            _ => eprintln!("{line}"),
+            _ => console::line(line),
         }
     }
 }
@@ -72,7 +74,7 @@ fn start(bytes: u64) -> ProgressBar {
     bar.reset_eta();
     bar.enable_steady_tick(Duration::from_millis(250));
     if bar.is_hidden() {
-        eprintln!("downloading CIFAR-10 (170 MB)");
+        console::line("downloading CIFAR-10 (170 MB)");
     }
     bar
 }

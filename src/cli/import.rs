@@ -54,9 +54,8 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
     };
     metadata.preprocessing.check(input)?;
     store::check_name(&metadata.name)?;
-    let imported = Imported::load(&args.file)?;
-    let notes = imported.notes.clone();
-    let model = imported.model(metadata).map_err(|fault| fault.within(&args.file))?;
+    store::check_place(&args.out)?;
+    let Imported { model, notes } = Imported::load(&args.file, metadata)?;
     checkpoint::save_as(&args.out, &model, args.dtype)?;
     let said = model.metadata();
     let numbers: usize = model.layers().iter().map(LayerShape::parameter_count).sum();
@@ -71,9 +70,10 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
     )?;
     let preprocessing = &said.preprocessing;
     let (mean, std) = (joined(&preprocessing.mean), joined(&preprocessing.std));
+    let colours = if input.channels == 1 { "grey" } else { "RGB" };
     writeln!(
         text,
-        "  pixels   RGB in [0, 1], mean {mean}, standard deviation {std}{}",
+        "  pixels   {colours} in [0, 1], mean {mean}, standard deviation {std}{}",
         assumed(assumed_pixels, "--mean and --std")
     )?;
     writeln!(

@@ -11,7 +11,9 @@ pub mod fetch_data;
 pub mod globals;
 pub mod health;
 pub mod import;
+pub mod log;
 pub mod output;
+pub mod selftest;
 pub mod serve;
 pub mod train;
 
@@ -20,9 +22,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, Sources};
+use crate::config::{Config, FileSource, Sources};
+use crate::console;
 pub use globals::{Globals, architecture};
-pub use output::{Usage, print, report};
+pub use output::{Stopped, Usage, print, report};
 
 /// Classifies images with convolutional networks, shows what every layer sees, and trains new ones while you watch.
 ///
@@ -70,6 +73,8 @@ enum Command {
     Health(health::Args),
     /// Time a model on this machine
     Bench(bench::Args),
+    /// Find out whether this machine computes what it should
+    Selftest(selftest::Args),
 }
 
 impl Command {
@@ -77,8 +82,14 @@ impl Command {
     fn settings(&self) -> Vec<(&'static str, Option<String>)> {
         match self {
             Self::Serve(args) => vec![("server.listen", args.listen.clone())],
+            Self::Selftest(args) => vec![("kernels", args.kernels.clone())],
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a server started it and told it everything: ./config.toml may be another one's than the server's.
+    fn is_told(&self) -> bool {
+        matches!(self, Self::Train(args) if args.is_told())
     }
 
     fn run(self, globals: &Globals) -> anyhow::Result<()> {
@@ -91,6 +102,7 @@ impl Command {
             Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
             Self::Bench(args) => bench::run(&args, globals),
+            Self::Selftest(args) => selftest::run(&args, globals),
         }
     }
 }
@@ -107,20 +119,14 @@ pub fn run() -> anyhow::Result<()> {
     };
     let own = [("device", global.device), ("log.format", global.log)];
     let flags = own.into_iter().chain(command.settings()).filter_map(|(key, value)| Some((key, value?))).collect();
-    let config = Config::load(&Sources::of_process(global.config, flags))?;
-    start_log(&config.log);
-    config.kernels.choose();
-    command.run(&Globals { config })
-}
-
-fn start_log(log: &config::Log) {
-    use std::io::IsTerminal;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&log.level))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match log.format {
-        config::LogFormat::Json => subscriber.json().init(),
-        config::LogFormat::Pretty => subscriber.init(),
+    let mut sources = Sources::of_process(global.config, flags);
+    if command.is_told() {
+        sources.file = FileSource::None;
     }
+    let config = Config::load(&sources)?;
+    log::start(&config.log);
+    config.kernels.choose();
+    let outcome = command.run(&Globals { config });
+    console::flush();
+    outcome
 }

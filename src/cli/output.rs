@@ -10,6 +10,11 @@ use crate::config;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// What was asked to stop, and did: no fault of anybody's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(pub String);
+
 /// Writes `text` to stdout. (`println!` panics when the reader is gone, as in `convscope … | head`.)
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -24,7 +29,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Nobody is left to tell when stderr is gone too.
-    let _ = writeln!(io::stderr(), "error: {}", sentence(error));
+    let fault = if error.is::<Stopped>() { "" } else { "error: " };
+    let _ = writeln!(io::stderr(), "{fault}{}", sentence(error));
     if error.is::<Usage>() || error.is::<config::Error>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 

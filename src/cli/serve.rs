@@ -6,6 +6,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Globals;
+use crate::console;
 use crate::http::{self, Setup};
 
 /// Exit code of a server that was told twice to stop: 128 and SIGINT's number, as shells have it.
@@ -26,6 +27,8 @@ pub fn run(_args: Args, globals: &Globals) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("cannot listen on {listen}: another program may use this port, try `--listen` with another one")
     })?;
+    // The hook that is there writes to standard error itself, and waits for whoever reads that.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
     let program = std::env::current_exe().context("cannot find this program's own file, which training runs are started from")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server's threads")?;
     runtime.block_on(async {
@@ -47,6 +50,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
         either().await;
         tokio::spawn(async move {
             either().await;
+            console::flush();
             std::process::exit(INTERRUPTED);
         });
     })

@@ -1,8 +1,10 @@
 //! `convscope train`: a run of training in this process, whoever started it: a person, a batch system, or the server.
 
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Map, Value};
@@ -10,28 +12,34 @@ use serde_json::{Map, Value};
 use self::report::Reporter;
 use self::stop::{Stop, StopFlag};
 use super::globals::architecture;
-use super::{Globals, Usage};
-use crate::checkpoint::Dtype;
-use crate::training::event::{Event, Failure};
+use super::{Globals, Stopped, Usage};
+use crate::checkpoint::{self, Dtype};
+use crate::dataset::Rules;
+use crate::picture::decode::Limits;
+use crate::training::event::{Ended, Event, Failure, plural};
 use crate::training::folder::RunFolder;
+use crate::training::request::Request;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
 use crate::training::{self, Recipe, overrides};
 
 mod report;
 mod stop;
 
+/// How long to wait for a predecessor in the same folder to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
-    #[arg(long, value_name = "NAME|FILE")]
-    arch: String,
-    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]
+    arch: Option<String>,
+    /// Images: CIFAR-10's binary layout (folder or .tar.gz), or a folder of images with train/CLASS/ and test/CLASS/, or CLASS/
+    #[arg(long, value_name = "DIR", required_unless_present = "run_dir")]
+    data: Option<PathBuf>,
     /// The model file to write; FILE.state beside it is what --resume reads
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "run_dir")]
+    out: Option<PathBuf>,
     /// A recipe's name (default, published, tutorial) or file (.toml); without it the preset's own
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
@@ -50,14 +58,25 @@ pub struct Args {
     /// Go on from FILE.state, where there is one; more --epochs than before are fine
     #[arg(long)]
     resume: bool,
+    /// Begin anew where OUT, or epochs of an unfinished run, are there; they are replaced
+    #[arg(long, conflicts_with = "resume")]
+    force: bool,
+    /// Leave out images that cannot be read, with a note; otherwise all of them are named before the first step
+    #[arg(long)]
+    skip_unreadable: bool,
     /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
     /// Print every event as a line of JSON, and end when standard input, being a pipe, does
     #[arg(long, value_name = "FORMAT")]
     events: Option<EventFormat>,
-    /// The server's: keep state and journal in this folder, and every epoch's model in the folder OUT
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// The server's: everything that is asked for is read from this folder, and everything that comes of it is kept there
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide = true,
+        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "dtype"]
+    )]
     run_dir: Option<PathBuf>,
 }
 
@@ -70,10 +89,10 @@ enum EventFormat {
 
 /// Trains as `args` say.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    let folder = args.run_dir.as_ref().map(RunFolder::new);
-    // Held until the process ends.
-    let _lock = folder.as_ref().map(RunFolder::lock).transpose()?;
+    let folder = args.run_dir.as_deref().map(RunFolder::at).transpose()?;
     let stop = StopFlag::watching(args.events.is_some());
+    // Held until the process ends.
+    let _lock = folder.as_ref().map(|folder| claim(folder, &stop)).transpose()?;
     let mut reporter = Reporter::open(args.events.is_some(), folder.as_ref())?;
     let mut unheard = None;
     let mut on_event = |event: &Event| {
@@ -81,27 +100,76 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         if unheard.is_some() || stop.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A panic is a fault of ours, but whoever follows the run must still hear that it is over.
-    let attempt = AssertUnwindSafe(|| Ok(train(&prepare(args, globals, folder.as_ref())?, &mut on_event)?));
+    let attempt = AssertUnwindSafe(|| {
+        let run = match &folder {
+            Some(folder) => Request::read(folder)?.run(folder, globals.config.device, args.rules(globals))?,
+            None => prepare(args, globals)?,
+        };
+        sweep(&run.output);
+        Ok(train(&run, &mut on_event)?)
+    });
     let finish = catch_unwind(attempt).unwrap_or_else(|_| Err(anyhow!("the program failed; the lines above say where")));
     let (last, result) = match finish {
         Ok(Finish::Done(outcome)) => (Some(Event::Done(outcome)), Ok(())),
         Err(fault) => (Some(Event::Failed(Failure { error: format!("{fault:#}") })), Err(fault)),
         Ok(Finish::Stopped(ended)) => {
-            let how = format!("stopped after {} of {} epochs; with --resume the same command goes on", ended.epoch, ended.epochs);
+            let how = Stopped(stopped(&ended));
             // An interrupted run has no last event: it is to be gone on with.
             let last = if stop.get() == Some(Stop::Cancel) { Some(Event::Cancelled(ended)) } else { None };
-            (last, Err(unheard.map_or_else(|| anyhow!(how), anyhow::Error::from)))
+            (last, Err(unheard.map_or_else(|| how.into(), anyhow::Error::from)))
         }
     };
     if let Some(last) = last {
         reporter.report(&last).context("the last event cannot be written")?;
     }
+    reporter.close();
     result
 }
 
+/// Claims `folder`. A process whose server was killed may still hold it, and takes a moment to see that it is alone.
+fn claim(folder: &RunFolder, stop: &StopFlag) -> Result<File, training::Error> {
+    let asked = Instant::now();
+    loop {
+        match folder.lock() {
+            Err(training::Error::Locked(_)) if asked.elapsed() < PATIENCE && stop.get().is_none() => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            claimed => return claimed,
+        }
+    }
+}
+
+/// What to know of a run that was stopped.
+fn stopped(ended: &Ended) -> String {
+    match (ended.epoch, ended.epochs) {
+        (0, _) => "stopped before the first epoch was over: nothing is kept".into(),
+        (epoch, epochs) => {
+            format!(
+                "stopped after {epoch} of {}, which are kept: the same command with --resume goes on",
+                plural(epochs as usize, "epoch")
+            )
+        }
+    }
+}
+
+/// Removes what an earlier run of the same `output` left half written when it was killed.
+fn sweep(output: &Output) {
+    let beside = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        checkpoint::sweep::sweep(folder);
+    };
+    beside(&output.state);
+    match &output.models {
+        Models::Last { path, .. } => beside(path),
+        Models::Every(folder) => drop(checkpoint::sweep::sweep(folder)),
+    }
+}
+
 /// Everything that is read before the first image.
-fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow::Result<Run> {
-    let architecture = architecture(&args.arch)?;
+fn prepare(args: &Args, globals: &Globals) -> anyhow::Result<Run> {
+    // clap asks for all three where there is no --run-dir.
+    let (Some(arch), Some(data), Some(out)) = (&args.arch, &args.data, &args.out) else { anyhow::bail!("nothing to train") };
+    let architecture = architecture(arch)?;
     let usage = |fault: training::Error| Usage(fault.to_string());
     let recipe = match &args.recipe {
         None => Recipe::of(&architecture)?,
@@ -114,17 +182,22 @@ fn prepare(args: &Args, globals: &Globals, folder: Option<&RunFolder>) -> anyhow
         }
     };
     let recipe = recipe.fitted(&architecture, &args.changes()).map_err(usage)?;
-    Ok(Run {
-        architecture,
-        data: args.data.clone(),
-        recipe,
-        device: globals.config.device,
-        output: args.output(folder),
-        resume: args.resume,
-    })
+    let output = args.output(out);
+    args.may_write(out, &output.state)?;
+    let rules = args.rules(globals);
+    Ok(Run { architecture, data: data.clone(), rules, recipe, device: globals.config.device, output, resume: args.resume })
 }
 
 impl Args {
+    /// Whether this is a server's run, which is told everything and looks nowhere else.
+    pub(super) fn is_told(&self) -> bool {
+        self.run_dir.is_some()
+    }
+
+    fn rules(&self, globals: &Globals) -> Rules {
+        Rules { limits: Limits::of(globals.config.limits.pixels), skip_unreadable: self.skip_unreadable }
+    }
+
     /// What flags say of the recipe; those with a name of their own are stronger than `--set`.
     fn changes(&self) -> Map<String, Value> {
         let own = [
@@ -136,13 +209,29 @@ impl Args {
         overrides::collect(self.set.iter().cloned().chain(own))
     }
 
-    fn output(&self, folder: Option<&RunFolder>) -> Output {
-        let name = self.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut state = self.out.clone().into_os_string();
+    fn output(&self, out: &Path) -> Output {
+        let name = out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut state = out.to_owned().into_os_string();
         state.push(".state");
-        match folder {
-            Some(folder) => Output { name, state: folder.state(), models: Models::Every(self.out.clone()) },
-            None => Output { name, state: state.into(), models: Models::Last { path: self.out.clone(), dtype: self.dtype } },
+        Output { name, state: state.into(), models: Models::Last { path: out.into(), dtype: self.dtype } }
+    }
+
+    /// Nobody's work is replaced unless that is said.
+    fn may_write(&self, out: &Path, state: &Path) -> Result<(), Usage> {
+        let (there, kept) = (out.exists(), state.exists());
+        let (out, state) = (out.display(), state.display());
+        match self.resume {
+            _ if self.force || !(there || kept) => Ok(()),
+            true if kept => Ok(()),
+            true => Err(Usage(format!(
+                "{out} is there and {state}, from which --resume would go on, is not: give --force to replace the model, or another --out"
+            ))),
+            false if there => Err(Usage(format!(
+                "{out} is there already: --resume goes on with its run, --force replaces it, another --out keeps it"
+            ))),
+            false => Err(Usage(format!(
+                "{state} has the epochs of an unfinished run: --resume goes on with it, --force begins anew, another --out keeps it"
+            ))),
         }
     }
 }

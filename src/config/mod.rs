@@ -11,7 +11,7 @@ mod token;
 
 use std::path::PathBuf;
 
-pub use sections::{Limits, Log, LogFormat, Models, Server, Train};
+pub use sections::{Limits, Log, LogFormat, Models, Server, Train, largest_decode};
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 
@@ -61,6 +61,17 @@ impl Config {
     /// The folders in which models are looked for, in order; embedded models come after them.
     pub fn model_folders(&self) -> Vec<PathBuf> {
         vec![self.data_dir.join("models"), self.models.dir.clone()]
+    }
+
+    /// What of it a run that is started as a process has to know besides its device, as that process's environment: it reads no
+    /// file, which may be another one by then, and goes on with the same kernels, and so the same bits, after a restart.
+    pub fn for_runs(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("CONVSCOPE_KERNELS", self.kernels.to_string()),
+            ("CONVSCOPE_LIMITS__MEGAPIXELS", (self.limits.pixels / 1_000_000).to_string()),
+            ("CONVSCOPE_LIMITS__DECODE_MIB", (self.limits.decode_bytes / (1024 * 1024)).to_string()),
+            ("CONVSCOPE_LOG__LEVEL", self.log.level.clone()),
+        ]
     }
 
     fn read(reader: &mut Reader) -> Self {

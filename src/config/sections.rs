@@ -1,6 +1,6 @@
 //! Every section of config.toml: its keys with their units and ranges, and their defaults.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,19 +10,27 @@ use super::token::Token;
 /// `[server]`: listening and connections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
-    /// `listen`: address and port; port 0 takes a free one.
+    /// `listen`: address and port, or a name for the address; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What admin requests must present: `CONVSCOPE_ADMIN_TOKEN`, or the content of `admin_token_file`. With none, the server
     /// makes one.
     pub admin_token: Option<Token>,
     /// `max_connections`: open connections, 1 to 100,000; more wait to be accepted.
     pub max_connections: usize,
-    /// `header_timeout_seconds`: from accepting a connection to the end of a request's headers, 1 to 3600.
+    /// `header_timeout_seconds`: from accepting a connection, or from a later request's first byte, to the end of its headers,
+    /// 1 to 3600. The next part of a body may take as long.
     pub header_timeout: Duration,
+    /// `keep_alive_seconds`: how long a connection is kept between two requests, 1 to 3600.
+    pub keep_alive: Duration,
+    /// `write_timeout_seconds`: how long the peer may take for the next 64 KiB of an answer, 1 to 3600.
+    pub write_timeout: Duration,
     /// `request_timeout_seconds`: from the headers to the answer, 1 to 3600; streams of events are not bound by it.
     pub request_timeout: Duration,
     /// `drain_seconds`: what running requests are given at shutdown, 0 to 3600.
     pub drain: Duration,
+    /// `cors_origins`: the origins whose pages may call from a browser, separated by commas; `*` is every one. None of them may
+    /// call `/admin`.
+    pub cors_origins: Vec<String>,
 }
 
 /// `[limits]`: what one request may take, and all of them together.
@@ -34,11 +42,15 @@ pub struct Limits {
     pub pixels: u64,
     /// `queue_images`: images admitted and not yet answered, 1 to 100,000; beyond them requests are refused with 429.
     pub queue_images: usize,
-    /// From `decode_mib`: bytes of all images that are being decoded at once (3 a pixel), at least the largest image's, to
-    /// 1,000,000 MiB.
+    /// From `decode_mib`: bytes of all images that are being decoded at once, at least what the largest image may need, to
+    /// 1,000,000 MiB. An image that needs more is refused.
     pub decode_bytes: u64,
+    /// From `answer_mib`: bytes of answers that were not read yet, 1 to 1,000,000 MiB; small ones are not counted.
+    pub answer_bytes: u64,
     /// `batch_images`: most images in one forward pass, 1 to 1024.
     pub batch_images: usize,
+    /// From `models_mib`: bytes of the models in memory, 1 to 1,000,000 MiB; one that is larger is kept alone.
+    pub model_bytes: u64,
 }
 
 /// `[models]`: which models are served.
@@ -91,17 +103,28 @@ pub enum LogFormat {
 
 const MIB: u64 = 1024 * 1024;
 
+/// What a pixel takes in the dearest format's decoder (WebP: frame, canvas, planes and the pixels), and an image beside its
+/// pixels, in bytes. `picture` counts each format exactly; a test holds these above all of them.
+const PIXEL: u64 = 16;
+const BESIDE: u64 = 64 * MIB;
+
+/// The most that decoding an image of `pixels` takes, whatever its format.
+pub fn largest_decode(pixels: u64) -> u64 {
+    pixels * PIXEL + BESIDE
+}
+
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            listen: reader.text("server.listen", "127.0.0.1:8080", |text| {
-                text.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
-            }),
+            listen: reader.text("server.listen", "127.0.0.1:8080", address),
             admin_token: reader.token("server.admin_token_file"),
             max_connections: reader.number("server.max_connections", 1024, 1..=100_000) as usize,
             header_timeout: Duration::from_secs(reader.number("server.header_timeout_seconds", 10, 1..=3600)),
+            keep_alive: Duration::from_secs(reader.number("server.keep_alive_seconds", 90, 1..=3600)),
             request_timeout: Duration::from_secs(reader.number("server.request_timeout_seconds", 60, 1..=3600)),
+            write_timeout: Duration::from_secs(reader.number("server.write_timeout_seconds", 30, 1..=3600)),
             drain: Duration::from_secs(reader.number("server.drain_seconds", 30, 0..=3600)),
+            cors_origins: reader.text("server.cors_origins", "", origins),
         }
     }
 }
@@ -109,14 +132,16 @@ impl Server {
 impl Limits {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let pixels = reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000;
-        let largest = (pixels * 3).div_ceil(MIB);
+        let largest = largest_decode(pixels).div_ceil(MIB);
         Self {
             body_bytes: (reader.number("limits.body_mib", 16, 1..=1024) * MIB) as usize,
             pixels,
             queue_images: reader.number("limits.queue_images", 256, 1..=100_000) as usize,
             // Less than one largest image would make that image wait for ever.
-            decode_bytes: reader.number("limits.decode_mib", 512, largest..=1_000_000) * MIB,
+            decode_bytes: reader.number("limits.decode_mib", 1024, largest..=1_000_000) * MIB,
+            answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
+            model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,
         }
     }
 }
@@ -162,6 +187,34 @@ impl Log {
         });
         Self { format, level }
     }
+}
+
+/// An address and a port; a name is looked up here, once, and IPv4 goes first.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text.rsplit_once(':').map(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+    if port != Some(true) {
+        return Err("must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or [::1]:8080".into());
+    }
+    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|e| format!("the name is not known here: {e}"))?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| "the name has no address here".into())
+}
+
+/// Origins as browsers send them: scheme, host, and the port where it is not the scheme's own.
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    let origin = |text: &str| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let plain =
+            |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'@'));
+        if text == "*" || rest.is_some_and(plain) { Ok(text.to_ascii_lowercase()) } else { Err(text.to_owned()) }
+    };
+    let all: Result<_, _> = text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(origin).collect();
+    all.map_err(|wrong| {
+        format!("`{wrong}` is no origin: write scheme and host without a path, such as https://example.org, separated by commas")
+    })
 }
 
 fn model_name(text: &str) -> Result<String, String> {

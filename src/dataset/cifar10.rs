@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::Dataset;
+use super::digest::hex;
 use super::error::Error;
 use super::images::{Images, TestSet, TrainSet};
-use crate::network::Preprocessing;
+use super::{Dataset, Progress, Reading};
+use crate::picture::pixels::luma;
+use crate::picture::{Channels, Dimensions};
 
 /// Rows and columns of an image.
 pub const SIDE: usize = 32;
@@ -48,10 +50,10 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
 }
 
 /// Reads the batches of a folder.
-pub(super) fn folder(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, Error> {
-    check_size(preprocessing)?;
-    let mut batches = Batches::default();
-    for (name, _) in FILES {
+pub(super) fn folder(path: &Path, reading: &Reading, progress: &mut Progress<'_>) -> Result<Dataset, Error> {
+    let mut batches = Batches::new(reading)?;
+    for (place, (name, _)) in FILES.into_iter().enumerate() {
+        goes_on(progress, place)?;
         let file = path.join(name);
         if file.is_file() {
             let length = file.metadata().map_err(|cause| Error::io(&file, cause))?.len();
@@ -63,14 +65,14 @@ pub(super) fn folder(path: &Path, preprocessing: &Preprocessing) -> Result<Datas
 }
 
 /// Reads the batches out of a `.tar.gz` without unpacking it.
-pub(super) fn archive(path: &Path, preprocessing: &Preprocessing) -> Result<Dataset, Error> {
-    check_size(preprocessing)?;
+pub(super) fn archive(path: &Path, reading: &Reading, progress: &mut Progress<'_>) -> Result<Dataset, Error> {
+    let mut batches = Batches::new(reading)?;
     let damaged = |cause| Error::io(path, cause);
     let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).map_err(damaged)?));
-    let mut batches = Batches::default();
     for entry in archive.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let (Some(name), length) = (batch_name(&entry.path().map_err(damaged)?), entry.size()) else { continue };
+        goes_on(progress, batches.read.len())?;
         batches.read(name, length, entry).map_err(|error| error.located(path))?;
     }
     batches.finish(path)
@@ -82,24 +84,25 @@ pub(super) fn batch_name(path: &Path) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
 }
 
-fn check_size(preprocessing: &Preprocessing) -> Result<(), Error> {
-    let Preprocessing { height, width, .. } = *preprocessing;
-    if (height, width) == (SIDE, SIDE) { Ok(()) } else { Err(Error::ImageSize { height, width }) }
+fn goes_on(progress: &mut Progress<'_>, batches: usize) -> Result<(), Error> {
+    let images = |batches: usize| batches * OFFICIAL_IMAGES;
+    if progress(images(batches), images(FILES.len())).is_break() { Err(Error::Stopped) } else { Ok(()) }
 }
 
 /// What has been read so far. Batches are unpacked one after the other, so that no pixel is held twice.
-#[derive(Default)]
 struct Batches {
     records: Vec<u8>,
     train: Unpacked,
     test: Unpacked,
     /// Place among [`FILES`] and number of images of what `train` holds, in its order.
     parts: Vec<(usize, usize)>,
+    /// Name and digest of every batch.
+    read: Vec<(&'static str, String)>,
 }
 
 /// image × row × column × channel, and an image's class.
-#[derive(Default)]
 struct Unpacked {
+    channels: Channels,
     pixels: Vec<u8>,
     labels: Vec<u32>,
 }
@@ -120,6 +123,15 @@ impl Fault {
 }
 
 impl Batches {
+    fn new(reading: &Reading) -> Result<Self, Error> {
+        let Dimensions { height, width, channels } = reading.target.dimensions();
+        if (height, width) != (SIDE, SIDE) {
+            return Err(Error::ImageSize { height, width });
+        }
+        let empty = || Unpacked::new(channels);
+        Ok(Self { records: Vec::new(), train: empty(), test: empty(), parts: Vec::new(), read: Vec::new() })
+    }
+
     fn read(&mut self, name: &'static str, length: u64, mut reader: impl Read) -> Result<(), Fault> {
         if length == 0 || length > OFFICIAL_BYTES || !length.is_multiple_of(RECORD as u64) {
             return Err(Fault::Known(Error::Size { file: name.into(), bytes: length }));
@@ -127,15 +139,18 @@ impl Batches {
         self.records.resize(length as usize, 0);
         reader.read_exact(&mut self.records).map_err(Fault::Io)?;
         let place = FILES.iter().position(|(known, _)| *known == name).unwrap_or_default();
-        if length == OFFICIAL_BYTES {
-            let (found, expected) = (hex(&Sha256::digest(&self.records)), FILES[place].1);
-            if found != expected {
-                return Err(Fault::Known(Error::Digest { file: name.into(), expected: expected.into(), found }));
-            }
+        let (found, expected) = (hex(&Sha256::digest(&self.records)), FILES[place].1);
+        // Said before the digest is found to be wrong: it is what happened.
+        if let Some((other, _)) = self.read.iter().find(|(_, digest)| *digest == found) {
+            return Err(Fault::Known(Error::Duplicate { files: [(*other).into(), name.into()] }));
         }
+        if length == OFFICIAL_BYTES && found != expected {
+            return Err(Fault::Known(Error::Digest { file: name.into(), expected: expected.into(), found }));
+        }
+        self.read.push((name, found));
         let images = self.records.len() / RECORD;
         if name == TEST {
-            self.test = Unpacked::default();
+            self.test = Unpacked::new(self.test.channels);
             self.test.append(name, &self.records).map_err(Fault::Known)
         } else {
             self.parts.push((place, images));
@@ -161,32 +176,44 @@ impl Batches {
         if !self.parts.is_sorted() {
             self.train = self.train.reordered(&self.parts);
         }
-        let images = |unpacked: Unpacked| Images::new(unpacked.pixels, unpacked.labels, IMAGE, CHANNELS);
+        let dimensions = Dimensions { height: SIDE, width: SIDE, channels: self.train.channels };
+        let images = |unpacked: Unpacked| Images::new(unpacked.pixels, unpacked.labels, dimensions);
         Ok(Dataset {
             train: TrainSet(images(self.train)),
             test: TestSet(images(self.test)),
             classes: CLASSES.map(String::from).to_vec(),
             height: SIDE,
             width: SIDE,
-            channels: CHANNELS,
+            channels: dimensions.channels.count(),
             notes,
         })
     }
 }
 
 impl Unpacked {
+    fn new(channels: Channels) -> Self {
+        Self { channels, pixels: Vec::new(), labels: Vec::new() }
+    }
+
+    /// Samples an image.
+    fn size(&self) -> usize {
+        PLANE * self.channels.count()
+    }
+
     fn append(&mut self, file: &str, records: &[u8]) -> Result<(), Error> {
-        let start = self.pixels.len();
-        self.pixels.resize(start + records.len() / RECORD * IMAGE, 0);
-        for (image, (record, out)) in records.chunks_exact(RECORD).zip(self.pixels[start..].chunks_exact_mut(IMAGE)).enumerate() {
+        let (start, size) = (self.pixels.len(), self.size());
+        self.pixels.resize(start + records.len() / RECORD * size, 0);
+        for (image, (record, out)) in records.chunks_exact(RECORD).zip(self.pixels[start..].chunks_exact_mut(size)).enumerate() {
             let (label, planes) = (record[0], &record[1..]);
             if usize::from(label) >= CLASSES.len() {
                 return Err(Error::Label { file: file.into(), image, label });
             }
             self.labels.push(u32::from(label));
-            for (channel, plane) in planes.chunks_exact(PLANE).enumerate() {
-                for (pixel, value) in out.chunks_exact_mut(CHANNELS).zip(plane) {
-                    pixel[channel] = *value;
+            let color = |at: usize| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]];
+            match self.channels {
+                Channels::Grey => out.iter_mut().enumerate().for_each(|(at, value)| *value = luma(color(at))),
+                Channels::Rgb => {
+                    out.as_chunks_mut().0.iter_mut().enumerate().for_each(|(at, pixel): (usize, &mut [u8; 3])| *pixel = color(at));
                 }
             }
         }
@@ -198,21 +225,11 @@ impl Unpacked {
         let starts = parts.iter().scan(0, |next, (_, images)| Some(std::mem::replace(next, *next + images)));
         let mut ranges: Vec<_> = parts.iter().zip(starts).map(|((place, images), start)| (*place, start..start + images)).collect();
         ranges.sort_unstable_by_key(|(place, _)| *place);
-        let mut sorted = Self::default();
+        let (size, mut sorted) = (self.size(), Self::new(self.channels));
         for (_, range) in ranges {
             sorted.labels.extend(&self.labels[range.clone()]);
-            sorted.pixels.extend(&self.pixels[range.start * IMAGE..range.end * IMAGE]);
+            sorted.pixels.extend(&self.pixels[range.start * size..range.end * size]);
         }
         sorted
     }
-}
-
-/// A digest as it is written in lists.
-pub(super) fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

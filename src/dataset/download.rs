@@ -12,7 +12,7 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
 use super::error::Error;
-use super::fetch::{Progress, Source};
+use super::source::{Progress, Source};
 
 /// More than any archive this is for: a server that never ends is stopped before the disk is full.
 const MOST: u64 = 1 << 30;

@@ -16,7 +16,8 @@ pub enum Error {
     },
     /// A path that holds no dataset.
     #[error(
-        "{} holds no dataset: expected CIFAR-10's data_batch_1.bin and test_batch.bin, its .tar.gz, or a folder with train/CLASS/…",
+        "{} holds no dataset: expected CIFAR-10's data_batch_1.bin and test_batch.bin, its .tar.gz, or images in a folder \
+         for each of two classes or more, as in train/CLASS/… or CLASS/…",
         .0.display()
     )]
     Unrecognised(PathBuf),
@@ -56,6 +57,12 @@ pub enum Error {
         /// As it is.
         found: String,
     },
+    /// Batches that should differ and do not.
+    #[error("{} and {} hold the same images, which would be counted twice: download the set again", .files[0], .files[1])]
+    Duplicate {
+        /// Two batches.
+        files: [String; 2],
+    },
     /// CIFAR-10 for a network of another size.
     #[error("CIFAR-10's images are 32×32 and the network takes {height}×{width}: use a network with a 32×32 input")]
     ImageSize {
@@ -73,7 +80,7 @@ pub enum Error {
         reason: String,
     },
     /// Images that cannot be decoded, each with the reason.
-    #[error("{} of the images cannot be read; mend or remove them:\n  {}", .0.len(), first(.0))]
+    #[error("{}\n  {}", unreadable(.0.len()), first(.0))]
     Images(Vec<String>),
     /// More images asked for than there are.
     #[error("{wanted} images cannot be held out of {images}: some must be left to train on")]
@@ -83,6 +90,9 @@ pub enum Error {
         /// How many there are.
         images: usize,
     },
+    /// Whoever followed the reading ended it.
+    #[error("the reading was stopped")]
+    Stopped,
     /// A download that did not come through.
     #[error("{url}: {reason}")]
     Download {
@@ -93,10 +103,20 @@ pub enum Error {
     },
 }
 
-/// The first ten lines, and how many more there are.
+/// Lines of a list.
+const SHOWN: usize = 100;
+
+/// The first lines, and how many more there are.
 fn first(lines: &[String]) -> String {
-    let shown = lines[..lines.len().min(10)].join("\n  ");
-    if lines.len() > 10 { format!("{shown}\n  … and {} more", lines.len() - 10) } else { shown }
+    let shown = lines[..lines.len().min(SHOWN)].join("\n  ");
+    if lines.len() > SHOWN { format!("{shown}\n  … and {} more", lines.len() - SHOWN) } else { shown }
+}
+
+fn unreadable(count: usize) -> String {
+    match count {
+        1 => "1 image cannot be read; mend or remove it, or leave it out with --skip-unreadable:".into(),
+        _ => format!("{count} images cannot be read; mend or remove them, or leave them out with --skip-unreadable:"),
+    }
 }
 
 impl Error {

@@ -3,7 +3,11 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
+use super::digest::hex;
 use super::error::Error;
+use crate::picture::{Dimensions, Pixels};
 
 /// Images of one size with their labels. A clone or a part shares the pixels.
 #[derive(Debug, Clone)]
@@ -17,17 +21,19 @@ struct Store {
     /// image × height × width × channel.
     pixels: Vec<u8>,
     labels: Vec<u32>,
-    /// Samples an image.
-    size: usize,
-    channels: usize,
+    /// Each image's.
+    dimensions: Dimensions,
 }
 
 impl Images {
     /// `pixels` are image × height × width × channel, an image for each label.
-    pub(super) fn new(pixels: Vec<u8>, labels: Vec<u32>, size: usize, channels: usize) -> Self {
-        debug_assert_eq!(pixels.len(), labels.len() * size);
+    ///
+    /// # Panics
+    /// If they are not as many.
+    pub(super) fn new(pixels: Vec<u8>, labels: Vec<u32>, dimensions: Dimensions) -> Self {
+        assert_eq!(pixels.len(), labels.len() * dimensions.samples(), "an image for each label");
         let range = 0..labels.len();
-        Self { store: Arc::new(Store { pixels, labels, size, channels }), range }
+        Self { store: Arc::new(Store { pixels, labels, dimensions }), range }
     }
 
     /// How many there are.
@@ -40,14 +46,29 @@ impl Images {
         self.range.is_empty()
     }
 
+    /// How large each of them is.
+    pub fn dimensions(&self) -> Dimensions {
+        self.store.dimensions
+    }
+
     /// Image `index`: height × width × channel.
     ///
     /// # Panics
     /// If there is no such image.
     pub fn pixels(&self, index: usize) -> &[u8] {
         assert!(index < self.len(), "image {index} of {}", self.len());
-        let size = self.store.size;
+        let size = self.store.dimensions.samples();
         &self.store.pixels[(self.range.start + index) * size..][..size]
+    }
+
+    /// Image `index`, knowing its shape.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    #[allow(clippy::expect_used)]
+    pub fn image(&self, index: usize) -> Pixels<&[u8]> {
+        // `pixels` are as many as the dimensions say.
+        Pixels::new(self.store.dimensions, self.pixels(index)).expect("an image of the set's size")
     }
 
     /// The class of image `index`.
@@ -61,6 +82,19 @@ impl Images {
     /// Every image's class, in order.
     pub fn labels(&self) -> &[u32] {
         &self.store.labels[self.range.clone()]
+    }
+
+    /// SHA-256 over size, pixels and labels, in hexadecimal: equal for equal images in the same order.
+    pub fn digest(&self) -> String {
+        let Dimensions { height, width, channels } = self.store.dimensions;
+        let size = self.store.dimensions.samples();
+        let mut digest = Sha256::new();
+        for number in [height, width, channels.count(), self.len()] {
+            digest.update((number as u64).to_le_bytes());
+        }
+        digest.update(&self.store.pixels[self.range.start * size..self.range.end * size]);
+        self.labels().iter().for_each(|label| digest.update(label.to_le_bytes()));
+        hex(&digest.finalize())
     }
 
     fn part(&self, range: Range<usize>) -> Self {
@@ -115,9 +149,8 @@ impl TrainSet {
 
     /// Measures every channel. Sums are of integers and so exact, whatever the order.
     pub fn statistics(&self) -> Statistics {
-        let channels = self.store.channels;
+        let (channels, size) = (self.store.dimensions.channels.count(), self.store.dimensions.samples());
         let mut counts = vec![[0_u64; 256]; channels];
-        let size = self.store.size;
         for pixel in self.store.pixels[self.range.start * size..self.range.end * size].chunks_exact(channels) {
             for (count, value) in counts.iter_mut().zip(pixel) {
                 count[usize::from(*value)] += 1;
@@ -138,8 +171,12 @@ impl TrainSet {
 mod tests {
     use super::*;
 
+    use crate::picture::Channels;
+
+    /// Four grey images of two pixels.
     fn set() -> TrainSet {
-        TrainSet(Images::new(vec![0, 10, 255, 10, 255, 30, 0, 30], vec![0, 1, 0, 1], 2, 2))
+        let dimensions = Dimensions { height: 1, width: 2, channels: Channels::Grey };
+        TrainSet(Images::new(vec![0, 10, 255, 10, 255, 30, 0, 30], vec![0, 1, 0, 1], dimensions))
     }
 
     #[test]
@@ -156,8 +193,30 @@ mod tests {
 
     #[test]
     fn channels_are_measured() {
-        let Statistics { mean, std } = set().statistics();
-        assert_eq!((mean[0], std[0]), (0.5, 0.5));
+        let dimensions = Dimensions { height: 1, width: 1, channels: Channels::Rgb };
+        let images = Images::new(vec![0, 10, 7, 255, 10, 7, 255, 30, 7, 0, 30, 7], vec![0, 1, 0, 1], dimensions);
+        let Statistics { mean, std } = TrainSet(images).statistics();
+        assert_eq!((mean[0], std[0], std[2]), (0.5, 0.5, 0.0));
         assert!((mean[1] - 20.0 / 255.0).abs() < 1e-15 && (std[1] - 10.0 / 255.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_in_the_set() {
+        let digest = |pixels: Vec<u8>, labels: Vec<u32>, channels| {
+            let dimensions = Dimensions { height: 1, width: pixels.len() / labels.len() / 3, channels };
+            let wide = Dimensions { width: 3 * dimensions.width, ..dimensions };
+            Images::new(pixels, labels, if channels == Channels::Grey { wide } else { dimensions }).digest()
+        };
+        let plain = || digest(vec![1, 2, 3, 4, 5, 6], vec![0, 1], Channels::Rgb);
+        assert_eq!(plain(), plain());
+        assert_eq!(plain().len(), 64);
+        assert_ne!(plain(), digest(vec![1, 2, 3, 4, 5, 7], vec![0, 1], Channels::Rgb));
+        assert_ne!(plain(), digest(vec![1, 2, 3, 4, 5, 6], vec![1, 0], Channels::Rgb));
+        assert_ne!(plain(), digest(vec![4, 5, 6, 1, 2, 3], vec![0, 1], Channels::Rgb));
+        assert_ne!(plain(), digest(vec![1, 2, 3, 4, 5, 6], vec![0, 1], Channels::Grey));
+        // A part is what it holds, wherever it was cut from.
+        let (_, tune) = set().hold_out(1).unwrap();
+        let dimensions = Dimensions { height: 1, width: 2, channels: Channels::Grey };
+        assert_eq!(tune.digest(), Images::new(vec![0, 30], vec![1], dimensions).digest());
     }
 }

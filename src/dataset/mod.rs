@@ -2,10 +2,12 @@
 //!
 //! [`open`] finds out by looking what a path is: CIFAR-10 in its official layout ([`cifar10`]) or a folder of images
 //! (`folder`). Training and test images are of two types, so that no code can train on what it measures with. [`shuffle`]
-//! and [`augment`] are seeded; [`fetch`] downloads. This module knows neither networks' layers nor how a run is organised.
+//! and [`augment`] are seeded; [`fetch`] downloads, [`catalog`] knows what there is by name. This module knows neither networks nor how a run is organised.
 
 pub mod augment;
+pub mod catalog;
 pub mod cifar10;
+mod digest;
 mod download;
 pub mod error;
 pub mod fetch;
@@ -13,18 +15,25 @@ mod folder;
 pub mod images;
 mod random;
 pub mod shuffle;
+mod source;
 mod unpack;
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 pub use augment::{Augmentation, Augmenter};
 pub use error::Error;
 pub use images::{Images, Statistics, TestSet, TrainSet};
 
-use crate::network::Preprocessing;
-use crate::network::spec::Input;
+use crate::picture::decode::Limits;
+use crate::picture::{Channels, Filter, Fit, Target};
+
+/// Names in a note.
+const LISTED: usize = 10;
 
 /// Images of both kinds, and what their labels mean.
 #[derive(Debug, Clone)]
@@ -45,26 +54,80 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// Opens the images at `path`, at CIFAR-10's size. `seed` decides what is held out of a folder without `test/`.
-pub fn open(path: &Path, seed: u64) -> Result<Dataset, Error> {
-    let input = Input { channels: cifar10::CHANNELS, height: cifar10::SIDE, width: cifar10::SIDE };
-    open_at(path, seed, &Preprocessing::unit(input))
+impl Dataset {
+    /// SHA-256 over both sets' images and labels and the classes, in hexadecimal: equal for equal sets at the same size and in the
+    /// same order, whatever they were read from.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.train.digest());
+        digest.update(self.test.digest());
+        for class in &self.classes {
+            digest.update((class.len() as u64).to_le_bytes());
+            digest.update(class);
+        }
+        digest::hex(&digest.finalize())
+    }
 }
 
-/// Opens the images at `path` at the size, fit and background of `preprocessing`; its mean and deviation are not used.
-/// CIFAR-10's own images are never resized: another size is an error that names both.
-pub fn open_at(path: &Path, seed: u64, preprocessing: &Preprocessing) -> Result<Dataset, Error> {
+/// How the images of a set are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Decides what is held out of a folder without a test set, and the order of the images.
+    pub seed: u64,
+    /// What every image becomes.
+    pub target: Target,
+    /// What it may cost, and what is done where it cannot be read.
+    pub rules: Rules,
+}
+
+/// What a set's images may cost and lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// Of each image.
+    pub limits: Limits,
+    /// Whether images of a folder that cannot be read are left out, with a note; otherwise they are an error that names them.
+    pub skip_unreadable: bool,
+}
+
+/// Told how many of how many images are read, a few times a second; ends the reading by breaking, with [`Error::Stopped`].
+pub type Progress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
+
+/// Opens the images at `path`, at CIFAR-10's size and in colour. `seed` decides what is held out of a folder without a test set.
+pub fn open(path: &Path, seed: u64) -> Result<Dataset, Error> {
+    let target = Target {
+        height: cifar10::SIDE,
+        width: cifar10::SIDE,
+        channels: Channels::Rgb,
+        fit: Fit::default(),
+        filter: Filter::default(),
+        background: [255; 3],
+    };
+    open_at(path, &Reading { seed, target, rules: Rules::default() })
+}
+
+/// Opens the images at `path` as `reading` says. CIFAR-10's own images are never resized: another size is an error that names
+/// both.
+pub fn open_at(path: &Path, reading: &Reading) -> Result<Dataset, Error> {
+    open_watched(path, reading, &mut |_, _| ControlFlow::Continue(()))
+}
+
+/// [`open_at`], with somebody who follows and may end it.
+pub fn open_watched(path: &Path, reading: &Reading, progress: &mut Progress<'_>) -> Result<Dataset, Error> {
     let metadata = path.metadata().map_err(|cause| Error::io(path, cause))?;
     if metadata.is_file() {
-        return if is_gzip(path)? { cifar10::archive(path, preprocessing) } else { Err(Error::Unrecognised(path.into())) };
+        return if is_gzip(path)? { cifar10::archive(path, reading, progress) } else { Err(Error::Unrecognised(path.into())) };
     }
-    if let Some(inner) = cifar10::find(path) {
-        return cifar10::folder(&inner, preprocessing);
+    match cifar10::find(path) {
+        Some(inner) => cifar10::folder(&inner, reading, progress),
+        None => folder::open(path, reading, progress),
     }
-    if path.join("train").is_dir() {
-        return folder::open(path, seed, preprocessing);
-    }
-    Err(Error::Unrecognised(path.into()))
+}
+
+/// How many things of which kind, and what the first of them are called.
+fn listed(count: usize, one: &str, several: &str, names: &[String]) -> String {
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
+    format!("{count} {}: {shown}{more}", if count == 1 { one } else { several })
 }
 
 fn is_gzip(path: &Path) -> Result<bool, Error> {

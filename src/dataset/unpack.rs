@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::cifar10::hex;
+use super::digest::hex;
 use super::error::Error;
-use super::fetch::Source;
+use super::source::Source;
 
 /// More than the wanted archive holds: what unpacks to more is none.
 const MOST: u64 = 1 << 30;

@@ -25,6 +25,9 @@ const RANGE: HeaderName = HeaderName::from_static("x-range");
 /// Numbers that become bytes at once: 64 KiB of them.
 const PIECE: usize = 1 << 14;
 
+/// Of an array on its way out, most bytes that its connection holds at once: what hyper keeps for one that reads slowly.
+pub const ON_THE_WAY: u64 = 512 << 10;
+
 /// Numbers that somebody holds: an answer's own, or a model's.
 pub type Numbers = Arc<dyn AsRef<[f32]> + Send + Sync>;
 

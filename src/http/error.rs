@@ -9,9 +9,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::dataset::catalog;
 use crate::network;
 use crate::picture::{decode, grid};
-use crate::serving::{engine, registry};
+use crate::serving::{engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
@@ -25,9 +26,9 @@ pub enum Code {
     NoImage,
     /// The bytes are of a format that is read, and broken.
     BadImage,
-    /// No token.
+    /// No token, or not this server's.
     Unauthorized,
-    /// A wrong token, or something this server does not allow.
+    /// Something this server allows nobody.
     Forbidden,
     /// No such path.
     NotFound,
@@ -53,6 +54,10 @@ pub enum Code {
     ImageTooLarge,
     /// More images than can ever be taken at once.
     TooManyImages,
+    /// A longer address than is read.
+    UriTooLong,
+    /// More headers, or larger ones, than are read.
+    HeadersTooLarge,
     /// A format that is not read.
     UnsupportedImage,
     /// Readable, and contradictory or out of range.
@@ -91,6 +96,8 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ImageTooLarge => ("image_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::TooManyImages => ("too_many_images", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UriTooLong => ("uri_too_long", StatusCode::URI_TOO_LONG),
+            Self::HeadersTooLarge => ("headers_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::UnsupportedImage => ("unsupported_image", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
@@ -111,18 +118,16 @@ pub struct Error {
     cause: Option<Cause>,
 }
 
+/// What every refusal says, as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Told<'a> {
+    error: &'a str,
+    code: &'static str,
+}
+
 /// Why a failure of ours happened. It travels beside the response, never in it; the access log writes it down.
 #[derive(Debug, Clone)]
 pub struct Cause(pub String);
-
-/// A refusal as it is sent, wherever one is.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Refusal<'a> {
-    /// A sentence for people, which says what to do.
-    pub error: &'a str,
-    /// The row of the table, for programs.
-    pub code: &'static str,
-}
 
 impl Error {
     /// A row of the table with the sentence for people.
@@ -147,14 +152,14 @@ impl Error {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
     }
 
-    /// What is sent of it.
-    pub fn refusal(&self) -> Refusal<'_> {
-        Refusal { error: &self.sentence, code: self.code.row().0 }
+    /// Its row of the table.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
-    /// Why a failure of ours happened.
-    pub fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+    /// What the caller is told.
+    pub fn told(&self) -> Told<'_> {
+        Told { error: &self.sentence, code: self.code.row().0 }
     }
 
     /// When to try again.
@@ -170,12 +175,16 @@ impl Error {
         self.sentence = format!("image {position}: {}", self.sentence);
         self
     }
+
+    /// Why a failure of ours happened.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (_, status) = self.code.row();
-        let mut response = (status, Json(self.refusal())).into_response();
+        let mut response = (self.code.row().1, Json(self.told())).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             let milliseconds = after.as_micros().div_ceil(1000).max(1) as u64;
@@ -213,12 +222,12 @@ impl From<engine::Error> for Error {
     }
 }
 
-impl From<registry::Error> for Error {
-    fn from(error: registry::Error) -> Self {
+impl From<models::Error> for Error {
+    fn from(error: models::Error) -> Self {
         match error {
-            registry::Error::Unknown(reason) => Self::new(Code::UnknownModel, reason.to_string()),
-            registry::Error::Broken { .. } => Self::internal(error),
-            registry::Error::Stopped => Self::stopping(),
+            models::Error::Unknown(_) | models::Error::Unusable { .. } => Self::new(Code::UnknownModel, error.to_string()),
+            models::Error::Broken { .. } => Self::internal(error),
+            models::Error::Stopped => Self::stopping(),
         }
     }
 }
@@ -242,7 +251,9 @@ impl From<decode::Error> for Error {
             decode::Error::Empty => Code::NoImage,
             decode::Error::UnknownFormat { .. } => Code::UnsupportedImage,
             decode::Error::TooManyPixels { .. } | decode::Error::TooMuchMemory { .. } => Code::ImageTooLarge,
-            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } => Code::BadImage,
+            decode::Error::Truncated { .. } | decode::Error::Unreadable { .. } | decode::Error::Mangled | decode::Error::Base64 => {
+                Code::BadImage
+            }
         };
         Self::new(code, error.to_string())
     }
@@ -258,13 +269,26 @@ impl From<grid::Error> for Error {
     }
 }
 
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::Unknown { .. } => Self::new(Code::UnknownDataset, error.to_string()),
+            catalog::Error::NoName(_) => {
+                let sentence =
+                    "`data` must be the name of a dataset in the data folder: `train.allow_paths` in config.toml allows paths";
+                Self::new(Code::Forbidden, sentence)
+            }
+        }
+    }
+}
+
 impl From<training::Error> for Error {
     fn from(error: training::Error) -> Self {
         use training::Error as E;
         let code = match error {
             E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
+            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
             E::UnknownJob(_) => Code::UnknownJob,
             E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
             E::UnknownRecipe { .. }

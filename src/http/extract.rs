@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
 use tokio_stream::StreamExt;
@@ -17,15 +18,48 @@ use crate::network::error::nearest;
 
 /// The largest JSON body. A network of a thousand layers is a tenth of it.
 pub const JSON_LIMIT: usize = 1 << 20;
-/// Of a refused body, what is read to its end.
-const DISCARDED: usize = 64 << 20;
 
 /// A path's variable parts.
 #[derive(Debug, FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub struct Path<T>(pub T);
 
-/// A query whose every key is a field of `T`, each at most once.
+/// The query of routes that take none.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+pub struct NoOptions {}
+
+/// The keys that a route's query may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys(&'static [&'static str]);
+
+impl Keys {
+    /// The fields of `T`.
+    pub fn of<T: DeserializeOwned>() -> Self {
+        Self(fields::<T>())
+    }
+
+    /// Whether each key of `uri`'s query is one of these, at most once.
+    pub fn check(self, uri: &Uri) -> Result<(), Error> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|e| unreadable(&e))?;
+        for (i, (key, _)) in pairs.iter().enumerate() {
+            if !self.0.contains(&key.as_str()) {
+                return Err(Error::new(Code::BadQuery, unknown("query key", key, self.0)));
+            }
+            if pairs[..i].iter().any(|(earlier, _)| earlier == key) {
+                return Err(Error::new(Code::BadQuery, format!("the query key `{key}` is there twice: give it once")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rejection's own sentence says only that something failed; its source says what and where.
+fn unreadable(e: &dyn std::error::Error) -> Error {
+    let reason = e.source().map_or_else(|| e.to_string(), ToString::to_string);
+    Error::new(Code::BadQuery, format!("the query cannot be read: {reason}"))
+}
+
+/// A query's values. Its keys were checked by its route.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -33,22 +67,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
-        let refuse = |e: &dyn std::error::Error| {
-            // The rejection's own sentence says only that something failed; its source says what and where.
-            let reason = e.source().map_or_else(|| e.to_string(), ToString::to_string);
-            Error::new(Code::BadQuery, format!("the query cannot be read: {reason}"))
-        };
-        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|e| refuse(&e))?;
-        let known = fields::<T>();
-        for (i, (key, _)) in pairs.iter().enumerate() {
-            if !known.contains(&key.as_str()) {
-                return Err(Error::new(Code::BadQuery, unknown("query key", key, known)));
-            }
-            if pairs[..i].iter().any(|(earlier, _)| earlier == key) {
-                return Err(Error::new(Code::BadQuery, format!("the query key `{key}` is there twice: give it once")));
-            }
-        }
-        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Self(query)).map_err(|e| refuse(&e))
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Self(query)).map_err(|e| unreadable(&e))
     }
 }
 
@@ -103,20 +122,6 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<V
 pub async fn in_time<T>(patience: Duration, reading: impl Future<Output = T>) -> Result<T, Error> {
     let late = |_| Error::new(Code::RequestTimeout, "the body stopped arriving: send it again, without pauses");
     tokio::time::timeout(patience, reading).await.map_err(late)
-}
-
-/// Reads what is still coming of a refused body, in the background and for a while, and forgets it. Many clients read no answer
-/// before they have sent everything; to them a closed connection would look like a broken server.
-pub fn discard(body: Body, patience: Duration) {
-    let mut chunks = body.into_data_stream();
-    tokio::spawn(tokio::time::timeout(patience, async move {
-        let mut bytes = 0;
-        while let Some(Ok(chunk)) = chunks.next().await
-            && bytes < DISCARDED
-        {
-            bytes += chunk.len();
-        }
-    }));
 }
 
 /// A body whose end never came.
@@ -181,6 +186,7 @@ mod tests {
 
     async fn query(text: &str) -> Result<Query<Options>, Error> {
         let (mut parts, ()) = axum::http::Request::builder().uri(format!("/?{text}")).body(()).unwrap().into_parts();
+        Keys::of::<Options>().check(&parts.uri)?;
         Query::from_request_parts(&mut parts, &()).await
     }
 

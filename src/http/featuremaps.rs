@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::accept::preferred;
+use super::answers;
 use super::arrays::{self, Array};
 use super::deadline::Deadline;
 use super::error::{Code, Error};
@@ -27,7 +28,7 @@ use crate::checkpoint::{self, Dtype, Tensor};
 use crate::classification::ModelVersion;
 use crate::network::{Probe, Shape, Tap};
 use crate::picture::grid::{self, Layout};
-use crate::picture::{Colormap, FeatureMap, GridOptions, Scale, encode, summary};
+use crate::picture::{Colormap, FeatureMap, GridOptions, Pixels, Scale, encode, summary};
 use crate::serving::Served;
 
 /// What the image itself is called among the layers.
@@ -134,7 +135,7 @@ pub async fn of_sample(State(app): State<Arc<App>>, view: View) -> Result<Respon
 
 async fn show(app: &Arc<App>, view: View, image: Image) -> Result<Response, Error> {
     let version = view.options.version.map(|Whole(version)| version);
-    let served = app.registry.find(view.options.model.as_deref(), version).await?;
+    let served = app.model(view.options.model.as_deref(), version).await?;
     let mut probe = Probe::default().mask(view.options.mask.as_deref().unwrap_or_default(), &served.model)?;
     let tapped = if view.layer == INPUT { None } else { Some(served.model.layer(&view.layer)?) };
     let shape = tapped.map_or_else(|| input_shape(&served), |layer| served.model.layers()[layer].output);
@@ -142,6 +143,12 @@ async fn show(app: &Arc<App>, view: View, image: Image) -> Result<Response, Erro
     let drawn = view.drawn();
     drawn.channels(shape.channels())?;
     let layout = if view.format == Format::Png { Some(Layout::new(sides(shape), &drawn)?) } else { None };
+    // An array is kept until it was taken in; what the other forms are made of is gone before they are sent.
+    let bytes = 4 * shape.elements() as u64;
+    let room = match view.format {
+        Format::F32 | Format::Npy => Some(answers::room(app, bytes + bytes.min(arrays::ON_THE_WAY)).await?),
+        Format::Json | Format::Png => None,
+    };
     let values = if let Some(layer) = tapped {
         probe.taps.push(layer);
         let question = Question { served: Arc::clone(&served), probe, deadline: view.deadline };
@@ -150,19 +157,23 @@ async fn show(app: &Arc<App>, view: View, image: Image) -> Result<Response, Erro
     } else {
         let pixels = forward::decode(app, image.bytes, &served).await?;
         if view.format == Format::Png && drawn.channel.is_none() {
-            return picture(shape, &pixels);
+            return picture(&pixels);
         }
-        let mut values = Vec::with_capacity(pixels.len());
-        served.model.metadata().preprocessing.normalize(&pixels, &mut values);
+        let mut values = Vec::with_capacity(pixels.values().len());
+        served.model.metadata().preprocessing.normalize(&pixels, &mut values).map_err(Error::internal)?;
         values
     };
     let activation = Activation { shape, values };
-    match (view.format, layout) {
-        (_, Some(layout)) => draw(app, activation, &drawn, layout.pixels()).await,
-        (Format::F32, _) => activation.array(&drawn)?.raw().await,
-        (Format::Npy, _) => Ok(activation.array(&drawn)?.npy()),
-        (Format::Json | Format::Png, _) => statistics(activation, served, view).await,
-    }
+    let answer = match (view.format, layout) {
+        (_, Some(layout)) => draw(app, activation, &drawn, layout.pixels()).await?,
+        (Format::F32, _) => activation.array(&drawn)?.raw().await?,
+        (Format::Npy, _) => activation.array(&drawn)?.npy(),
+        (Format::Json | Format::Png, _) => statistics(activation, served, view).await?,
+    };
+    Ok(match room {
+        Some(room) => room.hold(answer),
+        None => answer,
+    })
 }
 
 /// One image's values at one layer.
@@ -227,10 +238,9 @@ async fn draw(app: &App, activation: Activation, drawn: &GridOptions, pixels: u6
 }
 
 /// The image at the network's size, in its own colours.
-fn picture(shape: Shape, pixels: &[u8]) -> Result<Response, Error> {
-    let [channels, height, width] = sides(shape);
-    let png = if channels == 1 { encode::grey(width, height, pixels) } else { encode::rgb(width, height, pixels) };
-    Ok(([(header::CONTENT_TYPE, PNG)], png.map_err(Error::internal)?).into_response())
+fn picture(pixels: &Pixels) -> Result<Response, Error> {
+    let png = encode::pixels(pixels).map_err(Error::internal)?;
+    Ok(([(header::CONTENT_TYPE, PNG)], png).into_response())
 }
 
 /// What the first layer is given.
@@ -265,7 +275,7 @@ pub async fn all(
 ) -> Result<Response, Error> {
     let image = upload.one()?;
     let version = options.version.map(|Whole(version)| version);
-    let served = app.registry.find(options.model.as_deref(), version).await?;
+    let served = app.model(options.model.as_deref(), version).await?;
     let mut probe = Probe::default().mask(options.mask.as_deref().unwrap_or_default(), &served.model)?;
     probe.taps = match &options.layers {
         None => (0..served.model.layers().len()).collect(),
@@ -273,11 +283,12 @@ pub async fn all(
     };
     probe.taps.sort_unstable();
     probe.taps.dedup();
+    let room = answers::room(&app, bytes_of(&probe, &served)).await?;
     let question = Question { served: Arc::clone(&served), probe, deadline };
     let taps = forward::one(&app, image, &question).await?.reply.taps;
     let values = taps.iter().map(|tap| tap.values.len()).sum();
     let body = offload(values, move || tensors(&served, &taps)).await?;
-    Ok(([(header::CONTENT_TYPE, arrays::RAW)], body).into_response())
+    Ok(room.hold(([(header::CONTENT_TYPE, arrays::RAW)], body).into_response()))
 }
 
 /// The safetensors file of `taps`.
@@ -288,4 +299,10 @@ fn tensors(served: &Served, taps: &[Tap]) -> Vec<u8> {
     let tensors: Vec<Tensor<'_>> = tensors.collect();
     let metadata = BTreeMap::from([("model".to_owned(), served.name.clone()), ("version".to_owned(), served.version.to_string())]);
     checkpoint::safetensors_bytes(&metadata, &tensors, Dtype::F32)
+}
+
+/// What the numbers of all taps take as an answer.
+fn bytes_of(probe: &Probe, served: &Served) -> u64 {
+    let values = |&layer: &usize| served.model.layers()[layer].output.elements() as u64;
+    4 * probe.taps.iter().map(values).sum::<u64>()
 }

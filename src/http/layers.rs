@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::accept::preferred;
+use super::answers;
 use super::arrays::{self, Array};
 use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
@@ -37,7 +38,7 @@ pub struct Which {
 
 /// A network, layer by layer.
 #[derive(Debug, Serialize)]
-struct Layers<'a> {
+struct Network<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The image it takes.
@@ -68,10 +69,10 @@ struct Described<'a> {
 
 /// Every layer in order, with what it takes, gives, owns and costs.
 pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Response, Error> {
-    let served = app.registry.find(which.model.as_deref(), which.version.map(|Whole(version)| version)).await?;
+    let served = app.model(which.model.as_deref(), which.version.map(|Whole(version)| version)).await?;
     let architecture = &served.model.metadata().architecture;
     let layers = served.model.layers();
-    let answer = Layers {
+    let answer = Network {
         model: named(&served),
         input: architecture.input,
         layers: architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect(),
@@ -121,12 +122,12 @@ struct Learned<'a> {
     /// The layer.
     layer: &'a str,
     /// What it owns, weight first.
-    parameters: Vec<Values<'a>>,
+    parameters: Vec<OneParameter<'a>>,
 }
 
 /// One parameter, or what one channel has of it.
 #[derive(Debug, Serialize)]
-struct Values<'a> {
+struct OneParameter<'a> {
     /// PyTorch's name of the whole: `conv1.weight`.
     name: &'a str,
     /// The length of each side.
@@ -143,7 +144,7 @@ pub async fn weights(
     Query(options): Query<WeightOptions>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let served = app.registry.find(options.model.as_deref(), options.version.map(|Whole(version)| version)).await?;
+    let served = app.model(options.model.as_deref(), options.version.map(|Whole(version)| version)).await?;
     let layer = &served.model.layers()[served.model.layer(&name)?];
     let channel = options.channel.map(|Whole(channel)| channel);
     let format = options.format.unwrap_or_else(|| match preferred(&headers, &["application/json", arrays::NPY, arrays::RAW]) {
@@ -152,10 +153,12 @@ pub async fn weights(
         _ => Format::Json,
     });
     let part = |spec: &ParameterSpec| Part::of(&served, spec, channel, &name);
-    let array = || part(one(layer, options.parameter.as_deref().unwrap_or("weight"))?).map(Part::array);
     let mut response = match format {
-        Format::F32 => array()?.raw().await?,
-        Format::Npy => array()?.npy(),
+        Format::F32 | Format::Npy => {
+            let array = part(one(layer, options.parameter.as_deref().unwrap_or("weight"))?)?.array();
+            let room = answers::room(&app, (4 * array.part.len() as u64).min(arrays::ON_THE_WAY)).await?;
+            room.hold(if format == Format::Npy { array.npy() } else { array.raw().await? })
+        }
         Format::Json => {
             let parts = match options.parameter.as_deref() {
                 Some(asked) => vec![part(one(layer, asked)?)?],
@@ -215,8 +218,8 @@ impl Part {
         Array { shape: self.shape, numbers: Arc::new(self.held), part: self.range }
     }
 
-    fn values(&self) -> Values<'_> {
-        Values { name: &self.held.name, shape: &self.shape, values: &self.held.as_ref()[self.range.clone()] }
+    fn values(&self) -> OneParameter<'_> {
+        OneParameter { name: &self.held.name, shape: &self.shape, values: &self.held.as_ref()[self.range.clone()] }
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: requests become calls of [`crate::serving`] and [`crate::training`], their results become answers.
 //!
-//! [`router`] is every route there is, [`error`] the one table of refusals, [`serve`] what starts and stops everything;
+//! [`router`] is every route there is, [`error`] the one table of refusals, [`serve`] what starts and stops everything; [`line`]
+//! is a connection, [`intake`] and [`answers`] are what comes and goes on it;
 //! [`extract`] and [`upload`] hand out values that are right already; then one file a group of endpoints. An image goes
 //! `upload` → `forward` → [`crate::serving::Engine`]. This module does not know what a tensor is, how a network is evaluated,
 //! or how a run of training goes.
@@ -8,25 +9,32 @@
 pub mod accept;
 pub mod access;
 pub mod admin;
+pub mod answers;
 pub mod arrays;
 pub mod auth;
 pub mod budget;
 pub mod classify;
+pub mod cors;
 pub mod deadline;
 pub mod error;
 pub mod extract;
 pub mod featuremaps;
 pub mod forward;
 pub mod health;
+pub mod intake;
 pub mod layers;
+pub mod line;
+pub mod lock;
 pub mod models;
 pub mod npy;
 pub mod offload;
 pub mod page;
+pub mod peer;
 pub mod router;
 pub mod samples;
 pub mod serve;
 pub mod state;
+pub mod token;
 pub mod upload;
 pub mod whole;
 

@@ -5,20 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error::Error;
-use super::extract::Query;
 use super::state::App;
 use crate::classification::ModelVersion;
 use crate::network::model::Accuracy;
 use crate::network::spec::Input;
 use crate::serving::Served;
-use crate::serving::registry::Listed;
-
-/// The query of routes that take none.
-#[derive(Debug, Deserialize)]
-pub struct NoOptions {}
+use crate::serving::models::Listed;
 
 /// Which model an answer is from.
 pub fn named(served: &Served) -> ModelVersion<'_> {
@@ -44,7 +39,7 @@ struct Entry<'a> {
     /// The version that answers where none is named.
     active: u64,
     /// All of them, rising.
-    versions: Vec<Version<'a>>,
+    versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
     accuracy: Option<Accuracy>,
     /// Names of the classes, in the order of the probabilities.
@@ -57,7 +52,7 @@ struct Entry<'a> {
 
 /// One version of a model.
 #[derive(Debug, Serialize)]
-struct Version<'a> {
+struct OneVersion<'a> {
     /// Its number.
     version: u64,
     /// Whether it answers where none is named.
@@ -69,16 +64,16 @@ struct Version<'a> {
 }
 
 /// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
-pub async fn list(State(app): State<Arc<App>>, Query(NoOptions {}): Query<NoOptions>) -> Result<Response, Error> {
-    let listed = app.registry.list().await?;
-    let default = app.registry.default_name();
+pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
+    let listed = app.models.list().await?;
+    let default = app.models.default_name();
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
     Ok(Json(Models { default, models }).into_response())
 }
 
 fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
     let active = listed.versions.get(&listed.active)?;
-    let versions = listed.versions.iter().map(|(&version, metadata)| Version {
+    let versions = listed.versions.iter().map(|(&version, metadata)| OneVersion {
         version,
         active: version == listed.active,
         accuracy: metadata.accuracy,

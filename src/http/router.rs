@@ -5,52 +5,77 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use serde::de::DeserializeOwned;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Error};
+use super::extract::{Keys, NoOptions};
 use super::state::App;
-use super::{access, admin, auth, classify, deadline, featuremaps, health, layers, models, page, samples};
+use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
-/// From the outside in, a request passes: its id and log line; the security headers; the catch for panics; the limit of a
-/// body; then, by route, the refusal while the server stops, the admin token, the deadline.
+/// From the outside in, a request passes: its id and log line; the security headers; what other pages may do; the catch for
+/// panics; the limit of a body; then, by route, the refusal while the server stops, the count of what answers take, the admin
+/// token, the deadline, the query's keys.
 pub fn router(app: Arc<App>) -> Router {
-    let inference = Router::new()
-        .route("/classify", post(classify::post))
-        .route("/featuremaps", post(featuremaps::all))
-        .route("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload))
-        .route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
-    let catalog = Router::new()
-        .route("/models", get(models::list))
-        .route("/layers", get(layers::list))
-        .route("/layers/{layer}/weights", get(layers::weights))
-        .route("/samples", get(samples::list))
-        .route("/samples/{name}", get(samples::get));
-    let admin = Router::new()
-        .route("/admin/train", post(admin::train::post))
-        .route("/admin/jobs", get(admin::jobs::list))
-        .route("/admin/jobs/{id}", get(admin::jobs::get).delete(admin::jobs::delete))
-        .route("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
-        .route("/admin/jobs/{id}/events", get(admin::events::get))
-        .route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
-    let api = inference.merge(catalog).merge(admin).route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
-    let health = Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
+    let inference = Routes::default()
+        .add::<classify::Options>("/classify", post(classify::post))
+        .add::<featuremaps::AllOptions>("/featuremaps", post(featuremaps::all))
+        .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload));
+    let catalog = Routes::default()
+        .add::<NoOptions>("/models", get(models::list))
+        .add::<layers::Which>("/layers", get(layers::list))
+        .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
+        .add::<NoOptions>("/samples", get(samples::list))
+        .add::<NoOptions>("/samples/{name}", get(samples::get));
+    let open = inference.0.merge(catalog.0).route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
+    let admin = Routes::default()
+        .add::<NoOptions>("/admin/train", post(admin::train::post))
+        .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
+        .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).delete(admin::jobs::delete))
+        .add::<NoOptions>("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
+        .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get));
+    let admin = admin.0.route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
+    let api = open
+        .merge(admin)
+        .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
+        .route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
+    let health =
+        Routes::default().add::<NoOptions>("/health/live", get(health::live)).add::<NoOptions>("/health/ready", get(health::ready));
     Router::new()
         .merge(api)
-        .merge(health)
+        .merge(health.0)
         .merge(page::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // The last one is the outermost.
         .layer(DefaultBodyLimit::max(app.config.limits.body_bytes))
         .layer(CatchPanicLayer::custom(access::panicked))
+        .layer(option_layer(cors::layer(&app.config.server.cors_origins)))
         .layer(map_response(access::secure))
-        .layer(from_fn(access::log))
+        .layer(from_fn_with_state(app.unwanted(), access::log))
         .with_state(app)
+}
+
+/// Routes of which each says what its query may hold: there is no other way to add one.
+#[derive(Default)]
+struct Routes(Router<Arc<App>>);
+
+impl Routes {
+    /// `methods` at `path`; a query key that is no field of `Q`, or is there twice, is refused before they are called.
+    fn add<Q: DeserializeOwned>(self, path: &str, methods: MethodRouter<Arc<App>>) -> Self {
+        Self(self.0.route(path, methods.route_layer(from_fn_with_state(Keys::of::<Q>(), check_query))))
+    }
+}
+
+async fn check_query(State(keys): State<Keys>, request: Request, next: Next) -> Result<Response, Error> {
+    keys.check(request.uri())?;
+    Ok(next.run(request).await)
 }
 
 async fn refuse_while_draining(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {

@@ -6,8 +6,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::error::{Code, Error};
-use super::extract::{Path, Query, unknown};
-use super::models::NoOptions;
+use super::extract::{Path, unknown};
 
 /// One image.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +59,12 @@ struct Described {
 }
 
 /// All of them, in the order in which they are shown.
-pub async fn list(Query(NoOptions {}): Query<NoOptions>) -> Json<Samples> {
+pub async fn list() -> Json<Samples> {
     Json(Samples { samples: SAMPLES.map(|Sample { name, .. }| Described { name, label: name, width: SIDE, height: SIDE }) })
 }
 
 /// One of them, as PNG.
-pub async fn get(Path(name): Path<String>, Query(NoOptions {}): Query<NoOptions>) -> Result<impl IntoResponse, Error> {
+pub async fn get(Path(name): Path<String>) -> Result<impl IntoResponse, Error> {
     let sample = named(&name)?;
     Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "max-age=86400")], sample.png))
 }

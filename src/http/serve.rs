@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use axum::{Extension, Router};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower::Layer;
 
-use super::auth::AdminToken;
+use super::line::{Acceptor, Times};
+use super::lock;
 use super::router::router;
 use super::state::App;
+use super::token::AdminToken;
 use crate::checkpoint::Store;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
+use crate::console;
 use crate::network;
-use crate::serving::{Engine, Registry, engine};
+use crate::serving::{Engine, Models, engine, models};
 use crate::training::supervisor::Supervisor;
 use crate::training::{self, supervisor};
 
@@ -43,6 +46,9 @@ pub enum Error {
     /// The device cannot be had.
     #[error(transparent)]
     Device(Box<network::Error>),
+    /// Another server has the data folder.
+    #[error(transparent)]
+    Taken(#[from] lock::Taken),
     /// The runs of earlier servers cannot be read.
     #[error(transparent)]
     Training(Box<training::Error>),
@@ -63,6 +69,8 @@ pub enum Error {
 ///
 /// Answers from the first moment on; `listening on http://ADDR` is written to standard error once the default model is warm.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    // Before anything there is read or written, and until the last run has ended.
+    let _lock = lock::take(&setup.config.data_dir)?;
     let address = listener.local_addr().map_err(system("tell its address"))?;
     let app = Arc::new(start(setup, address).await?);
     let handle = Handle::new();
@@ -96,6 +104,7 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
         program,
         data_dir: config.data_dir.clone(),
         device: config.device.to_string(),
+        environment: config.for_runs(),
         concurrent: config.train.max_runs,
         grace: TRAINING_GRACE,
     })
@@ -107,22 +116,35 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
 fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<App, Error> {
     let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
     let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
-    let engine = Engine::start(engine::Settings { device, places, batch }).map_err(system("start the model thread"))?;
-    let registry = Registry::open(Store::new(config.model_folders()), config.models.default.clone());
+    let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
+    let models = Models::open(models::Settings {
+        store: Store::new(config.model_folders()),
+        default_name: config.models.default.clone(),
+        device,
+        bytes: config.limits.model_bytes,
+    });
     let admin = AdminToken::establish(&config, address);
-    Ok(App::new(config, engine, registry, admin, supervisor))
+    Ok(App::new(config, engine, models, admin, supervisor))
 }
 
 /// Evaluates one image, so that the first caller does not wait for a model to be read and placed.
 async fn warm(app: &App, address: SocketAddr) {
-    if let Err(reason) = app.canary.check(&app.registry, &app.engine).await {
+    if let Err(reason) = app.canary.check(&app.models, &app.engine).await {
         tracing::error!(reason, "the default model does not answer");
     }
-    eprintln!("listening on http://{address}");
+    let words = format!("listening on http://{address}");
+    // Whatever is logged, this is said.
+    console::line(&match app.config.log.format {
+        LogFormat::Pretty => words,
+        LogFormat::Json => {
+            let timestamp = jiff::Timestamp::now().to_string();
+            json!({"timestamp": timestamp, "level": "INFO", "fields": {"message": words}, "target": module_path!()}).to_string()
+        }
+    });
 }
 
-/// The accept loop. A connection beyond the cap waits in the system's queue until another one ends; one that does not send
-/// its headers in time, idle ones included, is closed.
+/// The accept loop. A connection beyond the cap waits in the system's queue until another one ends; how long one may be silent
+/// is [`super::line`]'s.
 fn serve(
     listener: TcpListener,
     app: &Arc<App>,
@@ -139,9 +161,9 @@ fn serve(
             Ok::<_, Infallible>(Layer::<Router>::layer(&Extension(permit), service))
         }
     };
-    let mut bound = axum_server::from_tcp(listener).map_err(system("use its socket"))?.handle(handle).http1_only();
-    bound.http_builder().http1().header_read_timeout(server.header_timeout);
-    let bound = bound.acceptor(NoDelayAcceptor::new()).accept_error_handler(|_, e| tracing::warn!(error = %e, "accepting failed"));
+    let times = Times { headers: server.header_timeout, idle: server.keep_alive, write: server.write_timeout };
+    let bound = axum_server::from_tcp(listener).map_err(system("use its socket"))?.handle(handle).http1_only();
+    let bound = bound.acceptor(Acceptor(times)).accept_error_handler(|_, e| tracing::warn!(error = %e, "accepting failed"));
     Ok(bound.serve(tower::service_fn(for_connection)))
 }
 

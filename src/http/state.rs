@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::auth::AdminToken;
+use super::access;
 use super::budget::Budget;
+use super::error::Error;
+use super::intake::Patience;
+use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
-use crate::serving::{Engine, Registry};
+use crate::serving::{Engine, Models, Served};
 use crate::training::supervisor::Supervisor;
 
 /// Bodies of the largest size that may be in memory together.
@@ -22,7 +25,7 @@ pub struct App {
     /// As it was started.
     pub config: Config,
     /// The models.
-    pub registry: Arc<Registry>,
+    pub models: Arc<Models>,
     /// The model thread.
     pub engine: Engine,
     /// Whether its answers can be trusted.
@@ -35,6 +38,8 @@ pub struct App {
     pub bodies: Budget,
     /// Bytes of pictures that are being decoded or drawn.
     pub decoding: Budget,
+    /// Bytes of answers that were not read yet.
+    pub answers: Budget,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
     draining: AtomicBool,
@@ -42,12 +47,13 @@ pub struct App {
 
 impl App {
     /// Joins the parts of a server that is about to start.
-    pub fn new(config: Config, engine: Engine, registry: Registry, admin: AdminToken, supervisor: Supervisor) -> Self {
+    pub fn new(config: Config, engine: Engine, models: Models, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
             decoding: Budget::new(config.limits.decode_bytes),
+            answers: Budget::new(config.limits.answer_bytes),
             config,
-            registry: Arc::new(registry),
+            models: Arc::new(models),
             engine,
             canary: Canary::default(),
             supervisor,
@@ -55,6 +61,18 @@ impl App {
             stopping: CancellationToken::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The model that a request means; the request's line in the log names it.
+    pub async fn model(&self, name: Option<&str>, version: Option<u64>) -> Result<Arc<Served>, Error> {
+        let served = self.models.find(name, version).await?;
+        access::note_model(&served.name, served.version);
+        Ok(served)
+    }
+
+    /// How long the body of a refused request is read on.
+    pub fn unwanted(&self) -> Patience {
+        Patience { part: self.patience(), whole: self.config.server.request_timeout }
     }
 
     /// How long the next part of a body may keep us waiting: as long as a request's headers.

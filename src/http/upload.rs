@@ -1,6 +1,8 @@
 //! The images of a request: one as the raw body, or any number as multipart fields called `image`. A handler that has an
 //! [`Upload`] has its places too; nothing was decoded yet.
 
+use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Multipart, Request};
@@ -8,7 +10,7 @@ use axum::http::{HeaderMap, header};
 
 use super::budget::Share;
 use super::error::{Code, Error};
-use super::extract::{body_too_large, cut_off, discard, in_time, read_body, unknown};
+use super::extract::{body_too_large, cut_off, in_time, read_body, unknown};
 use super::state::App;
 use crate::serving::{Place, engine};
 
@@ -20,23 +22,38 @@ const FIELD: &str = "image";
 pub struct Upload {
     /// In the order in which they were sent.
     pub images: Vec<Image>,
-    share: Option<Share>,
 }
 
 /// One encoded image.
 #[derive(Debug)]
 pub struct Image {
     /// A file's bytes, as they came.
-    pub bytes: Vec<u8>,
+    pub bytes: Encoded,
     /// Its place, from here to its answer.
     pub place: Place,
 }
 
+/// The bytes of a file, and their share of the memory that bodies may take: it is given back when they are gone, not before.
+#[derive(Debug)]
+pub struct Encoded {
+    bytes: Cow<'static, [u8]>,
+    /// All images of a body have the body's.
+    _share: Option<Arc<Share>>,
+}
+
+impl Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Upload {
     /// An image of ours, as if it had been sent.
-    pub fn of(app: &App, bytes: &[u8]) -> Result<Self, Error> {
-        let images = app.engine.admit(1)?.into_iter().map(|place| Image { bytes: bytes.to_vec(), place }).collect();
-        Ok(Self { images, share: None })
+    pub fn of(app: &App, bytes: &'static [u8]) -> Result<Self, Error> {
+        let image = |place| Image { bytes: Encoded { bytes: Cow::Borrowed(bytes), _share: None }, place };
+        Ok(Self { images: app.engine.admit(1)?.into_iter().map(image).collect() })
     }
 
     /// The only image; several are an error.
@@ -45,11 +62,6 @@ impl Upload {
             (Some(image), 0) => Ok(image),
             _ => Err(Error::new(Code::BadRequest, "one image is taken here: send them in requests of their own")),
         }
-    }
-
-    /// The images, and what holds their bytes' share of the memory until they are decoded.
-    pub fn into_parts(self) -> (Vec<Image>, Option<Share>) {
-        (self.images, self.share)
     }
 }
 
@@ -60,13 +72,8 @@ impl FromRequest<Arc<App>> for Upload {
     /// counted, the other places are taken.
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         let limit = app.config.limits.body_bytes;
-        let (mut places, share) = match admit(app, content_length(request.headers())) {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
-                discard(request.into_body(), app.patience());
-                return Err(refusal);
-            }
-        };
+        let (mut places, share) = admit(app, content_length(request.headers()))?;
+        let share = Arc::new(share);
         let bodies = if is_multipart(request.headers()) {
             read_form(request, app, limit).await?
         } else {
@@ -77,8 +84,9 @@ impl FromRequest<Arc<App>> for Upload {
             return Err(Error::new(Code::NoImage, sentence));
         }
         places.extend(app.engine.admit(bodies.len() - 1)?);
-        let images = bodies.into_iter().zip(places).map(|(bytes, place)| Image { bytes, place }).collect();
-        Ok(Self { images, share: Some(share) })
+        let encoded = |bytes| Encoded { bytes: Cow::Owned(bytes), _share: Some(Arc::clone(&share)) };
+        let images = bodies.into_iter().zip(places).map(|(bytes, place)| Image { bytes: encoded(bytes), place }).collect();
+        Ok(Self { images })
     }
 }
 
@@ -101,7 +109,12 @@ async fn read_form(request: Request, app: &Arc<App>, limit: usize) -> Result<Vec
         status if status.is_server_error() => cut_off(),
         _ => unreadable(e.body_text()),
     };
-    let mut form = Multipart::from_request(request, app).await.map_err(|e| unreadable(e.body_text()))?;
+    let unbounded = |_| {
+        let sentence = "the form's Content-Type lacks its boundary: leave that header to your client (`curl -F image=@cat.png`, or a \
+                        `FormData`), or send the image's bytes as the body";
+        Error::new(Code::BadRequest, sentence)
+    };
+    let mut form = Multipart::from_request(request, app).await.map_err(unbounded)?;
     let mut images = Vec::new();
     while let Some(mut field) = in_time(app.patience(), form.next_field()).await?.map_err(failed)? {
         let name = field.name().unwrap_or_default();
@@ -128,4 +141,24 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 fn is_multipart(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.trim_start().get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::budget::Budget;
+    use crate::serving::{Engine, engine::Settings};
+
+    #[test]
+    fn the_share_of_a_body_is_given_back_with_its_bytes_and_not_before() {
+        let engine = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
+        let budget = Budget::new(1024);
+        let share = budget.try_take(1024).map(Arc::new);
+        let place = engine.admit(1).unwrap().remove(0);
+        let bytes = Encoded { bytes: Cow::Owned(vec![7; 1024]), _share: share };
+        let image = Upload { images: vec![Image { bytes, place }] }.one().unwrap();
+        assert!(budget.try_take(1).is_none(), "the bytes are still there");
+        drop(image.bytes);
+        assert!(budget.try_take(1024).is_some());
+    }
 }

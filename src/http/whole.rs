@@ -11,26 +11,26 @@ pub struct Whole<T>(pub T);
 
 /// Which numbers there are of a type.
 pub trait Extent {
-    /// As the end of a sentence.
+    /// As a sentence goes on after "whole number".
     const EXTENT: &str;
 }
 
 impl Extent for NonZeroU32 {
-    const EXTENT: &str = "at least 1 and at most 4294967295";
+    const EXTENT: &str = "from 1 to 4294967295";
 }
 
 impl Extent for usize {
-    const EXTENT: &str = "0 or more";
+    const EXTENT: &str = "from 0 up";
 }
 
 impl Extent for u64 {
-    const EXTENT: &str = "0 or more";
+    const EXTENT: &str = "from 0 up";
 }
 
 impl<'de, T: FromStr + Extent> Deserialize<'de> for Whole<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let refuse = |_| D::Error::custom(format!("`{text}` is not a whole number, {}", T::EXTENT));
+        let refuse = |_| D::Error::custom(format!("must be a whole number {}, not `{text}`", T::EXTENT));
         text.parse().map(Self).map_err(refuse)
     }
 }
@@ -52,8 +52,11 @@ mod tests {
         assert_eq!(read::<usize>("0"), Ok(0));
         for text in ["0", "-1", "1.5", "", "many", "99999999999999999999"] {
             let sentence = read::<NonZeroU32>(text).unwrap_err();
-            assert_eq!(sentence, format!("`{text}` is not a whole number, at least 1 and at most 4294967295"));
+            assert_eq!(sentence, format!("must be a whole number from 1 to 4294967295, not `{text}`"));
         }
-        assert_eq!(read::<u64>("99999999999999999999").unwrap_err(), "`99999999999999999999` is not a whole number, 0 or more");
+        assert_eq!(
+            read::<u64>("99999999999999999999").unwrap_err(),
+            "must be a whole number from 0 up, not `99999999999999999999`"
+        );
     }
 }

@@ -29,7 +29,7 @@ enum Memory {
 }
 
 impl Memory {
-    /// At least so many bytes.
+    /// At least so many bytes. (Reserved so that a size that cannot be had is a panic: it would end the process else.)
     fn new(bytes: usize) -> Self {
         if bytes < size_of::<Page>() {
             let count = bytes.div_ceil(size_of::<Line>());
@@ -39,7 +39,9 @@ impl Memory {
             Self::Lines(lines)
         } else {
             let count = bytes.div_ceil(size_of::<Page>());
-            let mut pages = Vec::with_capacity(count);
+            let mut pages = Vec::new();
+            let reserved = pages.try_reserve_exact(count);
+            assert!(reserved.is_ok(), "there is no memory for {bytes} bytes");
             ask_for_large_pages(pages.spare_capacity_mut());
             // SAFETY: there is room for so many, and a page is valid whatever it holds.
             unsafe { pages.set_len(count) };
@@ -108,10 +110,15 @@ impl<T: Number> Buffer<T> {
     }
 
     /// Makes it `len` long; what is new is 0.
+    ///
+    /// # Panics
+    /// Where there is no memory for it.
     pub fn resize(&mut self, len: usize) {
         let kept = self.len.min(len);
-        if self.memory.bytes() < len * size_of::<T>() {
-            let mut memory = Memory::new(len * size_of::<T>());
+        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| isize::try_from(bytes).is_ok());
+        let Some(bytes) = bytes else { panic!("there is no memory for {len} numbers") };
+        if self.memory.bytes() < bytes {
+            let mut memory = Memory::new(bytes);
             // SAFETY: both hold as many numbers, and the old ones are set.
             unsafe { std::ptr::copy_nonoverlapping(self.as_ptr(), memory.as_mut_ptr(), kept) };
             self.memory = memory;
@@ -181,7 +188,20 @@ impl<T: Number + fmt::Debug> fmt::Debug for Buffer<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::refusal;
     use super::*;
+
+    #[test]
+    fn a_length_that_memory_cannot_hold_is_a_panic() {
+        let zeros = |len: usize| refusal(|| assert!(Buffer::<f32>::zeros(len).len() == len));
+        // Bytes that wrap around to few, that are more than pointers can be apart, and that nobody has.
+        for len in [(1 << 62) + 1, usize::MAX / 4, 1 << 60] {
+            assert!(zeros(len).contains("there is no memory for"), "{len}: {}", zeros(len));
+        }
+        let mut buffer = Buffer::<f32>::zeros(3);
+        assert!(refusal(|| buffer.grow((1 << 62) + 1)).contains("there is no memory for"));
+        assert_eq!(buffer[..], [0.0; 3]);
+    }
 
     #[test]
     fn it_begins_with_a_line_and_what_is_new_is_zero() {

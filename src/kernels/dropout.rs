@@ -7,10 +7,6 @@
 //! Flood, OOPSLA 2014, doi 10.1145/2660193.2660195). Shuffling, augmentation and initialisation draw from ChaCha; at one
 //! draw an element (tens of thousands an image) that would cost more than the convolution it follows.
 
-use rayon::prelude::*;
-
-use super::real::Real;
-
 /// Elements that share a pair of keys.
 const BLOCK: usize = 4096;
 
@@ -44,20 +40,6 @@ impl Mask {
     fn keys(&self, block: u64) -> [u32; 2] {
         let key = splitmix64(self.seed.wrapping_add(splitmix64(block)));
         [key as u32, (key >> 32) as u32]
-    }
-
-    /// Writes `input` with this mask applied. Applied to the gradient of the output, this is the backward pass too.
-    pub fn apply<T: Real>(&self, input: &[T], output: &mut [T]) {
-        assert_eq!(input.len(), output.len(), "dropout: as many outputs as inputs");
-        let scale = T::from_f64(self.scale);
-        let blocks = input.par_chunks(BLOCK).zip(output.par_chunks_mut(BLOCK)).enumerate();
-        blocks.for_each(|(block, (input, output))| {
-            let keys = self.keys(block as u64);
-            for ((index, &x), y) in (0u32..).zip(input).zip(output) {
-                let kept = u64::from(hash(index, keys)) >= self.threshold;
-                *y = if kept { x * scale } else { T::ZERO };
-            }
-        });
     }
 
     /// Applies this mask in place to sixteen runs of elements side by side, as vectors have them: element t of run `lane` is
@@ -118,8 +100,6 @@ pub(super) fn splitmix64(seed: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::naive::dropout as formula;
-    use super::super::testing::{assert_same_for_any_threads, filled, numbers};
     use super::*;
 
     const N: u64 = 1 << 20;
@@ -132,16 +112,6 @@ mod tests {
     /// Five standard deviations of the share of `N` independent events of probability `p`.
     fn near(share: f64, p: f64) -> bool {
         (share - p).abs() < 5.0 * (p * (1.0 - p) / N as f64).sqrt()
-    }
-
-    #[test]
-    fn the_mask_is_its_formula_for_any_number_of_threads() {
-        let x = numbers::<f32>(1, 3 * BLOCK + 7);
-        let mask = Mask::new(0.3, 5);
-        let expected = filled(x.len(), |y| formula::apply(&mask, &x, y));
-        assert_eq!(filled(x.len(), |y| mask.apply(&x, y)), expected);
-        assert_same_for_any_threads(|| filled(x.len(), |y| mask.apply(&x, y)));
-        assert_eq!(filled(x.len(), |y| Mask::new(0.0, 5).apply(&x, y)), x);
     }
 
     #[test]

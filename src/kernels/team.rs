@@ -4,8 +4,12 @@
 //! Here workers look for the next region for a moment before they sleep, and the caller works too, so a region costs about
 //! a microsecond. Which thread does a task is chance; what a task computes must not depend on it.
 
+mod parts;
+
+pub use parts::{Chunks, Parts};
+
 use std::any::Any;
-use std::marker::PhantomData;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +24,28 @@ const REGION: u32 = 32;
 
 /// A region's work: called with the task and the number of the thread that does it.
 type Job<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+thread_local! {
+    /// Whether this thread is doing a task of a region.
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as doing a region's tasks.
+struct Busy;
+
+impl Busy {
+    fn mark() -> Self {
+        // Whoever waits for a region from inside one waits for itself.
+        assert!(!BUSY.replace(true), "a task of a team began a region: its threads cannot do both");
+        Self
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.set(false);
+    }
+}
 
 struct Shared {
     state: AtomicU64,
@@ -75,8 +101,12 @@ impl Team {
     }
 
     /// Calls `job(task, worker)` once for each task below `tasks`, `worker` below [`Team::size`], never two at a time for
-    /// one worker. Returns when all are done. A panic in a task is raised here.
+    /// one worker. Returns when all are done. A panic in a task is raised here. Several callers take turns.
+    ///
+    /// # Panics
+    /// Inside a task of any team, whatever its size: where there are other threads it would wait for ever.
     pub fn run(&self, tasks: usize, job: impl Fn(usize, usize) + Sync) {
+        let _busy = Busy::mark();
         if self.threads.is_empty() || tasks <= 1 {
             (0..tasks).for_each(|task| job(task, 0));
             return;
@@ -139,6 +169,7 @@ impl Team {
 
 impl Shared {
     fn work(&self, worker: usize) {
+        let _busy = Busy::mark();
         let mut last = 0;
         while let Some(region) = self.enter(last) {
             last = region;
@@ -211,96 +242,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something that is given out in parts that do not overlap.
-///
-/// # Safety
-/// `part` of different indices gives what can be used at the same time.
-pub unsafe trait Parts: Sync {
-    /// One part.
-    type Part;
-
-    /// How many there are.
-    fn count(&self) -> usize;
-
-    /// The part at `index`.
-    ///
-    /// # Safety
-    /// `index` is below [`Parts::count`], and no other value made from this index is alive.
-    unsafe fn part(&self, index: usize) -> Self::Part;
-}
-
-/// A slice in chunks of one length, the last one shorter where it does not come out even.
-pub struct Chunks<'a, T> {
-    start: *mut T,
-    len: usize,
-    size: usize,
-    count: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-impl<'a, T> Chunks<'a, T> {
-    /// `slice` in chunks of `size` > 0.
-    pub fn new(slice: &'a mut [T], size: usize) -> Self {
-        let count = slice.len().div_ceil(size);
-        Self::of(slice, size, count)
-    }
-
-    /// The first `count` chunks of `size`, which may be 0: then all are empty.
-    pub fn of(slice: &'a mut [T], size: usize, count: usize) -> Self {
-        let last = count.saturating_sub(1).checked_mul(size);
-        assert!(last.is_some_and(|last| last <= slice.len()), "chunks inside the slice");
-        Self { start: slice.as_mut_ptr(), len: slice.len(), size, count, slice: PhantomData }
-    }
-}
-
-// SAFETY: a shared `Chunks` only gives out exclusive references to disjoint elements, which is fine on any thread that may
-// hold a `&mut T`.
-unsafe impl<T: Send> Sync for Chunks<'_, T> {}
-
-// SAFETY: chunk `i` is the elements from `i * size` up to the next chunk's first.
-unsafe impl<'a, T: Send> Parts for Chunks<'a, T> {
-    type Part = &'a mut [T];
-
-    fn count(&self) -> usize {
-        self.count
-    }
-
-    unsafe fn part(&self, index: usize) -> &'a mut [T] {
-        let first = index * self.size;
-        // SAFETY: the slice was borrowed exclusively for 'a, the range lies inside it, and no other chunk overlaps.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), self.size.min(self.len - first)) }
-    }
-}
-
-// SAFETY: part `i` of both halves is disjoint from every other part of them.
-unsafe impl<A: Parts, B: Parts> Parts for (A, B) {
-    type Part = (A::Part, B::Part);
-
-    fn count(&self) -> usize {
-        debug_assert_eq!(self.0.count(), self.1.count());
-        self.0.count().min(self.1.count())
-    }
-
-    unsafe fn part(&self, index: usize) -> Self::Part {
-        // SAFETY: as the caller promises; the count is the smaller one.
-        unsafe { (self.0.part(index), self.1.part(index)) }
-    }
-}
-
-// SAFETY: part `i` of all three is disjoint from every other part of them.
-unsafe impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
-    type Part = (A::Part, B::Part, C::Part);
-
-    fn count(&self) -> usize {
-        self.0.count().min(self.1.count()).min(self.2.count())
-    }
-
-    unsafe fn part(&self, index: usize) -> Self::Part {
-        // SAFETY: as the caller promises; the count is the smallest one.
-        unsafe { (self.0.part(index), self.1.part(index), self.2.part(index)) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,6 +275,45 @@ mod tests {
             sum.fetch_add(task, Ordering::Relaxed);
         });
         assert_eq!(sum.into_inner(), 4950);
+    }
+
+    #[test]
+    fn a_region_inside_a_region_is_a_panic_and_the_team_works_on() {
+        for (size, tasks) in [(3, 20), (3, 1), (1, 4)] {
+            let (team, other) = (Team::new(size), Team::new(2));
+            for inner in [&team, &other] {
+                let nested = || team.run(tasks, |_, _| inner.run(2, |_, _| {}));
+                let panic = catch_unwind(AssertUnwindSafe(nested)).unwrap_err();
+                let message = panic.downcast_ref::<&str>().copied().unwrap_or_default();
+                assert!(message.contains("began a region"), "{size} {tasks}: {message}");
+            }
+            let sum = AtomicUsize::new(0);
+            team.run(100, |task, _| {
+                sum.fetch_add(task, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 4950);
+        }
+    }
+
+    #[test]
+    fn two_callers_at_once_get_what_each_asked_for() {
+        let team = Team::new(3);
+        std::thread::scope(|scope| {
+            for caller in 1..=2usize {
+                let team = &team;
+                scope.spawn(move || {
+                    for round in 0..500 {
+                        let (mut done, mut workspaces) = (vec![0usize; 7 + round % 30], [0usize; 3]);
+                        team.split(Chunks::new(&mut done, 1), &mut workspaces, |task, part, count| {
+                            part[0] = caller * 1000 + task;
+                            *count += 1;
+                        });
+                        assert!(done.iter().enumerate().all(|(task, &found)| found == caller * 1000 + task), "{caller} {round}");
+                        assert_eq!(workspaces.iter().sum::<usize>(), done.len());
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Tier {
 
     /// Makes this the tier of the whole process; of several choices the first holds. Process-wide because it is a property of
     /// the machine the process was started for, like the number of its threads: handing it down would put a parameter that
-    /// is always the same into everything that can make a network. Whoever wants several tiers passes them to `Step::with`.
+    /// is always the same into everything that can make a network. Whoever wants several tiers passes them to `Step::on`.
     pub fn choose(self) {
         CHOSEN.get_or_init(|| self);
     }

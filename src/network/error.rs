@@ -1,13 +1,15 @@
 //! What can be wrong with a network, in sentences that say what to change.
 
+use super::architecture::fault::Fault;
 use super::shape::Shape;
+use crate::picture::Dimensions;
 
 /// Everything this module refuses. None of it depends on who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The layer list cannot be read.
-    #[error("the architecture cannot be read: {0}")]
-    Architecture(String),
+    #[error("the architecture cannot be read:{}", listed(.0))]
+    Architecture(Vec<Fault>),
     /// A layer is called like another one, or in a way that cannot stand in a URL.
     #[error("layer {position}: the name `{name}` {reason}")]
     LayerName {
@@ -77,12 +79,30 @@ pub enum Error {
     /// Metadata contradicts itself.
     #[error("the model's metadata is wrong: {0}")]
     Metadata(String),
+    /// Pixels of another shape than the network takes: the caller's mistake.
+    #[error(
+        "an image of {}×{}×{} is not the {}×{}×{} that the network takes",
+        .given.height, .given.width, .given.channels.count(), .expected[0], .expected[1], .expected[2]
+    )]
+    Pixels {
+        /// The image's.
+        given: Dimensions,
+        /// Height, width, channels.
+        expected: [usize; 3],
+    },
     /// The device cannot be had.
     #[error("{0}")]
     Device(String),
     /// candle failed. Its text may carry source paths: for the log only.
     #[error("the tensor library failed")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// One fault in its sentence, several under it.
+fn listed(faults: &[Fault]) -> String {
+    let start = if faults.len() > 1 { "\n  " } else { " " };
+    let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    format!("{start}{}", faults.join("\n  "))
 }
 
 /// The known word closest to `word`, if one is close enough to be meant.

@@ -2,12 +2,15 @@
 
 use candle_core::Device;
 
+use super::architecture::infer::infer;
 use super::error::Error;
 use super::forward::{Forward, Mode, probabilities, tensors};
 use super::model::Model;
 use super::plan::Plan;
 use super::probe::{Evaluation, Probe, Tap};
 use super::shape::Shape;
+use super::spec::Architecture;
+use super::weights::Weights;
 
 /// A model, ready to be evaluated on a device.
 pub struct Evaluator(Network);
@@ -22,11 +25,16 @@ enum Network {
 impl Evaluator {
     /// Places `model` on `device`.
     pub fn new(model: &Model, device: &Device) -> Result<Self, Error> {
-        let (architecture, layers) = (&model.metadata().architecture, model.layers());
+        Self::of(&model.metadata().architecture, model.weights(), device)
+    }
+
+    /// Places `architecture` with these `weights` on `device`.
+    pub fn of(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self, Error> {
+        let layers = &infer(architecture)?[..];
         if device.is_cpu() {
-            return Ok(Self(Network::Plan(Box::new(Plan::new(architecture, layers, model.weights())))));
+            return Ok(Self(Network::Plan(Box::new(Plan::new(architecture, layers, weights)))));
         }
-        let network = Forward::new(architecture, layers, tensors(layers, model.weights(), device)?);
+        let network = Forward::new(architecture, layers, tensors(layers, weights, device)?);
         let shapes = layers.iter().map(|layer| layer.output).collect();
         Ok(Self(Network::Candle { network, shapes, device: device.clone() }))
     }

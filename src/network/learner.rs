@@ -1,8 +1,9 @@
 //! What training needs of a network: one step on one batch, and its numbers back.
 
 use super::error::Error;
-use super::shape::ParameterSpec;
+use super::shape::{LayerShape, ParameterSpec, Role, Shape};
 use super::weights::{Parameter, Weights};
+use crate::kernels::{self, blocked::norm::check_values};
 use crate::optim::Sgd;
 
 /// One batch, already preprocessed and augmented.
@@ -23,6 +24,12 @@ pub struct StepSettings {
     pub label_smoothing: f32,
     /// Seeds this step's dropout masks; different in every step.
     pub seed: u64,
+}
+
+impl From<Sgd> for kernels::sgd::Sgd {
+    fn from(Sgd { learning_rate, momentum, nesterov, weight_decay }: Sgd) -> Self {
+        Self { learning_rate, momentum, nesterov, weight_decay }
+    }
 }
 
 /// What one step saw, before its update.
@@ -59,6 +66,34 @@ pub fn dropout_seed(step_seed: u64, layer: usize) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Refuses a batch that the network of these layers cannot learn from.
+pub(super) fn check_batch(layers: &[LayerShape], batch: Batch<'_>) -> Result<(), Error> {
+    let pixels = layers.first().map_or(0, |first| first.input.elements());
+    let classes = layers.last().map_or(0, |last| last.output.elements());
+    let count = batch.labels.len();
+    if count == 0 || batch.images.len() != count * pixels {
+        let given = (batch.images.len(), count);
+        return Err(Error::Network(format!("takes images of {pixels} numbers, one label each, and was given {given:?}")));
+    }
+    if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
+        return Err(Error::Network(format!("has {classes} classes, and there is a label {label}")));
+    }
+    check_batch_size(layers, count)
+}
+
+/// Refuses batches of so many images where a batch norm would have one value a channel, and no variance.
+pub fn check_batch_size(layers: &[LayerShape], images: usize) -> Result<(), Error> {
+    let measures = |layer: &&LayerShape| layer.parameters.iter().any(|parameter| parameter.role == Role::RunningVariance);
+    for layer in layers.iter().filter(measures) {
+        if let Shape::Map { channels, height, width } = layer.input {
+            let named =
+                |sentence| Error::Network(format!("cannot be trained on batches of {images}: layer `{}`: {sentence}", layer.name));
+            check_values([images, channels, height, width]).map_err(named)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether `buffers` are one for each trained parameter, in order and of its shape.
 pub(super) fn check_momentum<'a>(
     architecture: &str,
@@ -74,4 +109,37 @@ pub(super) fn check_momentum<'a>(
     }
     let faults = vec!["the optimizer's buffers are another network's: start the run anew, without `--resume`".to_owned()];
     Err(Error::Parameters { architecture: architecture.into(), faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Architecture, Autograd, Init, Step, infer, init};
+
+    /// `channels` maps of one value each, normalised.
+    const ONE_VALUE: &str = "name = 'x'\ninput = { channels = 1, height = 4, width = 4 }\nlayers = [
+        { name = 'c', kind = 'conv2d', out_channels = 3, kernel_size = 4 }, { name = 'n', kind = 'batch_norm2d' },
+        { name = 'f', kind = 'flatten' }, { name = 'l', kind = 'linear', out_features = 2 }]";
+
+    #[test]
+    fn one_value_a_channel_is_refused_by_every_learner_in_pytorchs_words_and_nothing_is_learned() {
+        let architecture = Architecture::from_toml(ONE_VALUE).unwrap();
+        let weights = init::weights(&infer(&architecture).unwrap(), Init::Pytorch, 1);
+        let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+        let settings = StepSettings { sgd, label_smoothing: 0.0, seed: 1 };
+        let learners: [Box<dyn Learner>; 2] = [
+            Box::new(Step::new(&architecture, &weights).unwrap()),
+            Box::new(Autograd::new(&architecture, &weights, &candle_core::Device::Cpu).unwrap()),
+        ];
+        assert!(check_batch_size(&infer(&architecture).unwrap(), 1).is_err());
+        assert!(check_batch_size(&infer(&architecture).unwrap(), 2).is_ok());
+        for mut learner in learners {
+            let refused = learner.step(Batch { images: &[0.5; 16], labels: &[1] }, &settings).unwrap_err().to_string();
+            let sentence = "layer `n`: Expected more than 1 value per channel when training, got input size [1, 3, 1, 1]";
+            assert!(refused.contains(sentence), "{refused}");
+            assert_eq!(learner.weights().unwrap(), weights);
+            let images: Vec<f32> = (0..32).map(|pixel| pixel as f32).collect();
+            learner.step(Batch { images: &images, labels: &[0, 1] }, &settings).unwrap();
+        }
+    }
 }

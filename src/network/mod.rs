@@ -17,9 +17,10 @@ pub mod preprocessing;
 pub mod probe;
 pub mod reference;
 
+pub use architecture::infer::infer;
 #[cfg(test)]
 pub(crate) use architecture::random;
-pub use architecture::shape::{LayerShape, Shape, infer};
+pub use architecture::shape::{LayerShape, Shape};
 pub use architecture::spec::{Architecture, Layer, LayerKind};
 pub use architecture::{presets, shape, spec};
 pub use compiled::plan::Plan;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::infer::infer;
 use super::error::Error;
 use super::preprocessing::Preprocessing;
-use super::shape::{self, LayerShape};
+use super::shape::LayerShape;
 use super::spec::Architecture;
 use super::weights::{Parameter, Weights};
 
@@ -12,8 +13,10 @@ use super::weights::{Parameter, Weights};
 pub const FORMAT: u32 = 1;
 
 /// What a model says of itself: the `convscope` key of its file.
+///
+/// Keys that are not known here are passed over: a later program may say more of a model without a new layout. What would change
+/// an answer stands in the architecture and the preprocessing, where an unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Metadata {
     /// Layout of this struct: [`FORMAT`].
     pub format: u32,
@@ -37,7 +40,6 @@ pub struct Metadata {
 
 /// The share of test images whose most probable class was right.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Accuracy {
     /// Between 0 and 1.
     pub accuracy: f64,
@@ -62,7 +64,7 @@ impl Model {
                 metadata.format
             )));
         }
-        let layers = shape::infer(&metadata.architecture)?;
+        let layers = infer(&metadata.architecture)?;
         metadata.preprocessing.check(metadata.architecture.input)?;
         let outputs = layers.last().map_or(0, |last| last.output.elements());
         if outputs != metadata.classes.len() {

@@ -5,28 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::spec::Input;
+use crate::picture::{Channels, Dimensions, Pixels, Target};
 
-/// How an image of another shape becomes the network's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fit {
-    /// The largest centred part of the right proportions is taken.
-    #[default]
-    Crop,
-    /// Proportions are given up.
-    Stretch,
-    /// The whole image, centred on the background.
-    Pad,
-}
-
-/// How images are resized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    /// Linear interpolation whose support grows with the reduction (antialiased), as Pillow's BILINEAR.
-    #[default]
-    Triangle,
-}
+pub use crate::picture::{Filter, Fit};
 
 /// Everything between a decoded image and a network's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,12 +48,26 @@ impl Preprocessing {
         Self { height: input.height, width: input.width, mean, std, fit, filter, background: white() }
     }
 
+    /// What an image is decoded to.
+    pub fn target(&self) -> Target {
+        let Self { height, width, fit, filter, background, .. } = *self;
+        // Other numbers than these two are refused by `check`, and by `normalize`.
+        let channels = Channels::of(self.mean.len()).unwrap_or(Channels::Rgb);
+        Target { height, width, channels, fit, filter, background }
+    }
+
     /// Whether it gives what a network with this `input` takes.
     pub fn check(&self, input: Input) -> Result<(), Error> {
         if (self.height, self.width) != (input.height, input.width) {
             return Err(Error::Metadata(format!(
                 "preprocessing gives {}×{} and the network takes {}×{}",
                 self.height, self.width, input.height, input.width
+            )));
+        }
+        if Channels::of(input.channels).is_none() {
+            return Err(Error::Network(format!(
+                "takes images of {} channels, and images have 1 (grey) or 3 (red, green, blue): set `input.channels` to one of them",
+                input.channels
             )));
         }
         if self.mean.len() != input.channels || self.std.len() != input.channels {
@@ -84,16 +79,26 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// Interleaved 8-bit `pixels` (height × width × channel) as planes (channel × height × width) of
-    /// `(pixel / 255 − mean) / std`, appended to `out`: the tutorial's `permute` and `ToTensor` in one step.
-    pub fn normalize(&self, pixels: &[u8], out: &mut Vec<f32>) {
-        let channels = self.mean.len();
-        debug_assert_eq!(pixels.len(), self.height * self.width * channels);
+    /// Whether images so large are what [`Preprocessing::normalize`] takes.
+    pub fn fits(&self, given: Dimensions) -> Result<(), Error> {
+        let expected = [self.height, self.width, self.mean.len()];
+        if [given.height, given.width, given.channels.count()] == expected {
+            return Ok(());
+        }
+        Err(Error::Pixels { given, expected })
+    }
+
+    /// `pixels` (interleaved, 8 bits) as planes (channel × height × width) of `(pixel / 255 − mean) / std`, appended to `out`: the
+    /// tutorial's `permute` and `ToTensor` in one step. Pixels of another size or number of channels are an error.
+    pub fn normalize<V: AsRef<[u8]>>(&self, pixels: &Pixels<V>, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.fits(pixels.dimensions())?;
+        let (values, channels) = (pixels.values(), self.mean.len());
         for channel in 0..channels {
             let (mean, std) = (self.mean[channel], self.std[channel]);
             let table: [f32; 256] = std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std);
-            out.extend(pixels[channel..].iter().step_by(channels).map(|&value| table[usize::from(value)]));
+            out.extend(values[channel..].iter().step_by(channels).map(|&value| table[usize::from(value)]));
         }
+        Ok(())
     }
 }
 
@@ -101,12 +106,42 @@ impl Preprocessing {
 mod tests {
     use super::*;
 
+    fn pixels(channels: Channels, width: usize, values: &[u8]) -> Pixels<&[u8]> {
+        Pixels::new(Dimensions { height: 1, width, channels }, values).unwrap()
+    }
+
     #[test]
     fn pixels_become_planes() {
         let input = Input { channels: 3, height: 1, width: 2 };
         let preprocessing = Preprocessing::normalized(input, vec![0.0, 0.5, 0.0], vec![1.0, 0.5, 2.0]);
         let mut out = Vec::new();
-        preprocessing.normalize(&[255, 0, 51, 0, 255, 102], &mut out);
+        preprocessing.normalize(&pixels(Channels::Rgb, 2, &[255, 0, 51, 0, 255, 102]), &mut out).unwrap();
         assert_eq!(out, [1.0, 0.0, -1.0, 1.0, 0.1, 0.2]);
+        let grey = Preprocessing::normalized(Input { channels: 1, ..input }, vec![0.5], vec![0.5]);
+        out.clear();
+        grey.normalize(&pixels(Channels::Grey, 2, &[255, 0]), &mut out).unwrap();
+        assert_eq!(out, [1.0, -1.0]);
+    }
+
+    #[test]
+    fn pixels_of_another_shape_do_not_pass() {
+        let grey = Preprocessing::unit(Input { channels: 1, height: 1, width: 2 });
+        let mut out = Vec::new();
+        for other in [pixels(Channels::Rgb, 2, &[0; 6]), pixels(Channels::Grey, 3, &[0; 3])] {
+            assert!(matches!(grey.normalize(&other, &mut out), Err(Error::Pixels { .. })));
+        }
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn channels_that_no_image_has_are_refused() {
+        for channels in [0, 2, 4, 5] {
+            let input = Input { channels, height: 1, width: 2 };
+            let error = Preprocessing::unit(input).check(input).unwrap_err().to_string();
+            assert!(error.contains(&format!("images of {channels} channels, and images have 1 (grey) or 3")), "{error}");
+        }
+        let input = Input { channels: 1, height: 1, width: 2 };
+        Preprocessing::unit(input).check(input).unwrap();
+        assert_eq!(Preprocessing::unit(input).target().channels, Channels::Grey);
     }
 }

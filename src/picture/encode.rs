@@ -1,15 +1,22 @@
-//! Pixels as a PNG: RGB or grey for pictures, indices into a palette for drawn numbers.
+//! Pixels as a PNG: grey or RGB for pictures, indices into a palette for drawn numbers.
 
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
+
+use super::pixels::{Channels, Dimensions, Pixels};
+
+/// An image in its own colours.
+pub fn pixels<V: AsRef<[u8]>>(pixels: &Pixels<V>) -> Result<Vec<u8>, EncodingError> {
+    let Dimensions { height, width, channels } = pixels.dimensions();
+    let color = match channels {
+        Channels::Grey => ColorType::Grayscale,
+        Channels::Rgb => ColorType::Rgb,
+    };
+    write([width, height], pixels.values(), |encoder| encoder.set_color(color))
+}
 
 /// `pixels` are height × width × RGB.
 pub fn rgb(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
     write([width, height], pixels, |encoder| encoder.set_color(ColorType::Rgb))
-}
-
-/// `pixels` are height × width × grey.
-pub fn grey(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
-    write([width, height], pixels, |encoder| encoder.set_color(ColorType::Grayscale))
 }
 
 /// `pixels` are height × width indices into `palette`; index `clear` is transparent.

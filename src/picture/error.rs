@@ -14,6 +14,16 @@ pub enum Error {
         /// What it was recognised as.
         name: Option<&'static str>,
     },
+    /// An image that a transfer took for text.
+    #[error(
+        "the image was changed on its way, as text is: send its bytes as they are, with curl `--data-binary @FILE` and not `-d`"
+    )]
+    Mangled,
+    /// An image written as text.
+    #[error(
+        "this is an image in base64: decode it and send its bytes, as `base64 -d FILE.txt > FILE` and curl `--data-binary @FILE` do"
+    )]
+    Base64,
     /// More pixels than are allowed.
     #[error("the image has {width}×{height} pixels, more than the {limit} allowed: send a smaller one")]
     TooManyPixels {

@@ -6,11 +6,11 @@
 
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, GenericImageView, RgbImage};
+use image::{DynamicImage, GenericImageView, ImageBuffer, Luma, Pixel, Rgb};
 
 use super::header::Header;
-use crate::network::Preprocessing;
-use crate::network::preprocessing::{Filter, Fit};
+use super::pixels::{Channels, luma};
+use super::target::{Filter, Fit, Target};
 
 /// How one image is brought to size: known from its header.
 pub(super) struct Plan {
@@ -25,14 +25,15 @@ pub(super) struct Plan {
     /// Where the resampled part lies on it.
     offset: (u32, u32),
     filter: FilterType,
+    channels: Channels,
     background: [u8; 3],
 }
 
 impl Plan {
-    pub(super) fn new(header: &Header, orientation: Orientation, preprocessing: &Preprocessing) -> Self {
-        let Preprocessing { height, width, fit, filter, background, .. } = preprocessing;
+    pub(super) fn new(header: &Header, orientation: Orientation, target: &Target) -> Self {
+        let Target { height, width, channels, fit, filter, background } = *target;
         let stored = (header.width, header.height);
-        let upright = (*width as u32, *height as u32);
+        let upright = (width as u32, height as u32);
         let canvas = if swaps(orientation) { (upright.1, upright.0) } else { upright };
         let (mut part, mut scaled, mut offset) = ([0, 0, stored.0, stored.1], canvas, (0, 0));
         // The same two choices made on upright pixels would round a margin down on the left and the top.
@@ -51,7 +52,7 @@ impl Plan {
         let filter = match filter {
             Filter::Triangle => FilterType::Triangle,
         };
-        Self { stored, orientation, part, scaled, canvas, offset, filter, background: *background }
+        Self { stored, orientation, part, scaled, canvas, offset, filter, channels, background }
     }
 
     /// Columns and rows of the whole image, upright.
@@ -65,10 +66,20 @@ impl Plan {
         if (columns, rows) == self.scaled { 0 } else { u64::from(columns) * u64::from(self.scaled.1) * 16 }
     }
 
-    /// `rgb` is the stored image; the result has the network's size.
-    pub(super) fn apply(&self, rgb: Vec<u8>) -> Vec<u8> {
+    /// `samples` are the stored image's, in the target's channels; the result has the target's size.
+    pub(super) fn apply(&self, samples: Vec<u8>) -> Vec<u8> {
+        match self.channels {
+            Channels::Grey => self.fitted(samples, Luma([luma(self.background)])),
+            Channels::Rgb => self.fitted(samples, Rgb(self.background)),
+        }
+    }
+
+    fn fitted<P: Pixel<Subpixel = u8> + 'static>(&self, samples: Vec<u8>, background: P) -> Vec<u8>
+    where
+        DynamicImage: From<ImageBuffer<P, Vec<u8>>>,
+    {
         let whole = [0, 0, self.stored.0, self.stored.1];
-        let image = RgbImage::from_raw(self.stored.0, self.stored.1, rgb).unwrap_or_default();
+        let image = ImageBuffer::<P, _>::from_raw(self.stored.0, self.stored.1, samples).unwrap_or_default();
         let [left, top, columns, rows] = self.part;
         let fitted = if self.part == whole && self.scaled == self.stored {
             image
@@ -78,7 +89,7 @@ impl Plan {
         let placed = if self.scaled == self.canvas {
             fitted
         } else {
-            let mut canvas = RgbImage::from_pixel(self.canvas.0, self.canvas.1, image::Rgb(self.background));
+            let mut canvas = ImageBuffer::from_pixel(self.canvas.0, self.canvas.1, background);
             imageops::replace(&mut canvas, &fitted, self.offset.0.into(), self.offset.1.into());
             canvas
         };
@@ -122,18 +133,17 @@ fn mirrors(orientation: Orientation) -> (bool, bool) {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
-    use crate::network::spec::Input;
     use crate::picture::Format;
 
-    fn preprocessing(height: usize, width: usize, fit: Fit) -> Preprocessing {
-        let mut preprocessing = Preprocessing::unit(Input { channels: 3, height, width });
-        preprocessing.fit = fit;
-        preprocessing
+    fn target(height: usize, width: usize, fit: Fit) -> Target {
+        Target { height, width, channels: Channels::Rgb, fit, filter: Filter::Triangle, background: [255; 3] }
     }
 
-    fn plan(width: u32, height: u32, orientation: Orientation, preprocessing: &Preprocessing) -> Plan {
-        Plan::new(&Header { width, height, format: Format::Png, memory: 0 }, orientation, preprocessing)
+    fn plan(width: u32, height: u32, orientation: Orientation, target: &Target) -> Plan {
+        Plan::new(&Header { width, height, format: Format::Png, memory: 0 }, orientation, target)
     }
 
     #[test]
@@ -146,9 +156,9 @@ mod tests {
                     let stored = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8 * 30, y as u8 * 30, 9]));
                     let mut upright = DynamicImage::from(stored.clone());
                     upright.apply_orientation(orientation);
-                    let preprocessing = preprocessing(3, 4, fit);
-                    let turned_after = plan(width, height, orientation, &preprocessing).apply(stored.into_raw());
-                    let before = plan(upright.width(), upright.height(), Orientation::NoTransforms, &preprocessing);
+                    let target = target(3, 4, fit);
+                    let turned_after = plan(width, height, orientation, &target).apply(stored.into_raw());
+                    let before = plan(upright.width(), upright.height(), Orientation::NoTransforms, &target);
                     let turned_before = before.apply(upright.into_bytes());
                     let far = turned_after.iter().zip(&turned_before).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
                     assert!(far <= 1, "{fit:?} EXIF {exif} {width}×{height}: {turned_after:?} {turned_before:?}");
@@ -161,7 +171,7 @@ mod tests {
     fn the_right_size_is_untouched() {
         let pixels: Vec<u8> = (0..36).collect();
         for fit in [Fit::Crop, Fit::Stretch, Fit::Pad] {
-            let plan = plan(4, 3, Orientation::NoTransforms, &preprocessing(3, 4, fit));
+            let plan = plan(4, 3, Orientation::NoTransforms, &target(3, 4, fit));
             assert_eq!((plan.memory(), plan.apply(pixels.clone())), (0, pixels.clone()));
         }
     }
@@ -171,7 +181,7 @@ mod tests {
         for fit in [Fit::Crop, Fit::Stretch, Fit::Pad] {
             for (width, height) in [(1000, 1), (1, 1000), (1, 1)] {
                 let pixels = vec![50; (width * height * 3) as usize];
-                let plan = plan(width, height, Orientation::NoTransforms, &preprocessing(32, 32, fit));
+                let plan = plan(width, height, Orientation::NoTransforms, &target(32, 32, fit));
                 assert_eq!(plan.apply(pixels).len(), 32 * 32 * 3, "{fit:?}");
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::Error;
+use super::text;
 
 /// The formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,18 +21,22 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them, for sentences.
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Png, Self::Jpeg, Self::Gif, Self::WebP, Self::Bmp];
+    /// Their names, for sentences.
     pub const LIST: &str = "PNG, JPEG, GIF, WebP or BMP";
 
     /// The format of `bytes`, or an error that names what they are instead.
     pub fn of(bytes: &[u8]) -> Result<Self, Error> {
         match bytes {
             [] => Err(Error::Empty),
+            _ if text::is_mangled(bytes) => Err(Error::Mangled),
             [0x89, b'P', b'N', b'G', ..] => Ok(Self::Png),
             [0xFF, 0xD8, 0xFF, ..] => Ok(Self::Jpeg),
             [b'G', b'I', b'F', b'8', ..] => Ok(Self::Gif),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
             [b'B', b'M', ..] => Ok(Self::Bmp),
+            _ if text::is_base64(bytes) => Err(Error::Base64),
             _ => Err(Error::UnknownFormat { name: foreign(bytes) }),
         }
     }

@@ -7,13 +7,17 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageReader};
 
 use super::error::Error;
+use super::fit;
 use super::format::Format;
-use super::{jpeg, riff};
+use super::target::Target;
+use super::{exif, gif, jpeg, png, riff};
 
 /// Most bytes a decoder may take for what is not pixels: profiles, texts, buffers.
 const METADATA: u64 = 32 << 20;
 /// What decoders take whatever the image: windows, tables.
 const OVERHEAD: u64 = 1 << 20;
+/// Rows of blocks that a JPEG's decoder works on, in bytes a column: those of four components.
+const ROWS: u64 = 4 * 192;
 /// What a byte of lossless WebP can make its decoder hold: up to 65,536 groups of five code tables are built, whatever the
 /// image's size, each of up to 13 KB from 32 bytes. Images made by honest encoders stay far below.
 const CODE_TABLES: u64 = 400;
@@ -27,8 +31,40 @@ pub struct Header {
     pub height: u32,
     /// What the bytes are.
     pub format: Format,
-    /// Most bytes decoding takes at once, the pixels included: what to reserve before it.
+    /// Most bytes decoding takes at once, the pixels included.
     pub memory: u64,
+}
+
+impl Header {
+    /// Most bytes that decoding takes and bringing the image to `target` on top of it: what to reserve before it.
+    pub fn needs(&self, target: &Target) -> u64 {
+        let fitted = |orientation| fit::Plan::new(self, orientation, target).memory();
+        // Which way up it is to be is not known yet.
+        self.memory.saturating_add(fitted(Orientation::NoTransforms).max(fitted(Orientation::Rotate90)))
+    }
+}
+
+/// Most bytes that decoding takes at once for an ordinary file of `format` with `pixels` pixels, the pixels included: what a budget
+/// must have to give. What one file takes, [`Header::memory`] says; tables made to hurt may take more.
+pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
+    let a_pixel = match format {
+        // Four components: image, planes, and coefficients of two bytes where several scans refine one another.
+        Format::Jpeg => 16,
+        // 16-bit RGBA; the screen, and a frame beside it.
+        Format::Png | Format::Gif => 8,
+        // The picture; frame, canvas, planes and alpha plane.
+        Format::WebP => 15,
+        // RGBA.
+        Format::Bmp => 4,
+    };
+    // However wide it is, it has no more columns than pixels.
+    let rows = if format == Format::Jpeg { pixels.clamp(32, 1 << 16) * ROWS } else { 0 };
+    pixels.saturating_mul(a_pixel).saturating_add(OVERHEAD + rows)
+}
+
+/// [`decode_bytes`] of whichever format takes most.
+pub fn most_decode_bytes(pixels: u64) -> u64 {
+    Format::ALL.into_iter().map(|format| decode_bytes(format, pixels)).max().unwrap_or_default()
 }
 
 /// Reads the header of `bytes`. Nothing of the image's size is allocated.
@@ -47,6 +83,7 @@ pub(super) fn guarded<T>(bytes: &[u8], then: impl FnOnce(Opened) -> Result<T, Er
 /// An image whose header has been read and whose pixels have not.
 pub(super) struct Opened<'a> {
     pub(super) header: Header,
+    bytes: &'a [u8],
     decoder: Decoder<'a>,
 }
 
@@ -61,7 +98,10 @@ impl<'a> Opened<'a> {
             let decoder = jpeg::Decoder::open(bytes)?;
             let (width, height) = decoder.dimensions();
             let header = Header { width, height, format, memory: decoder.memory() + OVERHEAD };
-            return Ok(Self { header, decoder: Decoder::Jpeg(Box::new(decoder)) });
+            return Ok(Self { header, bytes, decoder: Decoder::Jpeg(Box::new(decoder)) });
+        }
+        if format == Format::Png {
+            png::check(bytes)?;
         }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
         reader.limits(codec_limits(METADATA));
@@ -70,8 +110,10 @@ impl<'a> Opened<'a> {
         let lossless = if format == Format::WebP { riff::check(bytes, width, height)? } else { 0 };
         let pixels = u64::from(width) * u64::from(height);
         let beside = match format {
-            // A frame of its own beside the screen, RGBA.
-            Format::Gif => 4 * pixels,
+            // A frame of its own beside the screen, RGBA; it may be larger.
+            Format::Gif => {
+                4 * gif::first_frame(bytes).map_or(pixels, |(width, height)| u64::from(width) * u64::from(height)).max(pixels)
+            }
             // Frame, canvas, planes and alpha plane; and code tables.
             Format::WebP => 11 * pixels + lossless * CODE_TABLES,
             // Grey becomes RGB in a second buffer.
@@ -79,26 +121,28 @@ impl<'a> Opened<'a> {
             _ => 0,
         };
         let memory = decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD);
-        Ok(Self { header: Header { width, height, format, memory }, decoder: Decoder::Other(Box::new(decoder)) })
+        Ok(Self { header: Header { width, height, format, memory }, bytes, decoder: Decoder::Other(Box::new(decoder)) })
     }
 
     /// How the stored pixels are to be turned. Unreadable EXIF is as good as none.
-    pub(super) fn orientation(&mut self) -> Orientation {
-        match &mut self.decoder {
-            Decoder::Jpeg(decoder) => decoder.orientation(),
-            Decoder::Other(decoder) => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        }
+    pub(super) fn orientation(&self) -> Orientation {
+        let stated = match &self.decoder {
+            Decoder::Jpeg(decoder) => return decoder.orientation(),
+            Decoder::Other(_) => match self.header.format {
+                Format::Png => png::exif(self.bytes),
+                Format::WebP => riff::exif(self.bytes),
+                // They have no place for it.
+                Format::Jpeg | Format::Gif | Format::Bmp => None,
+            },
+        };
+        stated.and_then(exif::orientation).unwrap_or(Orientation::NoTransforms)
     }
 
     /// The pixels, 8 bits a sample, and how many samples each has: grey, grey and alpha, RGB, or RGBA.
     pub(super) fn read(self) -> Result<(Vec<u8>, usize), Error> {
-        let Header { width, height, format, memory } = self.header;
+        let Header { format, memory, .. } = self.header;
         match self.decoder {
-            Decoder::Jpeg(decoder) => {
-                let mut samples = buffer(format, u64::from(width) * u64::from(height) * 3)?;
-                decoder.read(&mut samples)?;
-                Ok((samples, 3))
-            }
+            Decoder::Jpeg(decoder) => decoder.read(),
             Decoder::Other(mut decoder) => {
                 let color = decoder.color_type();
                 let mut samples = buffer(format, decoder.total_bytes())?;
@@ -109,8 +153,21 @@ impl<'a> Opened<'a> {
                 if usize::from(color.bytes_per_pixel()) == 2 * channels {
                     round_to_bytes(&mut samples);
                 }
+                if format == Format::Bmp && channels == 4 {
+                    fill_unused_alpha(&mut samples);
+                }
                 Ok((samples, channels))
             }
+        }
+    }
+}
+
+/// Many writers of bitmaps leave the fourth byte of a pixel at zero: an alpha that is zero throughout is none.
+fn fill_unused_alpha(samples: &mut [u8]) {
+    let (pixels, _) = samples.as_chunks_mut::<4>();
+    if pixels.iter().all(|pixel| pixel[3] == 0) {
+        for pixel in pixels {
+            pixel[3] = 255;
         }
     }
 }
@@ -122,7 +179,7 @@ fn codec_limits(bytes: u64) -> image::Limits {
 }
 
 /// Zeros, or an error where the allocator has none to give.
-fn buffer(format: Format, bytes: u64) -> Result<Vec<u8>, Error> {
+pub(super) fn buffer(format: Format, bytes: u64) -> Result<Vec<u8>, Error> {
     let (size, mut buffer) = (bytes as usize, Vec::new());
     buffer.try_reserve_exact(size).map_err(|_| Error::TooMuchMemory { format, limit: bytes })?;
     buffer.resize(size, 0);
@@ -137,6 +194,14 @@ fn round_to_bytes(samples: &mut Vec<u8>) {
         samples[index] = ((value + 128) / 257) as u8;
     }
     samples.truncate(half);
+}
+
+/// Whether a codec's text is meant for people, and not the names of its types.
+fn is_wording(text: &str) -> bool {
+    let is_name = |word: &str| {
+        word.len() > 6 && word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
+    };
+    !text.contains(['{', '"']) && !text.contains("::") && !text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_name)
 }
 
 fn failure(format: Format, error: image::ImageError, limit: u64) -> Error {
@@ -155,7 +220,9 @@ fn failure(format: Format, error: image::ImageError, limit: u64) -> Error {
                 }
                 source = cause.source();
             }
-            Error::unreadable(format, other)
+            // The library puts its own words before those of the codec.
+            let reason = std::error::Error::source(&other).map_or_else(|| other.to_string(), ToString::to_string);
+            Error::unreadable(format, if is_wording(&reason) { reason } else { "its data is damaged".into() })
         }
     }
 }

@@ -28,6 +28,12 @@ pub(super) fn check(bytes: &[u8], width: u32, height: u32) -> Result<u64, Error>
     Ok(lossless)
 }
 
+/// What an `EXIF` chunk holds, wherever it stands.
+pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    let found = chunks(body(bytes).ok()?).ok()?.into_iter().find(|chunk| &chunk.kind == b"EXIF");
+    found.map(|chunk| chunk.data)
+}
+
 /// What the file's own header says it holds, which must be there.
 fn body(bytes: &[u8]) -> Result<&[u8], Error> {
     let truncated = Error::Truncated { format: FORMAT };

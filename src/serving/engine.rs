@@ -2,19 +2,19 @@
 //!
 //! A place is one image somewhere between the first byte of its request and its answer. Whoever holds one may submit, so the
 //! queue is as long as there are places and never has to refuse what it let in. Without a place the answer comes at once:
-//! full, and when to try again, computed from the measured speed of the model.
+//! full, and when to try again, computed from what is under way and the measured rates of decoding and of each model.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::registry::Served;
+use super::load::Load;
+use super::served::Served;
 use super::worker::{self, Job};
 use crate::network::{Probe, Tap};
+use crate::picture::Pixels;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum Error {
     Full {
         /// How many there are.
         places: usize,
-        /// When what waits now will have been evaluated, at the measured speed.
+        /// When what is under way now will have been answered, at the measured rates; never 0.
         retry_after: Duration,
     },
     /// More images at once than there are places at all.
@@ -47,10 +47,8 @@ pub enum Error {
 }
 
 /// How an engine is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Where models are evaluated.
-    pub device: Device,
     /// Images that may be under way at once, at least 1.
     pub places: usize,
     /// Images evaluated together, at most.
@@ -68,15 +66,15 @@ pub struct Place {
 /// One image to be evaluated.
 #[derive(Debug)]
 pub struct Request {
-    /// The model, as found in the registry.
+    /// The model, as [`Models`](super::Models) gave it.
     pub served: Arc<Served>,
-    /// height × width × channel, at the model's size.
-    pub pixels: Vec<u8>,
+    /// The image, as the model takes it.
+    pub pixels: Pixels,
     /// What is wanted beyond the probabilities.
     pub probe: Probe,
     /// After this nobody waits for the answer.
     pub deadline: Option<Instant>,
-    /// The image's place; none for the engine's own canary.
+    /// The image's place; none for the engine's own canary, which waits behind nobody.
     pub place: Option<Place>,
 }
 
@@ -91,14 +89,19 @@ pub struct Reply {
     pub queued: Duration,
     /// Time the batch took.
     pub inference: Duration,
+    /// Images that were in it.
+    pub batch: usize,
 }
+
+/// What will have become of one image.
+pub(super) type Answer = oneshot::Receiver<Result<Reply, Error>>;
 
 /// Handle of the model thread.
 #[derive(Debug)]
 pub struct Engine {
     places: Arc<Semaphore>,
     capacity: usize,
-    speed: Arc<Speed>,
+    load: Arc<Load>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -106,12 +109,12 @@ pub struct Engine {
 impl Engine {
     /// Starts the model thread.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
-        let speed = Arc::new(Speed::default());
+        let load = Arc::new(Load::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let (queue, jobs) = mpsc::channel();
         let (places, capacity) = (Arc::new(Semaphore::new(settings.places)), settings.places);
-        let worker = worker::Worker::new(settings, Arc::clone(&speed));
+        let worker = worker::Worker::new(settings.batch, Arc::clone(&load));
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || worker.run(&jobs))?;
-        Ok(Self { places, capacity, speed, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { places, capacity, load, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes places for `count` images: all of them or none.
@@ -137,16 +140,49 @@ impl Engine {
 
     /// The refusal that a caller gets when nothing is free.
     pub fn full(&self) -> Error {
-        Error::Full { places: self.capacity, retry_after: self.speed.time_for(self.under_way()) }
+        Error::Full { places: self.capacity, retry_after: self.load.time_for(self.under_way()) }
+    }
+
+    /// One image was decoded, which took a thread so long: what is under way and not decoded yet will take as long.
+    pub fn decoded(&self, took: Duration) {
+        self.load.decoding.measured(1, took);
+    }
+
+    /// Whether a batch is being evaluated that can still be expected to end.
+    pub(super) fn at_work(&self) -> bool {
+        self.load.at_work()
     }
 
     /// Queues one image. Dropping the returned future's caller takes it out of the queue again.
     pub async fn evaluate(&self, request: Request) -> Result<Reply, Error> {
+        self.submit(request).await.unwrap_or_else(|_| match self.queue() {
+            // Every job is answered, or this engine is at fault.
+            Some(_) => Err(Error::Failed("the model thread lost an image".into())),
+            None => Err(Error::Closed),
+        })
+    }
+
+    /// Queues one image. Dropping what is returned takes it out of the queue again.
+    pub(super) fn submit(&self, request: Request) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let job = Job { request, queued: Instant::now(), reply };
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        queue.ok_or(Error::Closed)?.send(job).map_err(|_| Error::Closed)?;
-        answer.await.unwrap_or(Err(Error::Closed))
+        let share = request.place.is_some().then(|| self.load.submit(&request.served));
+        let job = Job { request, queued: Instant::now(), reply, share };
+        let (wanted, given) = (job.request.served.dimensions(), job.request.pixels.dimensions());
+        if given != wanted {
+            // Alone: in a batch it would fail those beside it.
+            let reason = format!("an image of {given:?} was decoded for a model that takes {wanted:?}");
+            job.answer(Err(Error::Failed(reason)));
+        } else if let Some(queue) = self.queue() {
+            // Where the thread has ended the job comes back, and with it the answer is dropped.
+            let _ = queue.send(job);
+        } else {
+            job.answer(Err(Error::Closed));
+        }
+        answer
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Job>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets the model thread finish what waits, then ends it. Blocks.
@@ -159,46 +195,13 @@ impl Engine {
     }
 }
 
-/// The measured time an image takes, smoothed over the last batches.
-#[derive(Debug, Default)]
-pub(super) struct Speed {
-    nanoseconds_per_image: AtomicU64,
-}
-
-impl Speed {
-    /// Takes one batch into account. Called by the model thread alone.
-    pub(super) fn measured(&self, images: usize, took: Duration) {
-        let newest = took.as_nanos() as u64 / images.max(1) as u64;
-        let before = self.nanoseconds_per_image.load(Ordering::Relaxed);
-        let smoothed = if before == 0 { newest } else { before - before / 8 + newest / 8 };
-        self.nanoseconds_per_image.store(smoothed, Ordering::Relaxed);
-    }
-
-    fn time_for(&self, images: usize) -> Duration {
-        Duration::from_nanos(self.nanoseconds_per_image.load(Ordering::Relaxed).saturating_mul(images as u64))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_time_to_wait_follows_from_the_measured_speed_and_the_queue() {
-        let speed = Speed::default();
-        assert_eq!(speed.time_for(10), Duration::ZERO);
-        speed.measured(4, Duration::from_millis(8));
-        assert_eq!(speed.time_for(10), Duration::from_millis(20));
-        for _ in 0..100 {
-            speed.measured(1, Duration::from_millis(10));
-        }
-        let settled = speed.time_for(10);
-        assert!(settled > Duration::from_millis(95) && settled <= Duration::from_millis(100), "{settled:?}");
-    }
-
-    #[test]
     fn places_are_given_all_at_once_or_not_at_all() {
-        let engine = Engine::start(Settings { device: Device::Cpu, places: 3, batch: 2 }).unwrap();
+        let engine = Engine::start(Settings { places: 3, batch: 2 }).unwrap();
         let two = engine.admit(2).unwrap();
         assert_eq!((two.len(), engine.under_way()), (2, 2));
         assert!(matches!(engine.admit(2), Err(Error::Full { places: 3, .. })));

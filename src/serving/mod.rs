@@ -1,15 +1,24 @@
-//! Models, ready to answer: which there are, and the one thread that evaluates them.
+//! Models, ready to answer: which there are, which of them are in memory, and the one thread that evaluates them.
 //!
-//! [`registry`] finds named, versioned models in folders and in the binary; [`engine`] takes images one at a time, and
-//! `worker` evaluates what waits as one batch. Plain bytes go in and plain floats come out. This module does not know who
-//! asks (no request, no status code), how a picture is decoded, or that models are ever trained: a trained model is a file
-//! that appears.
+//! [`models`] is the door. Behind it, [`catalog`] says which named, versioned models there are in folders and in the binary,
+//! `cache` brings them into memory, and `active` says which version answers where none is asked for. What it gives is a
+//! [`Served`]: loaded, warmed, and its own canary image answered. [`engine`] takes images one at a time, and `worker` evaluates
+//! what waits as one batch. Plain bytes go in and plain floats come out. This module does not know who asks (no request, no
+//! status code), how a picture is decoded, or that models are ever trained: a trained model is a file that appears.
 
+mod active;
+mod cache;
 pub mod canary;
+pub mod catalog;
 pub mod engine;
-pub mod registry;
+mod load;
+pub mod models;
 mod scan;
+pub mod served;
+#[cfg(test)]
+mod testing;
 mod worker;
 
 pub use engine::{Engine, Place, Reply, Request};
-pub use registry::{Registry, Served};
+pub use models::Models;
+pub use served::Served;

@@ -1,102 +1,70 @@
 //! A look at the model folders: what is new is read, what is unchanged is kept, what is broken is logged once and left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
+use super::catalog::{Found, InMemory, Key, Known};
 use crate::checkpoint::Store;
-use crate::checkpoint::store::Source;
-use crate::network::Metadata;
-
-/// What tells a file from the one that was there before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stamp {
-    Embedded,
-    File { length: u64, modified: SystemTime },
-    Unreadable,
-}
-
-/// One version of one model.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) source: Source,
-    pub(super) metadata: Arc<Metadata>,
-    pub(super) stamp: Stamp,
-}
-
-/// Everything that was found at one moment.
-#[derive(Debug, Clone)]
-pub(super) struct Catalog {
-    /// When the look began: what was written later may be missing.
-    pub(super) looked: Instant,
-    pub(super) models: BTreeMap<String, BTreeMap<u64, Known>>,
-    broken: BTreeMap<(String, u64), Stamp>,
-    faults: BTreeSet<String>,
-}
-
-impl Catalog {
-    /// Nothing found, as of now.
-    pub(super) fn empty() -> Self {
-        Self { looked: Instant::now(), models: BTreeMap::new(), broken: BTreeMap::new(), faults: BTreeSet::new() }
-    }
-
-    /// That version of that model.
-    pub(super) fn known(&self, name: &str, version: u64) -> Option<&Known> {
-        self.models.get(name)?.get(&version)
-    }
-
-    /// The same, with one version known to be broken.
-    pub(super) fn without(&self, name: &str, version: u64) -> Self {
-        let mut catalog = self.clone();
-        if let Some(known) = catalog.models.get_mut(name).and_then(|versions| versions.remove(&version)) {
-            catalog.broken.insert((name.to_owned(), version), known.stamp);
-        }
-        catalog.models.retain(|_, versions| !versions.is_empty());
-        catalog
-    }
-}
+use crate::checkpoint::store::{Entry, Source};
 
 /// Looks at every folder of `store`. Blocks.
-pub(super) fn scan(store: &Store, before: &Catalog) -> Catalog {
-    let mut catalog = Catalog::empty();
+pub(super) fn scan(store: &Store, before: &Found, in_memory: &InMemory<'_>) -> Found {
+    let mut look = Look { before, in_memory, now: Found::nothing() };
     let listing = store.list();
     for fault in listing.faults.iter().map(ToString::to_string) {
         if !before.faults.contains(&fault) {
             tracing::warn!(error = fault, "a model is left out");
         }
-        catalog.faults.insert(fault);
+        look.now.faults.insert(fault);
     }
-    for entry in listing.models {
-        let mut versions = BTreeMap::new();
-        for (version, source) in entry.versions {
-            let stamp = stamp(&source);
-            let key = (entry.name.clone(), version);
-            if before.broken.get(&key) == Some(&stamp) {
-                catalog.broken.insert(key, stamp);
-            } else if let Some(known) = before.known(&entry.name, version).filter(|known| known.stamp == stamp) {
-                versions.insert(version, known.clone());
-            } else {
-                match source.describe() {
-                    Ok(metadata) => {
-                        tracing::debug!(model = entry.name, version, "a model is there");
-                        versions.insert(version, Known { source, metadata: Arc::new(metadata), stamp });
-                    }
-                    Err(e) => {
-                        tracing::warn!(model = entry.name, version, error = %e, "a model is left out");
-                        catalog.broken.insert(key, stamp);
-                    }
-                }
-            }
-        }
-        if !versions.is_empty() {
-            catalog.models.insert(entry.name, versions);
+    for Entry { name, versions } in listing.models {
+        let shared: Arc<str> = name.as_str().into();
+        let known = versions
+            .into_iter()
+            .filter_map(|(version, source)| Some((version, look.version(Key { name: Arc::clone(&shared), version }, source)?)));
+        let known: BTreeMap<u64, Arc<Known>> = known.collect();
+        if !known.is_empty() {
+            look.now.models.insert(name, known);
         }
     }
-    catalog
+    look.now
 }
 
-fn stamp(source: &Source) -> Stamp {
-    let Source::File(path) = source else { return Stamp::Embedded };
-    let looked = std::fs::metadata(path).and_then(|found| Ok((found.len(), found.modified()?)));
-    looked.map_or(Stamp::Unreadable, |(length, modified)| Stamp::File { length, modified })
+struct Look<'a> {
+    before: &'a Found,
+    in_memory: &'a InMemory<'a>,
+    now: Found,
+}
+
+impl Look<'_> {
+    /// What is known of a version from now on, if it is a model.
+    fn version(&mut self, key: Key, source: Source) -> Option<Arc<Known>> {
+        let stamp = source.stamp();
+        if self.before.broken.get(&key) == Some(&stamp) {
+            self.now.broken.insert(key.clone(), stamp);
+            return (self.in_memory)(&key);
+        }
+        if let Some(known) = self.before.known(&key.name, key.version).filter(|known| known.stamp == stamp) {
+            return Some(Arc::clone(known));
+        }
+        // A model that answers is exchanged for a file only once two looks have seen the same one: a copy that is being written
+        // in its place may have the right length and header and be half the old numbers.
+        if let Some(standing) = (self.in_memory)(&key).filter(|_| self.before.settling.get(&key) != Some(&stamp)) {
+            self.now.settling.insert(key, stamp);
+            return Some(standing);
+        }
+        match source.describe() {
+            Ok(metadata) => {
+                tracing::debug!(model = &*key.name, key.version, "a model is there");
+                Some(Arc::new(Known { key, source, metadata: Arc::new(metadata), stamp }))
+            }
+            Err(e) => {
+                let standing = (self.in_memory)(&key);
+                let instead = if standing.is_some() { "the model in memory serves on" } else { "it is left out" };
+                tracing::warn!(model = &*key.name, key.version, error = %e, instead, "a file is no model");
+                self.now.broken.insert(key, stamp);
+                standing
+            }
+        }
+    }
 }

@@ -5,9 +5,11 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Scope;
 
+use super::error::Error;
 use super::recipe::Recipe;
 use crate::dataset::{Augmenter, TrainSet, shuffle};
 use crate::network::Preprocessing;
+use crate::picture::Pixels;
 
 /// Batches that wait for the learner.
 const AHEAD: usize = 3;
@@ -51,30 +53,36 @@ impl Batches {
 }
 
 impl<'a> Source<'a> {
-    /// Starts to make batches in a thread of `scope`, which ends with the epoch or when [`Batches`] are dropped.
-    pub(super) fn start<'scope>(self, scope: &'scope Scope<'scope, '_>) -> Batches
+    /// Starts to make batches in a thread of `scope`, which ends with the epoch or when [`Batches`] are dropped; an error where the
+    /// images are not what the network takes.
+    pub(super) fn start<'scope>(self, scope: &'scope Scope<'scope, '_>) -> Result<Batches, Error>
     where
         'a: 'scope,
     {
+        self.preprocessing.fits(self.images.dimensions())?;
         let (to_learner, ready) = sync_channel(AHEAD);
         let (used, from_learner) = channel();
         scope.spawn(move || self.make(&to_learner, &from_learner));
-        Batches { ready, used }
+        Ok(Batches { ready, used })
     }
 
     fn make(self, ready: &SyncSender<Prepared>, used: &Receiver<Prepared>) {
         let Recipe { seed, augmentation, batch_size, .. } = *self.recipe;
         let (epoch, input) = (u64::from(self.epoch), self.preprocessing);
-        let shape = [input.height, input.width, input.mean.len()];
-        let augmenter = Augmenter::new(augmentation, seed, shape);
-        let mut augmented = vec![0; shape.iter().product()];
+        let dimensions = self.images.dimensions();
+        let augmenter = Augmenter::new(augmentation, seed, [dimensions.height, dimensions.width, dimensions.channels.count()]);
+        let mut augmented = vec![0; dimensions.samples()];
         for indices in shuffle::order(seed, epoch, self.images.len()).chunks(batch_size) {
             let mut batch = used.try_recv().unwrap_or_default();
             batch.images.clear();
             batch.labels.clear();
             for &index in indices {
                 augmenter.apply(epoch, u64::from(index), self.images.pixels(index as usize), &mut augmented);
-                self.preprocessing.normalize(&augmented, &mut batch.images);
+                let pixels = Pixels::new(dimensions, &augmented);
+                // `start` has asked whether they fit.
+                if pixels.is_none_or(|pixels| input.normalize(&pixels, &mut batch.images).is_err()) {
+                    return;
+                }
                 batch.labels.push(self.images.label(index as usize));
             }
             if ready.send(batch).is_err() {

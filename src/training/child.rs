@@ -1,7 +1,8 @@
 //! One run's process, from start to end: its reports, its end, and how it is asked to end.
 
+use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -12,9 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::event::Event;
 use super::folder::RunFolder;
-use super::job::JobState;
-use super::supervisor::CANCEL;
-use crate::kernels::Tier;
+use super::queue::JobState;
+use super::supervisor::{CANCEL, Settings};
 
 /// Why a process is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,11 @@ pub(super) enum Stop {
 /// What to start.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
-    pub(super) path: PathBuf,
-    pub(super) arguments: Vec<std::ffi::OsString>,
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, String)>,
     /// Between being asked to end and being killed.
-    pub(super) grace: Duration,
+    grace: Duration,
 }
 
 /// How a process ended.
@@ -45,6 +46,19 @@ pub(super) struct Ending {
 }
 
 impl Program {
+    /// What trains the run in `folder`. It reads what was asked for there, and is told the rest: what this server runs with, wherever
+    /// that was written.
+    pub(super) fn new(settings: &Settings, folder: &RunFolder) -> Self {
+        let run_dir = folder.path().as_os_str().to_owned();
+        let words = ["train", "--events", "jsonl", "--device", &settings.device, "--run-dir"];
+        Self {
+            path: settings.program.clone(),
+            arguments: words.map(OsString::from).into_iter().chain([run_dir]).collect(),
+            environment: settings.environment.clone(),
+            grace: settings.grace,
+        }
+    }
+
     /// Runs it until it ends; `on_event` sees its reports, and `stop` is heeded once.
     pub(super) async fn run(self, mut stop: mpsc::Receiver<Stop>, mut on_event: impl FnMut(Event)) -> io::Result<Ending> {
         let mut child = self.start()?;
@@ -87,8 +101,12 @@ impl Program {
 
     fn spawn(&self, mut command: Command) -> io::Result<Child> {
         command.args(&self.arguments).kill_on_drop(true);
-        // The server's own choice, wherever it was written: a run goes on with the same bits after a restart.
-        command.env("CONVSCOPE_KERNELS", Tier::detect().to_string());
+        // The server's settings are no run's business, its secrets least of all.
+        let names = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"CONVSCOPE_"));
+        for name in names {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C at the server's terminal is the server's: it ends its runs in its own way.
         #[cfg(unix)]
@@ -140,21 +158,4 @@ fn signal(status: ExitStatus) -> Option<i32> {
     return std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
     return None;
-}
-
-/// The arguments of `convscope train` for the run in `folder`.
-pub(super) fn arguments(folder: &RunFolder, data: &Path, models: &Path, device: &str) -> Vec<std::ffi::OsString> {
-    let path = |path: PathBuf| path.into_os_string();
-    let mut arguments = vec!["train".into(), "--events".into(), "jsonl".into(), "--resume".into()];
-    for (flag, value) in [
-        ("--arch", path(folder.architecture())),
-        ("--recipe", path(folder.recipe())),
-        ("--data", data.into()),
-        ("--out", models.into()),
-        ("--run-dir", folder.path().into()),
-        ("--device", device.into()),
-    ] {
-        arguments.extend([flag.into(), value]);
-    }
-    arguments
 }

@@ -1,7 +1,7 @@
 //! One pass over the training set.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -11,11 +11,8 @@ use super::error::Error;
 use super::event::{Event, StepRecord};
 use super::recipe::Recipe;
 use super::trainer::OnEvent;
-use crate::network::{Batch, Learner, StepSettings};
+use crate::network::{self, Batch, Learner, StepSettings};
 use crate::optim::{Ema, Sgd};
-
-/// Steps are reported no more often.
-const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 /// Steps between two looks of the average: a look reads all parameters, and five steps' decay at once comes to the same.
 const AVERAGE_EVERY: u64 = 5;
@@ -56,16 +53,17 @@ impl Trained {
 }
 
 impl Trainee {
-    /// Trains on every image of `source` once; none where `on_event` ended it.
-    pub(super) fn pass(&mut self, source: Source<'_>, on_event: &mut OnEvent<'_>) -> Result<Option<Trained>, Error> {
+    /// Trains on every image of `source` once, and gives what came of it and the last step's report; none where `on_event`, which
+    /// sees every step, ended it.
+    pub(super) fn pass(&mut self, source: Source<'_>, on_event: &mut OnEvent<'_>) -> Result<Option<(Trained, StepRecord)>, Error> {
         let Source { recipe, epoch, .. } = source;
         let steps = source.images.len().div_ceil(recipe.batch_size);
         let before = u64::from(epoch - 1) * steps as u64;
         let total = u64::from(recipe.epochs) * steps as u64;
-        let (started, mut reported) = (Instant::now(), Instant::now());
+        let started = Instant::now();
         let mut trained = Trained::default();
         std::thread::scope(|scope| {
-            let batches = source.start(scope);
+            let batches = source.start(scope)?;
             let mut step = 0;
             while let Some(batch) = batches.next() {
                 trained.learning_rate = recipe.schedule().learning_rate(recipe.learning_rate, before + step, total);
@@ -75,28 +73,25 @@ impl Trainee {
                 if !report.loss.is_finite() {
                     return Err(Error::diverged(recipe, epoch, step));
                 }
-                self.look(before + step)?;
+                if self.average.is_some() && (before + step).is_multiple_of(AVERAGE_EVERY) {
+                    self.look(before + step).map_err(Error::if_diverged(recipe, epoch, step))?;
+                }
                 trained.images += batch.labels.len();
                 trained.loss += f64::from(report.loss) * batch.labels.len() as f64;
                 trained.correct += report.correct;
                 trained.seconds = started.elapsed().as_secs_f64();
                 batches.reuse(batch);
-                if reported.elapsed() >= REPORT_EVERY {
-                    reported = Instant::now();
-                    if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
-                        return Ok(None);
-                    }
+                if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
+                    return Ok(None);
                 }
             }
-            Ok(Some(trained))
+            Ok(Some((trained, trained.record(recipe, epoch, (step, steps)))))
         })
     }
 
     /// Takes the parameters after `step` steps of the run into the average.
-    fn look(&mut self, step: u64) -> Result<(), Error> {
-        if let Some(average) = &mut self.average
-            && step.is_multiple_of(AVERAGE_EVERY)
-        {
+    fn look(&mut self, step: u64) -> Result<(), network::Error> {
+        if let Some(average) = &mut self.average {
             let weights = self.learner.weights()?;
             average.update(weights.iter().map(|parameter| parameter.values.as_slice()), step, AVERAGE_EVERY);
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::job::JobState;
+use super::queue::{JobState, Refusal};
 use super::recipe::Recipe;
 use crate::{checkpoint, dataset, evaluation, network};
 
@@ -60,10 +60,13 @@ pub enum Error {
     /// Another process works in this run's folder.
     #[error("another process is training in {}: wait for it to end", .0.display())]
     Locked(PathBuf),
+    /// A folder that holds no run.
+    #[error("{} is no run's folder: there is no job.json in it, or it is not in a folder called runs", .0.display())]
+    NoRun(PathBuf),
     /// The file system refused.
     #[error("cannot {doing} {}: {fault}", .path.display())]
     Io {
-        /// `read`, `write`, `lock`.
+        /// `read`, `write`, `lock`, `remove`.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -119,13 +122,50 @@ impl From<checkpoint::Error> for Error {
 }
 
 impl Error {
+    /// What the queue refuses of the job called `id`.
+    pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
+        let id = id.to_owned();
+        match refusal {
+            Refusal::Unknown => Self::UnknownJob(id),
+            Refusal::Live(state) => Self::Live { id, state },
+            Refusal::Over(state) => Self::Over { id, state },
+            Refusal::Closing => Self::Closing,
+        }
+    }
+
     /// After `step` steps of `epoch`.
     pub(super) fn diverged(recipe: &Recipe, epoch: u32, step: u64) -> Self {
         Self::Diverged { epoch, step, learning_rate: recipe.learning_rate }
     }
 
+    /// After `step` steps of `epoch`, for what a learner says of its own parameters: they are always the architecture's, so
+    /// that all that can be wrong with them is that they are not finite.
+    pub(super) fn if_diverged(recipe: &Recipe, epoch: u32, step: u64) -> impl FnOnce(network::Error) -> Self {
+        let diverged = Self::diverged(recipe, epoch, step);
+        |fault| match fault {
+            network::Error::Parameters { .. } => diverged,
+            other => other.into(),
+        }
+    }
+
     /// The fault of a file, for `map_err`.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |fault| Self::Io { doing, path: path.into(), fault }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_a_learner_that_are_no_weights_mean_that_the_run_diverged() {
+        let recipe = Recipe::named("published").unwrap_or_else(|e| panic!("{e}"));
+        let faults = vec!["`fc.weight` has 1 of 2 numbers that are not finite".to_owned()];
+        let fault = Error::if_diverged(&recipe, 3, 9)(network::Error::Parameters { architecture: "a".into(), faults });
+        assert!(matches!(fault, Error::Diverged { epoch: 3, step: 9, .. }), "{fault}");
+        assert!(fault.to_string().contains("lower `learning_rate` (0.001"), "{fault}");
+        let other = Error::if_diverged(&recipe, 3, 9)(network::Error::Device("no card".into()));
+        assert!(matches!(other, Error::Network(_)), "{other}");
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// The images are being fetched or read.
     Data(DataStage),
-    /// A step of training; at most two a second are reported.
+    /// A step of training; at most two a second are passed on ([`super::pace`]).
     Step(StepRecord),
     /// An epoch is over, measured and kept.
     Epoch(EpochRecord),
@@ -142,6 +142,11 @@ pub struct Ended {
     pub epoch: u32,
     /// Epochs of the run.
     pub epochs: u32,
+}
+
+/// `count` and what is counted: `1 epoch`, `2 epochs`.
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

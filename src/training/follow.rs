@@ -1,4 +1,4 @@
-//! A journal's lines on their way to one reader: those there are, then those to come.
+//! A journal's lines on their way to one reader: those there are, a few at a time, then those to come.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ impl Follower {
             // Looked at before reading: whatever is written later is announced later.
             self.changed.mark_unchanged();
             let live = live();
+            let mut more = false;
             let path = self.path.clone();
             let read = tokio::task::spawn_blocking(move || {
                 let mut reader = reader.map_or_else(|| Reader::open(&path), Ok)?;
@@ -31,6 +32,7 @@ impl Follower {
             match read.await.unwrap_or_else(|fault| Err(fault.into())) {
                 Ok((open, lines)) => {
                     reader = Some(open);
+                    more = !lines.is_empty();
                     for line in lines {
                         after = line.id;
                         if self.lines.send(line).await.is_err() {
@@ -41,6 +43,9 @@ impl Follower {
                 // Not begun yet.
                 Err(fault) if fault.kind() == ErrorKind::NotFound => reader = None,
                 Err(fault) => return tracing::error!(path = %self.path.display(), %fault, "a journal cannot be read"),
+            }
+            if more {
+                continue;
             }
             if !live {
                 return;

@@ -6,6 +6,11 @@ use std::path::Path;
 
 use super::event::{EpochRecord, Event};
 
+/// Lines that a reader gives at a time, however many there are.
+pub const CHUNK: usize = 64;
+/// Bytes from a journal's end that are looked at first; a line is some hundred.
+const TAIL: u64 = 16 * 1024;
+
 /// An event as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -35,19 +40,20 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal at `path`, or begins it. A last line that a crash cut off is removed.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let (mut lines, mut last_epoch, mut whole) = (0, 0, 0);
+        let (mut reader, mut line) = (BufReader::new(&file), Vec::new());
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            if let Ok(Event::Epoch(record)) = serde_json::from_slice(&line) {
+                last_epoch = last_epoch.max(record.epoch);
+            }
+            (lines, whole) = (lines + 1, whole + line.len() as u64);
+            line.clear();
         }
-        let lines = text[..whole].split_inclusive(|&byte| byte == b'\n');
-        let epochs = lines.clone().filter_map(|line| match serde_json::from_slice(line) {
-            Ok(Event::Epoch(record)) => Some(record.epoch),
-            _ => None,
-        });
-        Ok(Self { lines: lines.clone().count() as u64, last_epoch: epochs.max().unwrap_or(0), file })
+        if file.metadata()?.len() > whole {
+            file.set_len(whole)?;
+        }
+        Ok(Self { file, lines, last_epoch })
     }
 
     /// Writes `event` and returns its number. Epochs and last events are on disk when this returns.
@@ -85,23 +91,59 @@ impl Reader {
         Ok(Self { file: BufReader::new(File::open(path)?), id: 0 })
     }
 
-    /// The lines written since the last call whose number is above `after`.
+    /// Lines written since the last call whose number is above `after`, at most [`CHUNK`] of them: none means that there are no
+    /// more yet.
     pub fn read(&mut self, after: u64) -> io::Result<Vec<Line>> {
         let mut lines = Vec::new();
         let mut text = Vec::new();
-        loop {
+        while lines.len() < CHUNK {
             text.clear();
             let read = self.file.read_until(b'\n', &mut text)?;
             if !text.ends_with(b"\n") {
                 // The writer is in the middle of a line, or at the end: the next call begins here again.
                 self.file.seek(SeekFrom::Current(-(read as i64)))?;
-                return Ok(lines);
+                break;
             }
             self.id += 1;
             if self.id > after {
                 lines.extend(split(self.id, &String::from_utf8_lossy(&text)));
             }
         }
+        Ok(lines)
+    }
+}
+
+/// The end of a journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Last {
+    /// Bytes of whole lines.
+    pub end: u64,
+    /// The event on the last whole line, where it is one that this program knows.
+    pub event: Option<Event>,
+}
+
+/// How the journal at `path` ends, read from its end; none where there is no journal.
+pub fn last(path: &Path) -> io::Result<Option<Last>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let length = file.metadata()?.len();
+    let mut size = TAIL;
+    loop {
+        let start = length.saturating_sub(size);
+        let mut text = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        Read::take(&mut file, length - start).read_to_end(&mut text)?;
+        // Behind the last line's end there is what a crash cut off, if anything.
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let before = text[..whole.saturating_sub(1)].iter().rposition(|&byte| byte == b'\n').map(|end| end + 1);
+        if start == 0 || before.is_some() {
+            let event = serde_json::from_slice(&text[before.unwrap_or(0)..whole]).ok();
+            return Ok(Some(Last { end: start + whole as u64, event }));
+        }
+        size *= 4;
     }
 }
 
@@ -153,6 +195,38 @@ mod tests {
         journal.file.write_all(b"\n").unwrap();
         assert_eq!(reader.read(0).unwrap()[0].id, 3);
         assert_eq!(Reader::open(&path).unwrap().read(0).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn however_long_it_is_a_reader_gives_a_chunk_at_a_time_and_the_end_is_found_from_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        assert_eq!(last(&path).unwrap(), None);
+        let mut journal = Journal::open(&path).unwrap();
+        assert_eq!(last(&path).unwrap(), Some(Last { end: 0, event: None }));
+        let count = 3 * CHUNK as u64 + 5;
+        (1..=count).for_each(|n| assert_eq!(journal.append(&Event::Epoch(epoch(n as u32))).unwrap(), n));
+        let mut reader = Reader::open(&path).unwrap();
+        let mut chunks = Vec::new();
+        loop {
+            let lines = reader.read(7).unwrap();
+            if lines.is_empty() {
+                break;
+            }
+            chunks.push(lines);
+        }
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [CHUNK, CHUNK, CHUNK - 2]);
+        assert!(chunks.iter().flatten().map(|line| line.id).eq(8..=count));
+
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert!(length > TAIL, "more than one look");
+        let found = Last { end: length, event: Some(Event::Epoch(epoch(count as u32))) };
+        assert_eq!(last(&path).unwrap().unwrap(), found);
+        // Cut off by a crash, in a line longer than the first look.
+        journal.file.write_all(&vec![b'x'; 2 * TAIL as usize]).unwrap();
+        assert_eq!(last(&path).unwrap().unwrap(), found);
+        assert_eq!(Journal::open(&path).unwrap().lines, count);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), length);
     }
 
     #[test]

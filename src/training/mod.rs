@@ -1,9 +1,9 @@
 //! A run of training: from a network, images and a recipe to a model's file, watched from outside.
 //!
 //! [`recipe`] says how, [`trainer`] does it and reports [`event`]s, [`state`] is what an interrupted run goes on from,
-//! [`journal`] what happened, on disk. [`supervisor`] runs trainers as processes of this same program, each in its [`folder`].
-//! Only the supervisor knows tokio; nothing here knows the configuration, HTTP, or who serves the models that come out: they
-//! are files.
+//! [`journal`] what happened, on disk. [`supervisor`] runs trainers as processes of this same program, each in its [`folder`] by
+//! the [`request`] there; [`queue`] decides which is next. Only the supervisor knows tokio; nothing here knows the configuration,
+//! HTTP, or who serves the models that come out: they are files.
 
 pub mod error;
 pub mod event;
@@ -12,7 +12,10 @@ pub mod job;
 pub mod journal;
 pub mod learner;
 pub mod overrides;
+pub mod pace;
+pub mod queue;
 pub mod recipe;
+pub mod request;
 pub mod state;
 pub mod supervisor;
 pub mod trainer;
@@ -21,7 +24,10 @@ mod batches;
 mod child;
 mod epoch;
 mod follow;
+mod images;
+mod roster;
 mod session;
+mod shelf;
 
 pub use error::Error;
 pub use event::Event;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use super::overrides;
 use crate::dataset::Augmentation;
-use crate::network::{Architecture, Init, LayerKind, presets};
+use crate::network::{Architecture, Init, LayerKind, Preprocessing, presets};
 use crate::optim::Schedule;
 
 const RECIPES: [(&str, &str); 3] = [
@@ -140,6 +140,7 @@ impl Recipe {
 
     /// The network to train: `architecture` with this recipe's dropout. What is stored keeps its own.
     pub fn prepare(&self, architecture: &Architecture) -> Result<Architecture, Error> {
+        Preprocessing::unit(architecture.input).check(architecture.input)?;
         let mut faults = Vec::new();
         let mut prepared = architecture.clone();
         for (name, &p) in &self.dropout {

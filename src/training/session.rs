@@ -9,16 +9,20 @@ use super::batches::Source;
 use super::epoch::Trainee;
 use super::error::Error;
 use super::event::{DataStage, EpochRecord, Event, Outcome};
-use super::learner;
-use super::recipe::{Normalize, Recipe};
-use super::state::{DataSummary, Head, State};
+use super::recipe::Recipe;
+use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
+use super::{images, learner};
 use crate::checkpoint::{self, Dtype};
-use crate::dataset::{self, Dataset};
+use crate::dataset::Dataset;
 use crate::evaluation;
+use crate::kernels::Tier;
 use crate::network::model::{FORMAT, created_by};
-use crate::network::{Accuracy, Evaluator, LayerShape, Metadata, Model, Parameter, Preprocessing, Weights, infer, init};
+use crate::network::{Accuracy, Evaluator, Metadata, Model, Parameter, Weights, infer, init};
 use crate::optim::Ema;
+
+/// Told how many images are measured; ends the measurement by breaking.
+type Progress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 /// A run at work.
 pub(super) struct Session<'a> {
@@ -43,20 +47,17 @@ impl<'a> Session<'a> {
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let dataset = dataset::open_at(&run.data, run.recipe.seed, &Preprocessing::unit(run.architecture.input))?;
-        check_classes(&dataset, &layers)?;
-        let data = summary(&dataset, run);
-        let ready = DataStage::Ready {
-            train_images: data.train_images,
-            test_images: data.test_images,
-            classes: data.classes.len(),
-            notes: dataset.notes.clone(),
-        };
+        let Some((dataset, data)) = images::read(run, on_event)? else { return Ok(None) };
+        images::check_classes(&dataset, &layers)?;
+        let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
+        let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));
+        let mut kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };
+        notes.extend(kept.as_mut().and_then(|state| state.head.go_on_with(arithmetic(&device))));
+        let (train_images, test_images) = (dataset.train.len(), dataset.test.len());
+        let ready = DataStage::Ready { train_images, test_images, classes, notes };
         if on_event(&Event::Data(ready)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data);
-        let kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };
         let start = |weights: &Weights| learner::create(&prepared, weights, &device);
         let trainee = if let Some(state) = kept {
             head = state.head;
@@ -80,8 +81,9 @@ impl<'a> Session<'a> {
     pub(super) fn epoch(&mut self, epoch: u32, on_event: &mut OnEvent<'_>) -> Result<Option<EpochRecord>, Error> {
         let source =
             Source { images: &self.dataset.train, preprocessing: &self.head.data.preprocessing, recipe: &self.run.recipe, epoch };
-        let Some(trained) = self.trainee.pass(source, on_event)? else { return Ok(None) };
-        let test = self.measure(epoch)?;
+        let Some((trained, last)) = self.trainee.pass(source, on_event)? else { return Ok(None) };
+        // All steps are over, and will be for as long as this takes: to say so again is to ask whether to go on.
+        let Some(test) = self.measure(epoch, &mut |_| on_event(&Event::Step(last.clone())))? else { return Ok(None) };
         let record = EpochRecord {
             epoch,
             epochs: self.run.recipe.epochs,
@@ -103,7 +105,8 @@ impl<'a> Session<'a> {
         Ok(Some(record))
     }
 
-    /// Writes the model, where it is not written yet.
+    /// Writes the model, where it is not written yet. It was measured as it is; one that is stored as other numbers is measured
+    /// again, and nobody is asked meanwhile: the run is over.
     pub(super) fn finish(self) -> Result<Outcome, Error> {
         let last = self.head.records.last().ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
         let mut outcome = Outcome {
@@ -118,7 +121,8 @@ impl<'a> Session<'a> {
             let mut model = self.model()?;
             if *dtype != Dtype::F32 {
                 let stored = checkpoint::rounded(&model, *dtype)?;
-                let test = self.test(&stored)?;
+                let test =
+                    evaluation::evaluate(&mut Evaluator::new(&stored, &self.device)?, &stored, &self.dataset.test, &mut |_| {})?;
                 (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
                 model = stored.with_accuracy(Accuracy { accuracy: test.accuracy, images: test.images });
             }
@@ -165,20 +169,14 @@ impl<'a> Session<'a> {
 }
 
 impl Session<'_> {
-    /// The figures of the test set after `epoch`.
-    fn measure(&self, epoch: u32) -> Result<evaluation::Report, Error> {
+    /// The figures of the test set after `epoch`; none where `progress` broke it off.
+    fn measure(&self, epoch: u32, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
+        // The last step's update may have left the finite numbers, and no loss has told it yet.
+        let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
+        self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
         let model = self.model()?;
-        let finite = model.weights().iter().all(|parameter| parameter.values.iter().all(|value| value.is_finite()));
-        if !finite {
-            let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
-            return Err(Error::diverged(&self.run.recipe, epoch, steps as u64));
-        }
-        self.test(&model)
-    }
-
-    fn test(&self, model: &Model) -> Result<evaluation::Report, Error> {
-        let mut evaluator = Evaluator::new(model, &self.device)?;
-        Ok(evaluation::evaluate(&mut evaluator, model, &self.dataset.test, &mut |_| {})?)
+        let mut evaluator = Evaluator::new(&model, &self.device)?;
+        Ok(evaluation::evaluate_while(&mut evaluator, &model, &self.dataset.test, progress)?)
     }
 }
 
@@ -187,29 +185,7 @@ fn ema(recipe: &Recipe, weights: &Weights) -> Ema {
     Ema::new(recipe.ema_decay, weights.iter().map(|parameter| parameter.values.clone()).collect())
 }
 
-fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<(), Error> {
-    let (classes, scores) = (dataset.classes.len(), layers.last().map_or(0, |last| last.output.elements()));
-    if classes == scores {
-        return Ok(());
-    }
-    let last = layers.last().map_or("", |last| &last.name);
-    Err(Error::Mismatch(format!(
-        "the images have {classes} classes and the network gives {scores} scores: let its last layer, `{last}`, have \
-         `out_features = {classes}`"
-    )))
-}
-
-fn summary(dataset: &Dataset, run: &Run) -> DataSummary {
-    let input = run.architecture.input;
-    let preprocessing = match run.recipe.normalize {
-        Normalize::Unit => Preprocessing::unit(input),
-        Normalize::Channel => {
-            let measured = dataset.train.statistics();
-            // A channel that never changes has no deviation to divide by.
-            let std = measured.std.iter().map(|&std| if std > 0.0 { std as f32 } else { 1.0 }).collect();
-            Preprocessing::normalized(input, measured.mean.iter().map(|&mean| mean as f32).collect(), std)
-        }
-    };
-    let (train_images, test_images) = (dataset.train.len(), dataset.test.len());
-    DataSummary { preprocessing, classes: dataset.classes.clone(), train_images, test_images }
+/// What computes on `device`: each rounds in its own way.
+fn arithmetic(device: &Device) -> String {
+    if device.is_cpu() { Tier::detect().to_string() } else { "cuda".into() }
 }

@@ -2,19 +2,21 @@
 //! every epoch; nothing else is needed, since order, augmentation and dropout follow from the seed, the epoch and the index.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::event::EpochRecord;
+use super::event::{EpochRecord, plural};
 use super::recipe::Recipe;
 use crate::checkpoint::{Contents, Dtype, Tensor, atomic, safetensors_bytes};
 use crate::network::weights::specs;
 use crate::network::{Architecture, LayerShape, Parameter, Preprocessing, Weights};
 
 /// Layout of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The key of the file's metadata that holds [`Head`].
 const KEY: &str = "convscope_run";
 const WEIGHTS: &str = "weights.";
@@ -45,6 +47,8 @@ pub struct Head {
     pub recipe: Recipe,
     /// The images, as far as a run depends on them.
     pub data: DataSummary,
+    /// What computed the epochs so far, each once: a tier of the kernels, or `cuda`. Each rounds in its own way.
+    pub arithmetic: Vec<String>,
     /// The epochs that are over.
     pub records: Vec<EpochRecord>,
 }
@@ -59,14 +63,57 @@ pub struct DataSummary {
     pub classes: Vec<String>,
     /// Images trained on.
     pub train_images: usize,
+    /// SHA-256 of their pixels and labels, in their order.
+    pub train_digest: String,
     /// Images held out.
     pub test_images: usize,
+    /// SHA-256 of their pixels and labels, in their order.
+    pub test_digest: String,
+}
+
+impl DataSummary {
+    /// What `now` has otherwise, if anything.
+    fn differs_from(&self, now: &Self) -> Option<String> {
+        let content = "their number is the same, their content is not";
+        Some(if self.classes != now.classes {
+            format!("its classes were {} and are now {}", self.classes.join(", "), now.classes.join(", "))
+        } else if self.train_images != now.train_images {
+            format!("it was begun on {} training images and there are {} now", self.train_images, now.train_images)
+        } else if self.test_images != now.test_images {
+            format!("it was measured on {} test images and there are {} now", self.test_images, now.test_images)
+        } else if self.train_digest != now.train_digest {
+            format!("it was begun on other training images: {content}")
+        } else if self.test_digest != now.test_digest {
+            format!("it was measured on other test images: {content}")
+        } else if self.preprocessing != now.preprocessing {
+            "its images were brought to the network's input in another way".into()
+        } else {
+            return None;
+        })
+    }
 }
 
 impl Head {
     /// The head of a run that is about to start.
-    pub fn new(architecture: Architecture, recipe: Recipe, data: DataSummary) -> Self {
-        Self { format: FORMAT, architecture, recipe, data, records: Vec::new() }
+    pub fn new(architecture: Architecture, recipe: Recipe, data: DataSummary, arithmetic: String) -> Self {
+        Self { format: FORMAT, architecture, recipe, data, arithmetic: vec![arithmetic], records: Vec::new() }
+    }
+
+    /// Goes on with `arithmetic`. What that means for the result, where it is not what all epochs so far were computed with.
+    pub fn go_on_with(&mut self, arithmetic: String) -> Option<String> {
+        if self.records.is_empty() || self.arithmetic == [arithmetic.as_str()] {
+            self.arithmetic = vec![arithmetic];
+            return None;
+        }
+        let note = format!(
+            "{} computed by {} so far, and the next by {arithmetic}: the model will not be, to the last bit, that of a run without a break",
+            plural(self.records.len(), "epoch"),
+            self.arithmetic.join(" and ")
+        );
+        if !self.arithmetic.contains(&arithmetic) {
+            self.arithmetic.push(arithmetic);
+        }
+        Some(note)
     }
 
     /// Whether this run can go on as `now`: everything but the number of epochs must be the same.
@@ -74,8 +121,8 @@ impl Head {
         if self.architecture != now.architecture {
             return Err(format!("it trains another network (`{}`)", self.architecture.name));
         }
-        if self.data != now.data {
-            return Err("it was begun on other images".into());
+        if let Some(difference) = self.data.differs_from(&now.data) {
+            return Err(difference);
         }
         let fields = |recipe: &Recipe| serde_json::to_value(recipe).unwrap_or_default();
         let (before, after) = (fields(&self.recipe), fields(&now.recipe));
@@ -89,7 +136,7 @@ impl Head {
         }
         let over = self.records.len();
         if over > now.recipe.epochs as usize {
-            return Err(format!("it has {over} epochs and {} are asked for", now.recipe.epochs));
+            return Err(format!("it has {} already, more than the {} asked for", plural(over, "epoch"), now.recipe.epochs));
         }
         Ok(())
     }
@@ -130,9 +177,42 @@ impl State {
     }
 }
 
-/// The epochs that are over in the state at `path`; none where there is no such file.
+/// The epochs that are over in the state at `path`, of whatever layout; none where there is no such file. Reads no more than the
+/// file's head.
 pub fn records(path: &Path) -> Result<Vec<EpochRecord>, Error> {
-    Ok(read(path)?.map_or_else(Vec::new, |(head, _)| head.records))
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: BTreeMap<String, String>,
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        records: Vec<EpochRecord>,
+    }
+    let header = match header(path) {
+        Ok(header) => header,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(fault) => return Err(Error::io("read", path)(fault)),
+    };
+    let refuse = |reason: String| Error::Resume { path: path.into(), reason };
+    let header: Header = serde_json::from_slice(&header).map_err(|e| refuse(e.to_string()))?;
+    let text = header.metadata.get(KEY).ok_or_else(|| refuse("it is no state of a run".into()))?;
+    let part: Part = serde_json::from_str(text).map_err(|e| refuse(format!("its head cannot be read: {e}")))?;
+    Ok(part.records)
+}
+
+/// The header of the safetensors file at `path`: JSON behind its length.
+fn header(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > file.metadata()?.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no state of a run"));
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 fn read(path: &Path) -> Result<Option<(Head, Vec<Parameter>)>, Error> {
@@ -144,10 +224,13 @@ fn read(path: &Path) -> Result<Option<(Head, Vec<Parameter>)>, Error> {
     let refuse = |reason: String| Error::Resume { path: path.into(), reason };
     let contents = Contents::read(&bytes).map_err(|e| refuse(e.to_string()))?;
     let text = contents.metadata.get(KEY).ok_or_else(|| refuse("it is no state of a run".into()))?;
-    let head: Head = serde_json::from_str(text).map_err(|e| refuse(format!("its head cannot be read: {e}")))?;
-    if head.format != FORMAT {
-        return Err(refuse(format!("its layout is version {}, and this program reads {FORMAT}", head.format)));
+    let unreadable = |e: serde_json::Error| refuse(format!("its head cannot be read: {e}"));
+    // Looked at before anything else: another layout has other keys.
+    let head: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
+    if head["format"] != FORMAT {
+        return Err(refuse(format!("its layout is version {}, and this program reads {FORMAT}", head["format"])));
     }
+    let head: Head = serde_json::from_value(head).map_err(unreadable)?;
     Ok(Some((head, contents.parameters)))
 }
 
@@ -163,9 +246,11 @@ mod tests {
             preprocessing: Preprocessing::unit(architecture.input),
             classes: vec!["cat".into(), "dog".into()],
             train_images: 4,
+            train_digest: "a".into(),
             test_images: 2,
+            test_digest: "b".into(),
         };
-        let mut head = Head::new(architecture, Recipe::named("tutorial").unwrap(), data);
+        let mut head = Head::new(architecture, Recipe::named("tutorial").unwrap(), data, "avx2".into());
         head.recipe.ema_decay = 0.9;
         let weights = |seed| init::weights(&layers, Init::Pytorch, seed);
         let momentum = weights(1).iter().cloned().collect();
@@ -198,9 +283,55 @@ mod tests {
         };
         let message = refusal(|now| now.recipe.learning_rate = 0.5);
         assert!(message.contains("`learning_rate` was 0.02 and is now 0.5"), "{message}");
-        assert!(refusal(|now| now.data.train_images = 5).contains("other images"));
+        assert!(refusal(|now| now.data.train_images = 5).contains("on 4 training images and there are 5 now"));
+        assert!(refusal(|now| now.data.train_digest = "c".into()).contains("other training images: their number is the same"));
+        assert!(refusal(|now| now.data.test_digest = "c".into()).contains("other test images: their number is the same"));
+        assert!(refusal(|now| now.data.classes[1] = "emu".into()).contains("cat, dog and are now cat, emu"));
         assert!(refusal(|now| now.architecture.name = "x".into()).contains("another network (`tutorial`)"));
         std::fs::write(&path, b"not a state").unwrap();
         assert!(refusal(|_| ()).contains("m.state"));
+        assert!(records(&path).unwrap_err().to_string().contains("m.state"));
+    }
+
+    #[test]
+    fn epochs_are_told_from_the_files_head_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.state");
+        assert_eq!(records(&path).unwrap(), []);
+        let (mut state, _) = example();
+        state.head.records.push(record());
+        state.save(&path).unwrap();
+        let head = header(&path).unwrap().len() as u64 + 8;
+        File::options().write(true).open(&path).unwrap().set_len(head).unwrap();
+        assert_eq!(records(&path).unwrap(), [record()]);
+    }
+
+    #[test]
+    fn other_arithmetic_is_said_and_remembered() {
+        let (mut state, _) = example();
+        assert_eq!(state.head.go_on_with("portable".into()), None, "nothing was computed yet");
+        state.head.records.push(record());
+        assert_eq!(state.head.go_on_with("portable".into()), None);
+        let note = state.head.go_on_with("avx2".into()).unwrap();
+        assert!(note.starts_with("1 epoch computed by portable so far, and the next by avx2: "), "{note}");
+        // Going back does not make it what it would have been.
+        let note = state.head.go_on_with("portable".into()).unwrap();
+        assert!(note.contains("by portable and avx2 so far, and the next by portable: "), "{note}");
+        assert_eq!(state.head.arithmetic, ["portable", "avx2"]);
+    }
+
+    fn record() -> EpochRecord {
+        EpochRecord {
+            epoch: 1,
+            epochs: 2,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            test_loss: 1.0,
+            test_accuracy: 0.5,
+            test_images: 2,
+            learning_rate: 0.1,
+            images_per_second: 1.0,
+            elapsed_seconds: 1.0,
+        }
     }
 }

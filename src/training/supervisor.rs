@@ -1,24 +1,27 @@
 //! Runs as processes of this same program: queued, started, watched, ended, and found again after a restart.
 //!
 //! A run shares nothing with the server but its folder and its pipes, so it may be killed, run out of memory or lose its GPU
-//! while serving goes on. This is the only part of [`crate::training`] that knows tokio.
+//! while serving goes on. Which runs may be started or ended is [`super::queue`]'s to decide, and their files are the shelf's to
+//! write. This is the only part of [`crate::training`] that knows tokio.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::child::{self, Program, Stop};
 use super::error::Error;
-use super::folder::RunFolder;
 use super::follow::Follower;
-use super::job::{Job, JobState, Request};
+use super::job::{Job, JobState, Progress};
 use super::journal::Line;
+use super::queue::Cancelled;
 use super::recipe::Recipe;
-use crate::checkpoint::atomic;
+use super::request::Request;
+use super::roster::{Entry, Roster};
+use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
 
 /// The line on a run's standard input that ends it as cancelled; an end of file ends it as interrupted.
@@ -33,6 +36,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What `--device` is set to: `auto`, `cpu`, `cuda:1`.
     pub device: String,
+    /// Every other setting that a run needs, as its environment has it.
+    pub environment: Vec<(&'static str, String)>,
     /// Runs at a time; more wait.
     pub concurrent: usize,
     /// How long a run may take to end before it is killed.
@@ -72,42 +77,23 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    jobs: Mutex<Jobs>,
+    /// Taken before `runs`, and held while files are written.
+    shelf: Mutex<Shelf>,
+    /// Held for a moment only.
+    runs: Mutex<Roster>,
     tasks: TaskTracker,
-}
-
-#[derive(Debug, Default)]
-struct Jobs {
-    /// In the order in which they were asked for.
-    entries: Vec<Entry>,
-    closing: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    job: Job,
-    request: Request,
-    folder: RunFolder,
-    /// Marked whenever the journal has grown or the state has changed.
-    changed: watch::Sender<()>,
-    /// Ends the process, while there is one.
-    stop: Option<mpsc::Sender<Stop>>,
 }
 
 impl Supervisor {
     /// Finds the runs of earlier servers under `data_dir`, and starts those that were still waiting. Needs a tokio runtime.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let mut entries = Vec::new();
-        let runs = settings.data_dir.join("runs");
-        if runs.is_dir() {
-            for found in std::fs::read_dir(&runs).map_err(Error::io("list", &runs))? {
-                let path = found.map_err(Error::io("list", &runs))?.path();
-                entries.extend(Entry::found(RunFolder::new(path)));
-            }
+        let (shelf, found) = Shelf::open(&settings.data_dir)?;
+        let mut runs = Roster::new(settings.concurrent);
+        for found in found {
+            runs.add(found);
         }
-        entries.sort_by(|a, b| (&a.job.created, &a.job.id).cmp(&(&b.job.created, &b.job.id)));
-        let jobs = Mutex::new(Jobs { entries, closing: false });
-        let supervisor = Self { shared: Arc::new(Shared { settings, jobs, tasks: TaskTracker::new() }) };
+        let (shelf, runs) = (Mutex::new(shelf), Mutex::new(runs));
+        let supervisor = Self { shared: Arc::new(Shared { settings, shelf, runs, tasks: TaskTracker::new() }) };
         supervisor.shared.start_waiting();
         Ok(supervisor)
     }
@@ -118,98 +104,43 @@ impl Supervisor {
         infer(&architecture)?;
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
-        if self.shared.lock().closing {
-            return Err(Error::Closing);
-        }
-        let request = Request {
-            arch: architecture.name.clone(),
-            data: run.data,
-            data_path: run.data_path,
-            created: jiff::Timestamp::now().to_string(),
-            epochs: recipe.epochs,
-            cancelled: false,
-        };
-        let runs = self.shared.settings.data_dir.join("runs");
-        let entry = blocking(move || Entry::create(&runs, request, &architecture, &recipe)).await?;
-        let id = entry.job.id.clone();
-        self.shared.lock().entries.push(entry);
-        self.shared.start_waiting();
-        self.job(&id).ok_or(Error::UnknownJob(id))
+        let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
+        let request = Request { arch: architecture, recipe, data, data_path, created };
+        self.shared.change(move |shared, shelf| shared.put(shelf, request)).await
     }
 
     /// Every run, in the order in which they were asked for.
     pub fn jobs(&self) -> Vec<Job> {
-        self.shared.lock().entries.iter().map(|entry| entry.job.clone()).collect()
+        let runs = self.shared.runs();
+        runs.queue.ids().filter_map(|id| runs.job(id)).collect()
     }
 
     /// The run called `id`.
     pub fn job(&self, id: &str) -> Option<Job> {
-        self.shared.lock().entries.iter().find(|entry| entry.job.id == id).map(|entry| entry.job.clone())
+        self.shared.runs().job(id)
     }
 
     /// Asks the run called `id` to end; one at work takes a moment to do so, and is killed where it takes too long.
     pub async fn cancel(&self, id: &str) -> Result<Job, Error> {
-        let (folder, request) = {
-            let mut jobs = self.shared.lock();
-            let entry = jobs.entry(id)?;
-            if !entry.job.state.is_live() {
-                return Err(Error::Over { id: id.into(), state: entry.job.state });
-            }
-            entry.request.cancelled = true;
-            match &entry.stop {
-                // A full channel holds a request to end already.
-                Some(stop) => drop(stop.try_send(Stop::Cancel)),
-                None => entry.job.state = JobState::Cancelled,
-            }
-            entry.changed.send_replace(());
-            (entry.folder.clone(), entry.request.clone())
-        };
-        blocking(move || request.write(&folder)).await?;
-        self.job(id).ok_or_else(|| Error::UnknownJob(id.into()))
+        let id = id.to_owned();
+        self.shared.change(move |shared, shelf| shared.cancel(shelf, &id)).await
     }
 
     /// Lets a run that ended before its last epoch go on from the last one it kept.
     pub async fn resume(&self, id: &str) -> Result<Job, Error> {
-        let (folder, request) = {
-            let mut jobs = self.shared.lock();
-            if jobs.closing {
-                return Err(Error::Closing);
-            }
-            let entry = jobs.entry(id)?;
-            match entry.job.state {
-                JobState::Done => return Err(Error::Over { id: id.into(), state: entry.job.state }),
-                state if state.is_live() || entry.stop.is_some() => return Err(Error::Live { id: id.into(), state }),
-                _ => {}
-            }
-            entry.request.cancelled = false;
-            (entry.job.state, entry.job.error) = (JobState::Queued, None);
-            (entry.folder.clone(), entry.request.clone())
-        };
-        blocking(move || request.write(&folder)).await?;
-        self.shared.start_waiting();
-        self.job(id).ok_or_else(|| Error::UnknownJob(id.into()))
+        self.settled(id).await;
+        let id = id.to_owned();
+        self.shared.change(move |shared, shelf| shared.resume(shelf, &id)).await
     }
 
     /// Removes a run that is over, with its journal and the models of its epochs; one that was activated under another name
-    /// is a copy, and stays.
+    /// is a copy, and stays. A run that cannot be removed is still there.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
-        let entry = {
-            let mut jobs = self.shared.lock();
-            let entry = jobs.entry(id)?;
-            if entry.job.state.is_live() {
-                return Err(Error::Live { id: id.into(), state: entry.job.state });
-            }
-            jobs.entries.iter().position(|entry| entry.job.id == id).map(|at| jobs.entries.remove(at))
-        };
-        let Some(entry) = entry else { return Ok(()) };
-        let models = self.shared.models(&entry.job.id);
+        self.settled(id).await;
+        let (shared, id) = (Arc::clone(&self.shared), id.to_owned());
+        // To its end, whether or not whoever asked is still there; others need not wait for the disk.
         blocking(move || {
-            for folder in [entry.folder.path(), &models] {
-                match std::fs::remove_dir_all(folder) {
-                    Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", folder)(fault)),
-                    _ => {}
-                }
-            }
+            shared.take_away(&id)?.remove();
             Ok(())
         })
         .await
@@ -217,119 +148,164 @@ impl Supervisor {
 
     /// The events of the run called `id` whose number is above `after`: those there are, then those to come, until it is over.
     pub fn events(&self, id: &str, after: u64) -> Result<mpsc::Receiver<Line>, Error> {
-        let (folder, changed) = {
-            let mut jobs = self.shared.lock();
-            let entry = jobs.entry(id)?;
-            (entry.folder.clone(), entry.changed.subscribe())
+        let (path, changed) = {
+            let runs = self.shared.runs();
+            // One that is being removed is there no more.
+            runs.queue.state(id).ok_or_else(|| Error::UnknownJob(id.into()))?;
+            let entry = runs.entry(id)?;
+            (entry.folder.events(), entry.changed.subscribe())
         };
         let (lines, receiver) = mpsc::channel(64);
         let (shared, id) = (Arc::clone(&self.shared), id.to_owned());
         let live = move || {
-            let mut jobs = shared.lock();
-            !jobs.closing && jobs.entry(&id).is_ok_and(|entry| entry.job.state.is_live())
+            let runs = shared.runs();
+            !runs.queue.is_closing() && runs.queue.state(&id).is_some_and(JobState::is_live)
         };
-        tokio::spawn(Follower { path: folder.events(), changed, lines }.run(after, live));
+        tokio::spawn(Follower { path, changed, lines }.run(after, live));
         Ok(receiver)
     }
 
     /// Ends every process, as interrupted, and returns once they are gone. Runs that wait are started by the next server.
     pub async fn shutdown(&self) {
         {
-            let mut jobs = self.shared.lock();
-            jobs.closing = true;
-            for entry in &jobs.entries {
-                if let Some(stop) = &entry.stop {
-                    let _ = stop.try_send(Stop::Shutdown);
-                }
-                entry.changed.send_replace(());
+            let mut runs = self.shared.runs();
+            for id in runs.queue.close() {
+                runs.ask(&id, Stop::Shutdown);
             }
+            runs.entries.values().for_each(Entry::announce);
         }
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
+
+    /// Waits for a process that has said its last word to be gone. One that does not go is for the run's lock to refuse.
+    async fn settled(&self, id: &str) {
+        let Some(mut changed) = self.shared.runs().entries.get(id).map(|entry| entry.changed.subscribe()) else { return };
+        let leaving = || {
+            let runs = self.shared.runs();
+            runs.queue.at_work(id) && runs.queue.state(id).is_some_and(|state| !state.is_live())
+        };
+        let gone = async { while leaving() && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(self.shared.settings.grace, gone).await;
+    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        // Nothing is left half changed by a panic elsewhere: every change below is one assignment.
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> MutexGuard<'_, Roster> {
+        // Nothing is left half changed by a panic elsewhere: every change is a queue's single step and an assignment.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn models(&self, id: &str) -> PathBuf {
-        self.settings.data_dir.join("models").join(format!("run-{id}"))
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // It holds nothing but a path.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what writes to a run's folder: one such thing after the other, each to its end, whether or not whoever asked for it is
+    /// still there.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>, &mut Shelf) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shared = Arc::clone(self);
+        blocking(move || work(&shared, &mut shared.shelf())).await
+    }
+
+    /// `path` as it will be found when the server is started elsewhere, or its folder was moved.
+    fn storable(&self, path: &Path) -> Result<PathBuf, Error> {
+        match path.strip_prefix(&self.settings.data_dir) {
+            Ok(inner) => Ok(inner.into()),
+            Err(_) => std::path::absolute(path).map_err(Error::io("find", path)),
+        }
+    }
+
+    fn put(self: &Arc<Self>, shelf: &mut Shelf, request: Request) -> Result<Job, Error> {
+        self.runs().queue.may_add().map_err(|refusal| Error::refused("", refusal))?;
+        let (id, folder) = shelf.put(&request)?;
+        self.runs().add(Found { id: id.clone(), folder, request, state: JobState::Queued, progress: Progress::default() });
+        self.start_waiting();
+        self.told(&id)
+    }
+
+    fn cancel(&self, shelf: &mut Shelf, id: &str) -> Result<Job, Error> {
+        let refused = |refusal| Error::refused(id, refusal);
+        // Not within the match, which would hold the lock.
+        let what = self.runs().queue.may_cancel(id).map_err(refused)?;
+        match what {
+            // Its process writes down itself that it ended so: a full disk must not keep it from ending.
+            Cancelled::Ask => {
+                self.runs().ask(id, Stop::Cancel);
+                if let Err(fault) = shelf.cancel(id) {
+                    tracing::warn!(job = id, %fault, "that a run is cancelled cannot be written down");
+                }
+            }
+            // Nothing else remembers it.
+            Cancelled::AtOnce => {
+                shelf.cancel(id)?;
+                let mut runs = self.runs();
+                // It may have begun in the meantime.
+                if runs.queue.cancel(id).map_err(refused)? == Cancelled::Ask {
+                    runs.ask(id, Stop::Cancel);
+                }
+                runs.entry(id)?.announce();
+            }
+        }
+        self.told(id)
+    }
+
+    fn resume(self: &Arc<Self>, shelf: &mut Shelf, id: &str) -> Result<Job, Error> {
+        let refused = |refusal| Error::refused(id, refusal);
+        self.runs().queue.may_resume(id).map_err(refused)?;
+        shelf.resume(id)?;
+        let mut runs = self.runs();
+        runs.queue.resume(id).map_err(refused)?;
+        runs.entry_mut(id)?.progress.error = None;
+        drop(runs);
+        self.start_waiting();
+        self.told(id)
+    }
+
+    fn take_away(&self, id: &str) -> Result<Remains, Error> {
+        let mut shelf = self.shelf();
+        self.runs().queue.leave(id).map_err(|refusal| Error::refused(id, refusal))?;
+        let taken = shelf.take_away(id);
+        let mut runs = self.runs();
+        if taken.is_ok() {
+            runs.queue.left(id);
+            runs.entries.remove(id);
+        } else {
+            runs.queue.stayed(id);
+        }
+        taken
+    }
+
+    fn told(&self, id: &str) -> Result<Job, Error> {
+        self.runs().job(id).ok_or_else(|| Error::UnknownJob(id.into()))
     }
 
     /// Starts waiting runs while there is room.
     fn start_waiting(self: &Arc<Self>) {
-        let mut jobs = self.lock();
-        while !jobs.closing && jobs.entries.iter().filter(|entry| entry.stop.is_some()).count() < self.settings.concurrent {
-            let Some(entry) = jobs.entries.iter_mut().find(|entry| entry.job.state == JobState::Queued) else { return };
+        let mut runs = self.runs();
+        while let Some(id) = runs.queue.start_next() {
+            let Ok(entry) = runs.entry_mut(&id) else { continue };
             let (stop, stopped) = mpsc::channel(1);
             entry.stop = Some(stop);
-            entry.job.state = JobState::Running;
-            entry.changed.send_replace(());
-            let id = entry.job.id.clone();
-            let arguments = child::arguments(&entry.folder, &entry.request.data_path, &self.models(&id), &self.settings.device);
-            let program = Program { path: self.settings.program.clone(), arguments, grace: self.settings.grace };
+            entry.announce();
+            let program = Program::new(&self.settings, &entry.folder);
             let shared = Arc::clone(self);
             self.tasks.spawn(async move { shared.watch(&id, program, stopped).await });
         }
     }
 
     async fn watch(self: Arc<Self>, id: &str, program: Program, stopped: mpsc::Receiver<Stop>) {
-        let report = |change: &mut dyn FnMut(&mut Job)| {
-            if let Ok(entry) = self.lock().entry(id) {
-                change(&mut entry.job);
-                entry.changed.send_replace(());
-            }
-        };
         tracing::info!(job = id, "a run starts");
-        let ending = program.run(stopped, |event| report(&mut |job| job.take(&event))).await;
-        if let Ok(entry) = self.lock().entry(id) {
-            entry.stop = None;
+        let ending = program.run(stopped, |event| self.runs().heard(id, &event)).await;
+        let (silent, why) = child::conclude(&ending);
+        let state = self.runs().gone(id, silent, why);
+        if let Some(Job { state, error, .. }) = state {
+            tracing::info!(job = id, %state, error, "a run is over");
         }
-        report(&mut |job| {
-            if job.state == JobState::Running {
-                (job.state, job.error) = child::conclude(&ending);
-            }
-            tracing::info!(job = id, state = %job.state, error = job.error, "a run is over");
-        });
         self.start_waiting();
-    }
-}
-
-impl Jobs {
-    fn entry(&mut self, id: &str) -> Result<&mut Entry, Error> {
-        self.entries.iter_mut().find(|entry| entry.job.id == id).ok_or_else(|| Error::UnknownJob(id.into()))
-    }
-}
-
-impl Entry {
-    fn new(job: Job, request: Request, folder: RunFolder) -> Self {
-        Self { job, request, folder, changed: watch::Sender::new(()), stop: None }
-    }
-
-    /// The run in `folder`, if it is one.
-    fn found(folder: RunFolder) -> Option<Self> {
-        let id = folder.path().file_name()?.to_str()?.to_owned();
-        let request = Request::read(&folder)?;
-        let job = Job::found(&id, &request, &folder);
-        Some(Self::new(job, request, folder))
-    }
-
-    /// Writes a new run down under a name of its own.
-    fn create(runs: &std::path::Path, request: Request, architecture: &Architecture, recipe: &Recipe) -> Result<Self, Error> {
-        let id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-        let folder = RunFolder::new(runs.join(&id));
-        let text = |value: Result<String, toml::ser::Error>| value.unwrap_or_else(|e| unreachable!("plain data: {e}"));
-        for (path, text) in
-            [(folder.architecture(), text(toml::to_string(architecture))), (folder.recipe(), text(toml::to_string(recipe)))]
-        {
-            atomic::write_file(&path, text.as_bytes()).map_err(Error::io("write", &path))?;
-        }
-        // Last: a folder without it is no run.
-        request.write(&folder)?;
-        Ok(Self::new(Job::new(&id, &request), request, folder))
     }
 }
 

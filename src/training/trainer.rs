@@ -13,6 +13,7 @@ use super::recipe::Recipe;
 use super::session::Session;
 use super::state;
 use crate::checkpoint::Dtype;
+use crate::dataset::Rules;
 use crate::network::{Architecture, DeviceChoice};
 
 /// What is trained, on what, how, and where it goes.
@@ -22,6 +23,8 @@ pub struct Run {
     pub architecture: Architecture,
     /// The images: a dataset's folder or archive.
     pub data: PathBuf,
+    /// What the images may cost, and whether unreadable ones are left out.
+    pub rules: Rules,
     /// How.
     pub recipe: Recipe,
     /// Where the arithmetic runs.
@@ -66,7 +69,8 @@ pub enum Finish {
     Stopped(Ended),
 }
 
-/// Sees every event, and ends the run by breaking.
+/// Sees every event, and ends the run by breaking. It is called at every step and, with an event that it has seen, again and again
+/// while images are read and the test set is measured, so that no end is waited for; [`super::pace`] chooses what to pass on.
 pub type OnEvent<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
 
 /// Trains as `run` says. The last event of a run ([`Event::is_last`]) is the caller's to send: it knows why it ended the run,

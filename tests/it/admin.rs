@@ -50,6 +50,12 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
     let id = started["job"]["id"].as_str().unwrap().to_owned();
     assert_eq!(started["events"], format!("/admin/jobs/{id}/events"));
     assert!(["queued", "running"].contains(&started["job"]["state"].as_str().unwrap()));
+    // Behind a proxy that says where it has put this server, the link leads there.
+    let behind = server.request(Method::POST, "/admin/train").bearer_auth(TOKEN).header("x-forwarded-prefix", "/cnn");
+    let behind = Answer::of(behind.json(&run(1))).await.json();
+    let other = behind["job"]["id"].as_str().unwrap();
+    assert_eq!(behind["events"], format!("/cnn/admin/jobs/{other}/events"));
+    server.admin(Method::POST, &format!("/admin/jobs/{other}/cancel"), None).await.ok();
 
     // Ends by itself when the run does.
     let path = format!("/admin/jobs/{id}/events");
@@ -77,6 +83,10 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
         String::from_utf8(lines.body).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected: Vec<Value> = all.iter().map(|(id, event, data)| json!({"id": id, "event": event, "data": data})).collect();
     assert_eq!(lines, expected);
+    for kind in ["application/x-ndjson", "text/event-stream"] {
+        let answer = Answer::of(request().header("accept", kind)).await;
+        assert_eq!((answer.header("content-type"), answer.header("x-accel-buffering")), (Some(kind), Some("no")));
+    }
 
     assert_eq!(state(&server, &id).await, "done");
     let jobs = server.admin(Method::GET, "/admin/jobs", None).await.ok();
@@ -90,7 +100,7 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
     server.admin(Method::POST, &format!("/admin/jobs/{id}/cancel"), None).await.refused(409, "conflict");
     assert_eq!(server.admin(Method::DELETE, &format!("/admin/jobs/{id}"), None).await.status.as_u16(), 204);
     server.admin(Method::GET, &format!("/admin/jobs/{id}"), None).await.refused(404, "unknown_job");
-    tokio::time::sleep(convscope::serving::registry::FRESH).await;
+    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
     server.post(&format!("/classify?model=run-{id}"), horse()).await.refused(404, "unknown_model");
     server.stop().await;
 }

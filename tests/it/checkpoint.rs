@@ -79,11 +79,55 @@ fn half_precision_rounds_and_refuses_what_it_cannot_hold() {
 }
 
 fn edited(edit: impl Fn(String) -> String) -> Error {
+    edited_file(edit).unwrap_err()
+}
+
+fn edited_file(edit: impl Fn(String) -> String) -> Result<Model, Error> {
     let bytes = checkpoint::write(&small(0.0), Dtype::F32);
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = edit(String::from_utf8(bytes[8..8 + length].to_vec()).unwrap());
     let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
-    checkpoint::read(&file).unwrap_err()
+    checkpoint::read(&file)
+}
+
+#[test]
+fn what_a_later_program_adds_is_passed_over_unless_it_changes_answers() {
+    let known = small(0.0);
+    let later =
+        edited_file(|header| header.replace("{\\\"format\\\":1", "{\\\"format\\\":1,\\\"familiarity\\\":[0.5,{}]")).unwrap();
+    assert_eq!((later.metadata(), later.weights()), (known.metadata(), known.weights()));
+    for (inside, part) in [
+        ("\\\"preprocessing\\\":{", "unknown field `gamma`"),
+        ("{\\\"name\\\":\\\"bn1\\\",", "layer `bn1` (batch_norm2d): there is no argument `gamma`"),
+        ("\\\"architecture\\\":{", "there is no key `gamma` in a network"),
+    ] {
+        let fault = edited(|header| {
+            assert!(header.contains(inside), "{header}");
+            header.replace(inside, &format!("{inside}\\\"gamma\\\":2,"))
+        });
+        assert!(fault.to_string().contains(part), "{fault}");
+    }
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.safetensors");
+    // Its name is taken by a folder that is not empty: the rename fails, after everything was written.
+    std::fs::create_dir_all(path.join("inside")).unwrap();
+    let message = checkpoint::save(&path, &small(0.3)).unwrap_err().to_string();
+    assert!(message.starts_with("cannot write ") && message.contains("small.safetensors"), "{message}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn equal_models_are_equal_files() {
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let file = checkpoint::write(&small(0.3), dtype);
+        assert_eq!(file, checkpoint::write(&small(0.3), dtype));
+        let read = checkpoint::read(&file).unwrap();
+        assert_eq!(file, checkpoint::write(&read, dtype), "{dtype}: written, read and written");
+    }
 }
 
 #[test]

@@ -186,8 +186,7 @@ fn every_command_has_its_help() {
 #[test]
 fn options_of_the_server_are_not_taken_for_another_command_s() {
     assert!(convscope(&["--listen", "127.0.0.1:0", "health"]).failed(2).contains("options of `serve` stand after it"));
-    let faulty =
-        "error: --listen: `server.listen` is nowhere: must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080\n";
+    let faulty = "error: --listen: `server.listen` is nowhere: must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or [::1]:8080\n";
     assert_eq!(convscope(&["--listen", "nowhere"]).failed(2), faulty);
     assert_eq!(convscope(&["serve", "--listen", "nowhere"]).failed(2), faulty);
 }

@@ -33,7 +33,7 @@ fn the_shipped_file_is_the_defaults_and_lists_every_key() {
         let found = key.split('.').try_fold(&written, |table, part| table.get(part).map(|v| v.as_table().unwrap_or(table)));
         assert!(found.is_some(), "{key} is missing in config.toml");
     }
-    assert_eq!(keys.len(), 20);
+    assert_eq!(keys.len(), 25);
 }
 
 #[test]
@@ -122,9 +122,58 @@ fn what_follows_from_another_key_follows() {
     let open = [("server.listen", "0.0.0.0:80")];
     assert!(!load("", &[], &open).unwrap().train.allow_paths);
     assert!(load("train.allow_paths = 'always'", &[], &open).unwrap().train.allow_paths);
-    // 1000 megapixels are 2862 MiB: one such image could never be decoded.
+    // 1000 megapixels may need 16 bytes each, and 64 MiB beside them: one such image could never be decoded.
     let faults = load("limits.megapixels = 1000", &[], &[]).unwrap_err();
-    assert_eq!(faults, ["`limits.decode_mib` is 512 by default and must be at least 2862"]);
+    assert_eq!(faults, ["`limits.decode_mib` is 1024 by default and must be at least 15323"]);
+}
+
+#[test]
+fn a_server_may_listen_on_a_name() {
+    let listen = |text: &str| load("", &[], &[("server.listen", text)]).map(|config| config.server.listen.to_string());
+    assert_eq!(listen("localhost:8302").unwrap(), "127.0.0.1:8302");
+    assert_eq!(listen("[::1]:80").unwrap(), "[::1]:80");
+    for (wrong, reason) in [
+        ("8080", "must be an address and a port, such as 127.0.0.1:8080, localhost:8080"),
+        ("localhost", "must be an address and a port"),
+        ("localhost:http", "must be an address and a port"),
+        (":8080", "must be an address and a port"),
+        ("no-such-host.invalid:80", "the name is not known here"),
+    ] {
+        let faults = listen(wrong).unwrap_err();
+        assert!(faults[0].contains(reason), "{faults:?}");
+    }
+}
+
+#[test]
+fn origins_are_what_browsers_send() {
+    let origins = |text: &str| load(&format!("server.cors_origins = '{text}'"), &[], &[]).map(|config| config.server.cors_origins);
+    assert!(origins("").unwrap().is_empty());
+    assert_eq!(origins("https://Example.org , http://localhost:3000,").unwrap(), ["https://example.org", "http://localhost:3000"]);
+    assert_eq!(origins("*").unwrap(), ["*"]);
+    for wrong in ["example.org", "https://example.org/", "https://", "ftp://example.org", "https://a@b", "null"] {
+        assert!(origins(wrong).unwrap_err()[0].contains("is no origin"), "{wrong}");
+    }
+}
+
+#[test]
+fn the_memory_for_decoding_covers_every_format() {
+    use image::{DynamicImage, ImageFormat};
+    let (width, height) = (1500, 1400);
+    let image = DynamicImage::new_rgba8(width, height);
+    let deep = DynamicImage::new_rgba16(width, height);
+    let all = convscope::config::largest_decode(u64::from(width) * u64::from(height));
+    for (image, format) in [
+        (&deep, ImageFormat::Png),
+        (&image, ImageFormat::WebP),
+        (&image, ImageFormat::Gif),
+        (&image, ImageFormat::Bmp),
+        (&DynamicImage::from(image.to_rgb8()), ImageFormat::Jpeg),
+    ] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        let memory = convscope::picture::header::probe(bytes.get_ref()).unwrap().memory;
+        assert!(memory <= all && memory > u64::from(width * height) * 3, "{format:?}: {memory} of {all}");
+    }
 }
 
 #[test]
@@ -136,4 +185,15 @@ fn variables_of_a_kubernetes_service_called_convscope_are_not_settings() {
         ("CONVSCOPE_PORT_80_TCP_ADDR", "10.0.0.1"),
     ];
     assert_eq!(load("", &injected, &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn a_run_is_told_all_that_it_needs_of_its_servers_settings() {
+    let file = "kernels = \"portable\"\n[limits]\nmegapixels = 1000\ndecode_mib = 100000\n[log]\nlevel = \"warn\"";
+    let server = load(file, &[], &[]).unwrap();
+    let told = server.for_runs();
+    let told: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let run = load("", &told, &[]).unwrap();
+    assert_eq!((run.kernels, &run.limits, &run.log), (server.kernels, &server.limits, &server.log));
+    assert_eq!(run.for_runs(), server.for_runs());
 }

@@ -1,13 +1,13 @@
 //! Datasets as they really come: official, partial, damaged, in folders.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use convscope::dataset::cifar10::CLASSES;
-use convscope::dataset::{Dataset, Error, open, open_at};
-use convscope::network::Preprocessing;
-use convscope::network::spec::Input;
-use convscope::picture::encode;
+use convscope::dataset::{Dataset, Error, Reading, Rules, open, open_at, open_watched};
+use convscope::picture::pixels::luma;
+use convscope::picture::{Channels, Filter, Fit, Target, encode};
 use tempfile::TempDir;
 
 const RECORD: usize = 3073;
@@ -90,6 +90,59 @@ fn damaged_sets_are_refused_by_name() {
     assert_eq!((set.train.len(), set.notes[4].as_str()), (256, "data_batch_5.bin is missing: this is a part of CIFAR-10"));
 }
 
+/// The same images under two names would be trained on twice, or measured with after training.
+#[test]
+fn batches_that_are_the_same_are_refused_by_name() {
+    for (copy, of) in [("data_batch_4.bin", "data_batch_2.bin"), ("test_batch.bin", "data_batch_1.bin")] {
+        let folder = changed(|folder| assert!(fs::copy(official().join(of), folder.join(copy)).unwrap() > 0));
+        let error = open(folder.path(), 0).unwrap_err().to_string();
+        assert_eq!(error, format!("{of} and {copy} hold the same images, which would be counted twice: download the set again"));
+    }
+    // Twice in an archive.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("twice.tar.gz");
+    let mut archive =
+        tar::Builder::new(flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast()));
+    for name in ["data_batch_1.bin", "test_batch.bin", "data_batch_1.bin"] {
+        archive.append_path_with_name(official().join(name), name).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap();
+    let error = open(&path, 0).unwrap_err().to_string();
+    assert!(error.starts_with("data_batch_1.bin and data_batch_1.bin hold the same images"), "{error}");
+}
+
+#[test]
+fn cifar10_is_read_as_luma_for_a_grey_network() {
+    let (color, grey) = (open(&official(), 0).unwrap(), open_at(&official(), &reading(0, 32, 32, Channels::Grey)).unwrap());
+    assert_eq!((grey.channels, grey.train.len(), grey.test.len()), (1, 320, 200));
+    assert_eq!(grey.train.labels(), color.train.labels());
+    for index in [0, 7, 319] {
+        let expected: Vec<u8> = color.train.pixels(index).as_chunks().0.iter().map(|&color| luma(color)).collect();
+        assert_eq!(grey.train.pixels(index), expected);
+    }
+    assert_ne!(grey.digest(), color.digest());
+    assert_eq!(color.digest(), open(official().parent().unwrap(), 5).unwrap().digest());
+    assert_eq!(grey.train.statistics().mean.len(), 1);
+}
+
+/// Whoever follows is asked, and may end it.
+#[test]
+fn reading_can_be_followed_and_ended() {
+    let root = tempfile::tempdir().unwrap();
+    (0..2).for_each(|label| class(root.path(), "train", label, 30));
+    for path in [root.path(), &official()] {
+        let mut told = Vec::new();
+        let mut follow = |done, total| {
+            told.push((done, total));
+            ControlFlow::Continue(())
+        };
+        open_watched(path, &reading(0, 32, 32, Channels::Rgb), &mut follow).unwrap();
+        assert!(!told.is_empty() && told.iter().all(|(done, total)| done <= total), "{told:?}");
+        let ended = open_watched(path, &reading(0, 32, 32, Channels::Rgb), &mut |_, _| ControlFlow::Break(()));
+        assert!(matches!(ended, Err(Error::Stopped)), "{ended:?}");
+    }
+}
+
 #[test]
 fn what_is_no_dataset_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +150,7 @@ fn what_is_no_dataset_is_refused() {
     fs::write(folder.path().join("file"), "text").unwrap();
     assert!(matches!(open(&folder.path().join("file"), 0), Err(Error::Unrecognised(_))));
     assert!(matches!(open(&folder.path().join("absent"), 0), Err(Error::Io { .. })));
-    let error = open_at(&official(), 0, &sized(28, 64)).unwrap_err().to_string();
+    let error = open_at(&official(), &reading(0, 28, 64, Channels::Rgb)).unwrap_err().to_string();
     assert_eq!(error, "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input");
 }
 
@@ -118,8 +171,10 @@ fn parts_are_held_out_and_measured() {
     }
 }
 
-fn sized(height: usize, width: usize) -> Preprocessing {
-    Preprocessing::unit(Input { channels: 3, height, width })
+/// As the tests ask for images: cropped, on white.
+pub(crate) fn reading(seed: u64, height: usize, width: usize, channels: Channels) -> Reading {
+    let target = Target { height, width, channels, fit: Fit::Crop, filter: Filter::Triangle, background: [255; 3] };
+    Reading { seed, target, rules: Rules::default() }
 }
 
 /// `root`/PART/CLASS with `count` images, each of one colour of its own: class, then number.
@@ -141,10 +196,14 @@ fn a_folder_of_images_is_read_at_the_size_asked_for() {
     }
     fs::write(root.path().join("train/ant/notes.txt"), "not an image").unwrap();
     fs::write(root.path().join("train/.DS_Store"), "nor this").unwrap();
-    let set = open_at(root.path(), 1, &sized(6, 4)).unwrap();
+    let set = open_at(root.path(), &reading(1, 6, 4, Channels::Rgb)).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.height, set.width, set.channels), (8, 4, 6, 4, 3));
     assert_eq!(set.classes, ["ant", "bee"]);
-    assert_eq!(set.notes.len(), 1, "{:?}", set.notes);
+    let notes = [
+        "1 hidden or system file was left out: .DS_Store",
+        "1 file that is no image read here was left out: train/ant/notes.txt (no image)",
+    ];
+    assert_eq!(set.notes, notes);
     let mut seen: Vec<_> = (0..8).map(|image| (set.train.label(image), set.train.pixels(image).to_vec())).collect();
     seen.sort();
     for (at, (label, pixels)) in seen.iter().enumerate() {
@@ -182,7 +241,7 @@ fn folders_that_cannot_be_used_say_why() {
     let refused = || open(root.path(), 0).unwrap_err().to_string();
     assert!(refused().ends_with("expected a folder for each of two classes or more, found 1"), "{}", refused());
     fs::create_dir(root.path().join("train/bee")).unwrap();
-    assert!(refused().contains("bee: it has no images: expected files ending in png, jpg"), "{}", refused());
+    assert!(refused().contains("bee: it has no images: put this class's PNG, JPEG"), "{}", refused());
     class(root.path(), "train", 1, 3);
     class(root.path(), "test", 2, 1);
     assert!(refused().contains("its class `cow` is not in train/: the classes there are ant, bee"), "{}", refused());
@@ -191,4 +250,8 @@ fn folders_that_cannot_be_used_say_why() {
     fs::write(root.path().join("train/bee/empty.jpg"), "").unwrap();
     let error = refused();
     assert!(error.contains("ant/broken.png: this is not a format read here"), "{error}");
+    assert!(
+        error.starts_with("2 images cannot be read; mend or remove them, or leave them out with --skip-unreadable:"),
+        "{error}"
+    );
 }

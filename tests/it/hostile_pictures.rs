@@ -1,19 +1,25 @@
 //! Images made to hurt: what they claim, what they unpack to, what breaks their decoders.
 
-use convscope::picture::Header;
 use convscope::picture::decode::{Error, Limits, decode, probe};
+use convscope::picture::header::{decode_bytes, most_decode_bytes};
+use convscope::picture::{Format, Header};
 use proptest::prelude::*;
 
 use crate::allocations::peak_of;
 use crate::pictures::{data, file, sized};
 
-/// A PNG whose header claims `width` × `height`, with `data` as its compressed pixels.
+/// A grey PNG whose header claims `width` × `height`, with `data` as its compressed pixels.
 fn png(width: u32, height: u32, data: &[u8]) -> Vec<u8> {
+    png_of(width, height, [8, 0, 0, 0, 0], data)
+}
+
+/// The same of any kind: depth, colour, and three methods, the last of which is the interlacing.
+fn png_of(width: u32, height: u32, kind: [u8; 5], data: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut header = Vec::new();
     header.extend(width.to_be_bytes());
     header.extend(height.to_be_bytes());
-    header.extend([8, 0, 0, 0, 0]);
+    header.extend(kind);
     for (kind, content) in [(b"IHDR", header.as_slice()), (b"IDAT", data), (b"IEND", &[])] {
         bytes.extend((content.len() as u32).to_be_bytes());
         bytes.extend(kind);
@@ -39,18 +45,27 @@ fn claims_are_refused_before_anything_is_allocated() {
         assert!(matches!(error, Error::TooManyPixels { .. } | Error::TooMuchMemory { .. }), "{error:?}");
         assert!(peak < 1 << 20, "{peak}");
     }
-    // A GIF's frame may be larger than its screen, a WebP's bitstream larger than its canvas.
+    // A GIF's frame may be far larger than its screen, a WebP's bitstream larger than its canvas.
     let mut gif = file("still.gif");
     let descriptor = gif.windows(10).position(|at| at[0] == b',' && at[5..9] == [48, 0, 32, 0]).unwrap();
     gif[descriptor + 5..descriptor + 9].fill(0xFF);
     let (error, peak) = refused(&gif);
     assert!(matches!(error, Error::TooMuchMemory { .. }), "{error:?}");
     assert!(peak < 1 << 20, "{peak}");
-    let mut webp = file("lossy.webp");
-    webp[12..16].copy_from_slice(b"VP8X");
-    let (error, peak) = refused(&webp);
-    assert!(matches!(error, Error::Unreadable { .. } | Error::Truncated { .. } | Error::TooManyPixels { .. }), "{error:?}");
+    let (error, peak) = refused(&on_canvas(16, 16, &file("lossy.webp")));
+    let reason = "a frame of 48×32 on a canvas of 16×16".to_owned();
+    assert_eq!(error, Error::Unreadable { format: Format::WebP, reason });
     assert!(peak < 1 << 20, "{peak}");
+    // With a canvas of its own size the same file is sound.
+    assert!(decode(&on_canvas(48, 32, &file("lossy.webp")), &sized(48, 32), &limits).is_ok());
+}
+
+/// The WebP file `simple`, its picture on a canvas of another size than its own.
+fn on_canvas(width: u32, height: u32, simple: &[u8]) -> Vec<u8> {
+    let side = |pixels: u32| (pixels - 1).to_le_bytes()[..3].to_vec();
+    let chunk = [b"VP8X".to_vec(), 10_u32.to_le_bytes().to_vec(), vec![0; 4], side(width), side(height)].concat();
+    let length = (4 + chunk.len() + simple.len() - 12) as u32;
+    [b"RIFF".as_slice(), &length.to_le_bytes(), b"WEBP", &chunk, &simple[12..]].concat()
 }
 
 /// A real bomb: 112 MB of zeros compress to some hundred kilobytes.
@@ -122,7 +137,7 @@ fn table_bomb(groups: u32) -> Vec<u8> {
 #[test]
 fn a_webp_of_code_tables_is_refused_by_what_it_would_take() {
     let few = table_bomb(1000);
-    let (picture, peak) = peak_of(|| decode(&few, &sized(4, 4), &Limits::default()).map(|picture| picture.pixels.len()));
+    let (picture, peak) = peak_of(|| decode(&few, &sized(4, 4), &Limits::default()).map(|picture| picture.pixels.values().len()));
     assert_eq!(picture, Ok(48));
     assert!(peak > 20_000_000 && peak as u64 <= probe(&few).unwrap().memory, "{peak} for {} bytes", few.len());
     let many = table_bomb(65_536);
@@ -137,12 +152,46 @@ fn memory_stays_within_what_the_header_says() {
     for entry in std::fs::read_dir(data().join("odd/large")).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        let Header { width, height, memory, .. } = probe(&bytes).unwrap();
+        let Header { width, height, format, memory } = probe(&bytes).unwrap();
+        let budget = decode_bytes(format, u64::from(width) * u64::from(height));
         // Its own size, so that nothing is resized.
         let (picture, peak) = peak_of(|| decode(&bytes, &sized(width as usize, height as usize), &Limits::default()).unwrap());
-        assert_eq!(picture.pixels.len(), (width * height * 3) as usize);
+        assert_eq!(picture.pixels.values().len(), (width * height * 3) as usize);
+        eprintln!("{}: {:.1} bytes a pixel", path.display(), peak as f64 / f64::from(width * height));
         assert!(peak as u64 <= memory && memory <= 4 * peak as u64, "{}: {peak} bytes, {memory} announced", path.display());
+        // What a budget is told by format and pixels alone is enough as well.
+        assert!(peak as u64 <= budget, "{}: {peak} bytes of {budget}", path.display());
     }
+}
+
+/// The dearest PNG: 16 bits, four channels, interlaced, all black.
+#[test]
+fn an_interlaced_png_stays_within_what_the_header_says() {
+    let (width, height) = (800_usize, 600_usize);
+    let passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
+    let rows =
+        |(x, y, across, down): (usize, usize, usize, usize)| (height - y).div_ceil(down) * (1 + 8 * (width - x).div_ceil(across));
+    let mut data = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut data, &vec![0; passes.into_iter().map(rows).sum()]).unwrap();
+    let bytes = png_of(width as u32, height as u32, [16, 6, 0, 0, 1], &data.finish().unwrap());
+    let memory = probe(&bytes).unwrap().memory;
+    let (columns, peak) = peak_of(|| decode(&bytes, &sized(width, height), &Limits::default()).map(|picture| picture.source_width));
+    assert_eq!(columns, Ok(800));
+    assert!(
+        peak as u64 <= memory && memory <= decode_bytes(Format::Png, (width * height) as u64),
+        "{peak} bytes, {memory} announced"
+    );
+}
+
+/// However many pixels a user allows, the memory for them is allowed with them.
+#[test]
+fn limits_of_more_pixels_allow_the_memory_that_they_take() {
+    for pixels in [1, 50_000_000, 400_000_000] {
+        assert!(Limits::of(pixels).memory >= most_decode_bytes(pixels));
+    }
+    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, memory: 15 * 400_000_000 };
+    assert!(Limits::default().check(&header).is_err());
+    assert_eq!(Limits::of(400_000_000).check(&header), Ok(()));
 }
 
 /// Nothing in `bytes`, whatever they are, panics or takes more than the limits.
@@ -158,8 +207,10 @@ fn withstand(bytes: &[u8]) {
 
 fn seeds() -> Vec<Vec<u8>> {
     let names = ["alpha.png", "palette.png", "sixteen.png", "plain.jpg", "progressive.jpg", "ycck.jpg", "orientation-6.jpg"];
+    let jpegs =
+        ["jpeg/420-each.jpg", "jpeg/420-each-restart.jpg", "jpeg/422-pair.jpg", "jpeg/fine-colour.jpg", "jpeg/threefold.jpg"];
     let more = ["animated-gif.gif", "lossless.webp", "lossy.webp", "animated-webp.webp", "bitmap.bmp", "bitmap-palette.bmp"];
-    names.iter().chain(&more).map(|name| file(name)).collect()
+    names.iter().chain(&jpegs).chain(&more).map(|name| file(name)).collect()
 }
 
 proptest! {

@@ -36,7 +36,7 @@ fn named<'a>(tensors: &'a [Parameter], name: &str) -> &'a [f32] {
 }
 
 /// tutorial.py's `value()`: the upper 24 bits of SplitMix64's mix.
-fn value(seed: u64, index: u64, bound: f32) -> f32 {
+pub(crate) fn value(seed: u64, index: u64, bound: f32) -> f32 {
     let mut z = ((seed << 32) + index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -81,14 +81,16 @@ fn the_tutorials_network_gives_pytorchs_probabilities_and_feature_maps() {
     let mut probabilities = Vec::new();
     for start in (0..200).step_by(50) {
         let mut input = Vec::new();
-        (start..start + 50).for_each(|i| model.metadata().preprocessing.normalize(data.test.pixels(i), &mut input));
+        for i in start..start + 50 {
+            model.metadata().preprocessing.normalize(&data.test.image(i), &mut input).unwrap();
+        }
         probabilities.extend(evaluator.evaluate(&input, &Probe::default()).unwrap().probabilities);
     }
     let off = distance(&probabilities, named(&expected, "probabilities"));
     assert!(off <= 1e-5, "probabilities differ by {off}");
 
     let mut horse = Vec::new();
-    model.metadata().preprocessing.normalize(data.train.pixels(7), &mut horse);
+    model.metadata().preprocessing.normalize(&data.train.image(7), &mut horse).unwrap();
     let probe = Probe { taps: vec![model.layer("conv1").unwrap()], ..Probe::default() };
     let evaluation = evaluator.evaluate(&horse, &probe).unwrap();
     let off = distance(&evaluation.taps[0].values, named(&expected, "conv1"));
@@ -110,9 +112,8 @@ fn small() -> Metadata {
 }
 
 fn import(name: &str) -> (Model, Vec<String>) {
-    let imported = Imported::load(&file(name)).unwrap();
-    let notes = imported.notes.clone();
-    (imported.model(small()).unwrap(), notes)
+    let Imported { model, notes } = Imported::load(&file(name), small()).unwrap();
+    (model, notes)
 }
 
 #[test]
@@ -124,15 +125,16 @@ fn every_way_of_saving_gives_the_same_numbers() {
         ("parameters.pth", None),
         ("channels-last.pth", None),
         ("views.pth", None),
-        ("double.pth", None),
-        ("data-parallel.pth", Some("every tensor's name began with `module.`")),
-        ("compiled.pth", Some("every tensor's name began with `_orig_mod.`")),
-        ("nested.pth", Some("under the key `state_dict`")),
+        ("protocol-4.pth", None),
+        ("double.pth", Some("numbers of 64 bits were rounded to 32")),
+        ("data-parallel.pth", Some("names begin with `module.`")),
+        ("compiled.pth", Some("names begin with `module._orig_mod.`")),
+        ("nested.pth", Some("under the key `state_dict`; passed over what is beside it: `best`, `epoch`, `optimizer`")),
     ] {
         let (model, notes) = import(name);
         assert_eq!(model.weights(), reference.weights(), "{name}");
-        assert_eq!(notes.last().is_some(), note.is_some(), "{name}: {notes:?}");
-        assert!(note.is_none_or(|note| notes.last().unwrap().contains(note)), "{name}: {notes:?}");
+        assert_eq!(notes.len(), usize::from(note.is_some()), "{name}: {notes:?}");
+        assert!(note.is_none_or(|note| notes[0].contains(note)), "{name}: {notes:?}");
     }
     let (half, _) = import("half.pth");
     for (half, full) in half.weights().iter().zip(reference.weights().iter()) {
@@ -154,18 +156,20 @@ fn a_network_with_batch_norm_answers_as_pytorchs() {
 #[test]
 fn what_cannot_be_imported_says_what_to_do() {
     for (name, part) in [
-        ("legacy.pth", "PyTorch's format before version 1.6: write it again"),
-        ("protocol-4.pth", "save it with `torch.save`'s default protocol"),
-        ("whole-model.pth", "save `model.state_dict()`"),
+        ("legacy.pth", "PyTorch's format before version 1.6; write it again"),
+        (
+            "whole-model.pth",
+            "a whole model object (`__main__.Small`), which only its own Python code can load: save `model.state_dict()`",
+        ),
         ("script.pth", "this is a TorchScript program"),
-        ("no-tensors.pth", "its keys are: args, epoch"),
-        ("tutorial.py", "this is neither a safetensors file"),
+        ("no-tensors.pth", "its keys are: `args`, `epoch`"),
+        ("tutorial.py", "a text that begins with \"\\\"\\\"\\\"Expected values"),
     ] {
-        let message = Imported::load(&file(name)).unwrap_err().to_string();
+        let message = Imported::load(&file(name), small()).unwrap_err().to_string();
         assert!(message.contains(name) && message.contains(part), "{message}");
     }
-    let message = Imported::load(&file("integers.pth")).unwrap().model(small()).unwrap_err().to_string();
-    for part in ["`fc.weight` has its numbers in a CharStorage: weights must be float32", "`extra` [2] belongs to no layer"] {
+    let message = Imported::load(&file("integers.pth"), small()).unwrap_err().to_string();
+    for part in ["`fc.weight` is of type int8: weights must be float32", "`extra` [2] belongs to no layer"] {
         assert!(message.contains(part), "{message}");
     }
     assert!(!message.contains("is missing"), "{message}");
@@ -175,14 +179,14 @@ fn what_cannot_be_imported_says_what_to_do() {
 fn a_truncated_or_damaged_file_is_refused_without_a_panic() {
     let whole = std::fs::read(file("channels-last.pth")).unwrap();
     for length in (0..whole.len()).step_by(61) {
-        assert!(Imported::read(&whole[..length]).is_err(), "{length} bytes");
+        assert!(Imported::read(&whole[..length], small()).is_err(), "{length} bytes");
     }
     for at in (0..whole.len()).step_by(7) {
         for value in [0, 0xFF, b'q', whole[at] ^ 0x80] {
             let mut damaged = whole.clone();
             damaged[at] = value;
             // Damaged numbers cannot be told from others; everything else must give an answer.
-            let _ = Imported::read(&damaged).map(|imported| imported.model(small()));
+            let _ = Imported::read(&damaged, small());
         }
     }
 }
@@ -205,6 +209,37 @@ fn every_tensor_that_does_not_fit_is_named_with_what_was_expected() {
         "`bn1.running_var` [4] belongs to no layer",
     ] {
         assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_model_gets_no_second_place() {
+    let (folder, plain, arch) = (tempfile::tempdir().unwrap(), file("plain.pth"), file("small.toml"));
+    let import = |out: &str| {
+        let out = folder.path().join(out);
+        let out = out.to_str().unwrap();
+        convscope(&["import", plain.to_str().unwrap(), "--arch", arch.to_str().unwrap(), "--classes", "a,b,c", "--out", out])
+    };
+    import("mine.safetensors").succeeded();
+    let message = import("mine/2.safetensors").failed(1);
+    assert!(message.contains("`mine` is both") && message.contains("move one of them away"), "{message}");
+    assert!(!folder.path().join("mine").exists());
+    import("mine.safetensors").succeeded();
+}
+
+#[test]
+fn a_faulty_architecture_file_is_told_by_line_layer_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let arch = folder.path().join("mine.toml");
+    let text = std::fs::read_to_string(file("small.toml")).unwrap();
+    let text = text.replace("out_features", "out_feature").replace("padding = 1", "in_channels = 3");
+    std::fs::write(&arch, &text).unwrap();
+    let message = run_import(&[file("plain.pth").to_str().unwrap(), "--arch", arch.to_str().unwrap()]).failed(1);
+    for part in [
+        "line 9: layer `conv1` (conv2d): `in_channels` follows from the layer before; leave it out",
+        "line 26: layer `fc` (linear): there is no argument `out_feature`; did you mean `out_features`?",
+    ] {
+        assert!(message.contains("mine.toml") && message.contains(part), "{message}");
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use convscope::checkpoint;
+use convscope::config::Config;
+use convscope::network::Architecture;
 use convscope::training::event::Event;
 use convscope::training::job::{Job, JobState};
 use convscope::training::journal::Line;
@@ -16,18 +18,19 @@ use crate::training::{images, small};
 /// Far beyond what anything here takes; a test that waits so long has failed.
 const TOO_LONG: Duration = Duration::from_secs(120);
 
-fn supervisor(data_dir: &Path) -> Supervisor {
+pub(crate) fn supervisor(data_dir: &Path) -> Supervisor {
     Supervisor::new(Settings {
         program: env!("CARGO_BIN_EXE_convscope").into(),
         data_dir: data_dir.into(),
         device: "cpu".into(),
+        environment: Config::default().for_runs(),
         concurrent: 1,
         grace: Duration::from_secs(20),
     })
     .unwrap()
 }
 
-fn request(epochs: u32) -> RunRequest {
+pub(crate) fn request(epochs: u32) -> RunRequest {
     let overrides = json!({"epochs": epochs, "batch_size": 64, "schedule": "constant"});
     RunRequest {
         arch: ArchSource::Inline(small()),
@@ -39,7 +42,7 @@ fn request(epochs: u32) -> RunRequest {
 }
 
 /// Waits for the first event that `wanted` names, or for the end of the events.
-async fn follow(supervisor: &Supervisor, id: &str, after: u64, wanted: &str) -> Vec<Line> {
+pub(crate) async fn follow(supervisor: &Supervisor, id: &str, after: u64, wanted: &str) -> Vec<Line> {
     let mut events = supervisor.events(id, after).unwrap();
     let mut seen = Vec::new();
     while let Some(line) = timeout(TOO_LONG, events.recv()).await.unwrap() {
@@ -53,7 +56,7 @@ async fn follow(supervisor: &Supervisor, id: &str, after: u64, wanted: &str) -> 
 }
 
 /// Waits until the run called `id` is neither waiting nor at work, its process being gone.
-async fn over(supervisor: &Supervisor, id: &str) -> Job {
+pub(crate) async fn over(supervisor: &Supervisor, id: &str) -> Job {
     follow(supervisor, id, 0, "no such event").await;
     let job = supervisor.job(id).unwrap();
     assert!(!job.state.is_live(), "{job:?}");
@@ -187,6 +190,12 @@ async fn what_is_wrong_is_said_before_or_by_the_run() {
     assert!(supervisor.start(wrong).await.unwrap_err().to_string().contains("did you mean `learning_rate`?"));
     let unknown = RunRequest { arch: ArchSource::Preset("tutoral".into()), ..request(1) };
     assert!(supervisor.start(unknown).await.unwrap_err().to_string().contains("tutorial"));
+    assert_eq!(supervisor.jobs(), []);
+
+    let strange = toml::to_string(&small()).unwrap().replace("channels = 3", "channels = 2");
+    let strange = RunRequest { arch: ArchSource::Inline(Architecture::from_toml(&strange).unwrap()), ..request(1) };
+    let sentence = supervisor.start(strange).await.unwrap_err().to_string();
+    assert!(sentence.contains("images of 2 channels, and images have 1 (grey) or 3"), "{sentence}");
     assert_eq!(supervisor.jobs(), []);
 
     let missing = RunRequest { data_path: data.path().join("nothing-here"), ..request(1) };

@@ -10,7 +10,7 @@ use convscope::checkpoint::{self, Dtype};
 use convscope::config::{Config, Token};
 use convscope::http::{Setup, run, serve};
 use convscope::network::init::{self, Init};
-use convscope::network::{Metadata, Model, Preprocessing, infer, model, presets};
+use convscope::network::{Architecture, Metadata, Model, Preprocessing, infer, model, presets};
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -247,7 +247,7 @@ impl HalfSent {
     }
 }
 
-fn complete(text: &[u8]) -> bool {
+pub(crate) fn complete(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text).to_lowercase();
     let text = text.trim_start_matches("http/1.1 100 continue\r\n\r\n");
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -268,11 +268,14 @@ pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
 
 /// The preset called `name`, its weights drawn with `seed`.
 pub(crate) fn untrained(name: &str, seed: u64) -> Model {
-    let architecture = presets::named(name).unwrap();
+    of(presets::named(name).unwrap(), seed)
+}
+
+fn of(architecture: Architecture, seed: u64) -> Model {
     let layers = infer(&architecture).unwrap();
     let metadata = Metadata {
         format: model::FORMAT,
-        name: name.into(),
+        name: architecture.name.clone(),
         preprocessing: Preprocessing::unit(architecture.input),
         architecture,
         classes: CLASSES.map(str::to_owned).to_vec(),
@@ -282,6 +285,24 @@ pub(crate) fn untrained(name: &str, seed: u64) -> Model {
     };
     let weights = init::weights(&layers, Init::Pytorch, seed);
     Model::new(metadata, weights.iter().cloned().collect()).unwrap()
+}
+
+/// A folder whose `tutorial` is a network that takes its time: some fifteen times as long as the real one.
+pub(crate) fn slow() -> (TempDir, PathBuf) {
+    let text = "name = 'slow'\ninput = { channels = 3, height = 96, width = 96 }\n\
+         [[layers]]\nname = 'conv1'\nkind = 'conv2d'\nout_channels = 32\nkernel_size = 3\npadding = 1\n\
+         [[layers]]\nname = 'act1'\nkind = 'relu'\n\
+         [[layers]]\nname = 'conv2'\nkind = 'conv2d'\nout_channels = 48\nkernel_size = 3\npadding = 1\n\
+         [[layers]]\nname = 'act2'\nkind = 'relu'\n\
+         [[layers]]\nname = 'conv3'\nkind = 'conv2d'\nout_channels = 48\nkernel_size = 3\npadding = 1\n\
+         [[layers]]\nname = 'pool'\nkind = 'adaptive_avg_pool2d'\noutput_size = 1\n\
+         [[layers]]\nname = 'flat'\nkind = 'flatten'\n\
+         [[layers]]\nname = 'fc'\nkind = 'linear'\nout_features = 10";
+    let folder = tempfile::tempdir().unwrap();
+    let model = of(Architecture::from_toml(text).unwrap(), 1);
+    checkpoint::save(&folder.path().join("tutorial.safetensors"), &model).unwrap();
+    let path = folder.path().to_owned();
+    (folder, path)
 }
 
 /// A folder with the model `tutorial`, the same for all tests and never written to after.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use convscope::checkpoint;
+use convscope::kernels::Tier;
 use convscope::training::Recipe;
 use serde_json::Value;
 
@@ -12,10 +13,15 @@ use crate::training::{images, small};
 
 /// `convscope train` of the small network into `folder`/m.safetensors, with `more` arguments.
 fn train(folder: &Path, more: &[&str]) -> Command {
+    train_on(&images(), folder, more)
+}
+
+/// The same, on the images at `data`.
+fn train_on(data: &Path, folder: &Path, more: &[&str]) -> Command {
     std::fs::write(folder.join("small.toml"), toml::to_string(&small()).unwrap()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
     command.current_dir(folder).args(["train", "--arch", "small.toml", "--out", "m.safetensors", "--device", "cpu", "--data"]);
-    command.arg(images()).args(["--batch-size", "64", "--set", "schedule=constant"]).args(more);
+    command.arg(data).args(["--batch-size", "64", "--set", "schedule=constant"]).args(more);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -82,7 +88,8 @@ fn the_end_of_its_input_ends_it_only_where_that_is_a_pipe() {
     drop(child.stdin.take());
     let (code, text) = stderr(child);
     assert_eq!(code, Some(1));
-    assert!(text.contains("of 10000 epochs; with --resume the same command goes on"), "{text}");
+    assert!(text.starts_with("stopped after ") && !text.contains("error"), "{text}");
+    assert!(text.contains(" of 10000 epochs, which are kept: the same command with --resume goes on"), "{text}");
     assert!(folder.path().join("m.safetensors.state").exists());
     // /dev/null ends at once, and means nothing: the other tests run with it.
 }
@@ -97,7 +104,8 @@ fn ctrl_c_ends_it_as_cancelled_and_what_is_over_is_kept() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let ended = wait_for(&mut child, "cancelled");
     assert!(ended["epoch"].as_u64() >= first["epoch"].as_u64());
-    assert_eq!(stderr(child).0, Some(1));
+    let (code, text) = stderr(child);
+    assert!(code == Some(1) && text.starts_with("stopped after ") && text.contains("--resume goes on"), "{text}");
     let mut child = train(folder.path(), &[&arguments[..], &["--resume"]].concat()).spawn().unwrap();
     assert_eq!(wait_for(&mut child, "epoch")["epoch"].as_u64(), ended["epoch"].as_u64().map(|epoch| epoch + 1));
     child.kill().unwrap();
@@ -141,4 +149,115 @@ fn a_recipe_file_says_what_differs_from_the_default() {
     assert!(text.contains("mine.toml: ") && text.contains("did you mean `epochs`?"), "{text}");
     let text = complaint("fast");
     assert!(text.contains("the recipes are default, published, tutorial"), "{text}");
+}
+
+#[test]
+fn a_model_or_epochs_that_are_there_are_replaced_only_where_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let [model, state] = ["m.safetensors", "m.safetensors.state"].map(|name| folder.path().join(name));
+    let once = ["--epochs", "1"];
+    let refused = |more: &[&str]| {
+        let before = [&model, &state].map(|path| std::fs::read(path).ok());
+        let output = train(folder.path(), &[&once[..], more].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!([&model, &state].map(|path| std::fs::read(path).ok()) == before, "nothing is touched");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let output = train(folder.path(), &once).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains(" after 1 epoch in "), "{said}");
+
+    let text = refused(&[]);
+    assert!(text.contains("m.safetensors is there already: --resume goes on with its run, --force replaces it"), "{text}");
+    assert!(refused(&["--resume", "--force"]).contains("cannot be used with"));
+    assert!(train(folder.path(), &["--epochs", "2", "--resume"]).status().unwrap().success());
+    let two = std::fs::read(&model).unwrap();
+    assert!(train(folder.path(), &["--epochs", "1", "--force"]).status().unwrap().success());
+    assert!(std::fs::read(&model).unwrap() != two);
+
+    std::fs::remove_file(&state).unwrap();
+    let text = refused(&["--resume"]);
+    assert!(text.contains("m.safetensors.state, from which --resume would go on, is not"), "{text}");
+    std::fs::rename(&model, &state).unwrap();
+    let text = refused(&[]);
+    assert!(text.contains("m.safetensors.state has the epochs of an unfinished run: --resume goes on with it"), "{text}");
+}
+
+#[test]
+fn what_a_killed_run_left_half_written_goes_with_the_next_and_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let [left, others] = [".convscope-a1b2c3.tmp", ".a1b2c3.tmp"].map(|name| folder.path().join(name));
+    for path in [&left, &others] {
+        std::fs::write(path, "x").unwrap();
+    }
+    assert!(train(folder.path(), &["--epochs", "1"]).status().unwrap().success());
+    assert!(!left.exists() && others.exists());
+}
+
+/// The notes of a run's `data` event.
+fn notes(child: &mut Child) -> String {
+    loop {
+        let data = wait_for(child, "data");
+        if data["stage"] == "ready" {
+            return data["notes"].to_string();
+        }
+    }
+}
+
+#[test]
+fn other_kernels_are_said_where_a_run_goes_on() {
+    let tiers: Vec<String> = Tier::all().map(|tier| tier.to_string()).collect();
+    let [fast, .., portable] = &tiers[..] else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let go_on = |tier: &str, epochs: &str| {
+        let mut command = train(folder.path(), &["--epochs", epochs, "--resume", "--events", "jsonl"]);
+        let mut child = command.env("CONVSCOPE_KERNELS", tier).spawn().unwrap();
+        let notes = notes(&mut child);
+        wait_for(&mut child, "done");
+        assert!(child.wait().unwrap().success());
+        notes
+    };
+    assert!(!go_on(portable, "1").contains("computed by"));
+    assert!(!go_on(portable, "2").contains("computed by"));
+    let said = go_on(fast, "3");
+    assert!(said.contains(&format!("2 epochs computed by portable so far, and the next by {fast}: ")), "{said}");
+    assert!(go_on(fast, "4").contains(&format!("3 epochs computed by portable and {fast} so far")));
+}
+
+#[test]
+fn exchanged_images_are_refused_by_what_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("images");
+    std::fs::create_dir(&data).unwrap();
+    for entry in std::fs::read_dir(images()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+    }
+    let go_on = |epochs: &str| train_on(&data, folder.path(), &["--epochs", epochs, "--resume"]).output().unwrap();
+    assert!(go_on("1").status.success());
+    for (batch, what) in
+        [("data_batch_1.bin", "it was begun on other training images"), ("test_batch.bin", "measured on other test images")]
+    {
+        let path = data.join(batch);
+        let whole = std::fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, changed).unwrap();
+        let output = go_on("2");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(what) && text.contains("their number is the same"), "{text}");
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert!(go_on("2").status.success());
+}
+
+#[test]
+fn channels_that_no_picture_has_are_refused_before_any_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = train(folder.path(), &["--epochs", "1"]);
+    let strange = toml::to_string(&small()).unwrap().replace("channels = 3", "channels = 2");
+    std::fs::write(folder.path().join("small.toml"), strange).unwrap();
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{text}");
+    assert!(text.contains("images of 2 channels, and images have 1 (grey) or 3"), "{text}");
 }

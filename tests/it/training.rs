@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use convscope::checkpoint::{self, Dtype};
 use convscope::network::{Architecture, DeviceChoice, Evaluator};
-use convscope::training::event::{EpochRecord, Event, Outcome};
+use convscope::training::event::{DataStage, EpochRecord, Event, Outcome};
 use convscope::training::trainer::{Finish, Models, Output, Run, train};
 use convscope::training::{Error, Recipe};
 use convscope::{dataset, evaluation};
@@ -31,7 +31,7 @@ pub(crate) fn small() -> Architecture {
     .unwrap()
 }
 
-fn recipe(changes: &serde_json::Value) -> Recipe {
+pub(crate) fn recipe(changes: &serde_json::Value) -> Recipe {
     let mut recipe = Recipe::named("default").unwrap();
     (recipe.batch_size, recipe.epochs) = (32, 4);
     recipe.with(changes.as_object().unwrap()).unwrap()
@@ -42,6 +42,7 @@ fn run_in(folder: &Path, recipe: Recipe) -> Run {
     Run {
         architecture: small(),
         data: images(),
+        rules: convscope::dataset::Rules::default(),
         recipe,
         device: DeviceChoice::Cpu,
         output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last { path: model, dtype: Dtype::F32 } },
@@ -216,4 +217,48 @@ fn images_of_other_classes_are_refused_by_the_number_that_is_needed() {
     run.architecture = Architecture::from_toml(&text).unwrap();
     let refusal = train(&run, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(refusal.contains("10 classes") && refusal.contains("`fc1`") && refusal.contains("out_features = 10"), "{refusal}");
+}
+
+/// How `run` ends where it is stopped at the first event that `stops_at` names, and what was reported.
+fn stopped(run: &Run, stops_at: impl Fn(&Event, &[Event]) -> bool) -> (Finish, Vec<Event>) {
+    let mut seen = Vec::new();
+    let finish = train(run, &mut |event| {
+        let stop = stops_at(event, &seen);
+        seen.push(event.clone());
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    (finish.unwrap(), seen)
+}
+
+#[test]
+fn an_end_is_seen_at_every_step_and_while_the_test_set_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_in(folder.path(), recipe(&json!({})));
+    let (finish, seen) = stopped(&run, |event, _| matches!(event, Event::Step(record) if record.step == 3));
+    assert!(matches!(finish, Finish::Stopped(ended) if ended.epoch == 0));
+    assert_eq!(seen.iter().filter(|event| matches!(event, Event::Step(_))).count(), 3, "every step asks");
+
+    // All steps are over, and this was said before: the test set is being measured.
+    let (finish, seen) = stopped(&run, |event, seen| matches!(event, Event::Step(_)) && seen.last() == Some(event));
+    assert!(matches!(finish, Finish::Stopped(ended) if ended.epoch == 0));
+    assert!(!seen.iter().any(|event| matches!(event, Event::Epoch(_))));
+    assert!(!run.output.state.exists() && !folder.path().join("m.safetensors").exists());
+}
+
+#[test]
+fn an_end_is_seen_while_images_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run_in(folder.path(), recipe(&json!({})));
+    run.data = folder.path().join("large");
+    let large = folder.path().join("large.png");
+    image::RgbImage::from_fn(3000, 3000, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8])).save(&large).unwrap();
+    for (class, copy) in ["cat", "dog"].iter().flat_map(|class| (0..20).map(move |copy| (class, copy))) {
+        let path = run.data.join("train").join(class);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::hard_link(&large, path.join(format!("{copy}.png"))).unwrap();
+    }
+    let reading = Event::Data(DataStage::Reading);
+    let (finish, seen) = stopped(&run, |event, seen| *event == reading && seen.last() == Some(&reading));
+    assert!(matches!(finish, Finish::Stopped(ended) if ended.epoch == 0));
+    assert_eq!(seen, [reading.clone(), reading.clone()], "said, and asked once more");
 }

@@ -1,19 +1,21 @@
 //! Where a run's events go: a progress bar and a line an epoch for people, JSON lines for programs, the journal for the server.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::print;
-use crate::training::event::{DataStage, EpochRecord, Event};
+use crate::training::event::{DataStage, EpochRecord, Event, plural};
 use crate::training::folder::RunFolder;
 use crate::training::journal::Journal;
+use crate::training::pace::Pace;
 use crate::training::state;
 
 /// Takes events.
 pub(super) struct Reporter {
+    pace: Pace,
     journal: Option<Journal>,
     /// None for JSON lines.
     bar: Option<ProgressBar>,
@@ -31,17 +33,31 @@ impl Reporter {
         });
         // Draws on standard error, and not at all where that is no terminal.
         let bar = (!json).then(ProgressBar::new_spinner);
-        Ok(Self { journal: journal.transpose()?, bar })
+        let pace = if folder.is_some() { Pace::sparse() } else { Pace::brisk() };
+        Ok(Self { pace, journal: journal.transpose()?, bar })
     }
 
-    /// Writes `event` wherever it is to be read. The journal comes first: whoever sees the event finds it there.
+    /// Writes `event` wherever it is to be read, if it is one of those to be read. The journal comes first: whoever sees the event
+    /// finds it there.
     pub(super) fn report(&mut self, event: &Event) -> io::Result<()> {
+        if !self.pace.passes(event, Instant::now()) {
+            return Ok(());
+        }
         if let Some(journal) = &mut self.journal {
             journal.append(event)?;
         }
         match &self.bar {
             None => line(&event.to_line()),
             Some(bar) => show(bar, event),
+        }
+    }
+}
+
+impl Reporter {
+    /// Leaves the terminal to whoever comes next.
+    pub(super) fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }
@@ -81,11 +97,11 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
         Event::Done(outcome) => {
             bar.finish_and_clear();
             line(&format!(
-                "{}: {:.2} % of {} test images are right, after {} epochs in {:.0} s",
+                "{}: {:.2} % of {} test images are right, after {} in {:.0} s",
                 outcome.model,
                 100.0 * outcome.test_accuracy,
                 outcome.test_images,
-                outcome.epochs,
+                plural(outcome.epochs as usize, "epoch"),
                 outcome.elapsed_seconds
             ))
         }
@@ -118,6 +134,31 @@ fn sentence(record: &EpochRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::event::StepRecord;
+
+    #[test]
+    fn a_journal_does_not_hold_every_step_and_ids_are_its_lines() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(data.path(), "a");
+        std::fs::create_dir_all(folder.path()).unwrap();
+        let mut reporter = Reporter::open(true, Some(&folder)).unwrap();
+        let step = |step: usize| {
+            let (train_loss, train_accuracy, learning_rate, images_per_second) = (1.0, 0.5, 0.1, 1.0);
+            Event::Step(StepRecord {
+                epoch: 1,
+                epochs: 1,
+                step,
+                steps: 5000,
+                train_loss,
+                train_accuracy,
+                learning_rate,
+                images_per_second,
+            })
+        };
+        (1..=5000).for_each(|n| reporter.report(&step(n)).unwrap());
+        let lines = std::fs::read_to_string(folder.events()).unwrap();
+        assert!((1..=100).contains(&lines.lines().count()), "{}", lines.lines().count());
+    }
 
     #[test]
     fn the_bar_is_a_template() {

@@ -25,6 +25,8 @@ use crate::training::journal::Line;
 pub const EVENT_STREAM: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
 const LAST_EVENT_ID: &str = "last-event-id";
+/// Without it nginx would gather events into blocks.
+const UNBUFFERED: [(&str, &str); 1] = [("x-accel-buffering", "no")];
 /// Between signs of life, so that no proxy takes a long epoch for a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -43,7 +45,8 @@ pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>, headers: H
         let lines = lines.map(|line| {
             Ok::<_, Infallible>(format!("{{\"id\":{},\"event\":\"{}\",\"data\":{}}}\n", line.id, line.event, line.data))
         });
-        ([(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, "no-cache")], Body::from_stream(lines)).into_response()
+        let kind = [(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, "no-cache")];
+        (kind, UNBUFFERED, Body::from_stream(lines)).into_response()
     } else {
         sse(lines)
     })
@@ -57,8 +60,7 @@ pub fn follow(app: &App, id: &str, after: u64) -> Result<impl Stream<Item = Line
 /// `lines` as server-sent events.
 pub fn sse(lines: impl Stream<Item = Line> + Send + 'static) -> Response {
     let events = lines.map(|line| Ok::<_, Infallible>(Event::default().id(line.id.to_string()).event(line.event).data(line.data)));
-    // nginx would gather events into blocks.
-    ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
+    (UNBUFFERED, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
 /// `lines` until `stopping` is called off: a stream without end would keep the server from ever being done.

@@ -5,26 +5,38 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::http::error::{Code, Error};
 use crate::http::extract::Path;
 use crate::http::state::App;
 use crate::training::job::Job;
 
+/// A run.
+#[derive(Debug, Serialize)]
+pub struct OneJob {
+    job: Job,
+}
+
+/// Runs.
+#[derive(Debug, Serialize)]
+pub struct AllJobs {
+    jobs: Vec<Job>,
+}
+
 /// All runs, in the order in which they were asked for.
-pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "jobs": app.supervisor.jobs() }))
+pub async fn list(State(app): State<Arc<App>>) -> Json<AllJobs> {
+    Json(AllJobs { jobs: app.supervisor.jobs() })
 }
 
 /// One run.
-pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
-    Ok(Json(json!({ "job": find(&app, &id)? })))
+pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<OneJob>, Error> {
+    Ok(Json(OneJob { job: find(&app, &id)? }))
 }
 
 /// Asks a run to end.
-pub async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
-    Ok(Json(json!({ "job": app.supervisor.cancel(&id).await? })))
+pub async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<OneJob>, Error> {
+    Ok(Json(OneJob { job: app.supervisor.cancel(&id).await? }))
 }
 
 /// Removes a run that is over, with its models.

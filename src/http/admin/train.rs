@@ -1,22 +1,22 @@
 //! `POST /admin/train`: a network is trained, by a process of its own.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::events::{self, EVENT_STREAM};
-use crate::config::Config;
+use crate::dataset::catalog::Catalog;
 use crate::http::accept::preferred;
 use crate::http::error::{Code, Error};
 use crate::http::extract;
 use crate::http::state::App;
 use crate::network::Architecture;
+use crate::training::job::Job;
 use crate::training::supervisor::{ArchSource, RunRequest};
 
 /// The body: a network, its data, and keys of the recipe beside them.
@@ -29,6 +29,16 @@ pub struct TrainRequest {
     overrides: Map<String, Value>,
 }
 
+/// The answer: how the run stands, and where its events are.
+#[derive(Debug, Serialize)]
+pub struct Started {
+    job: Job,
+    events: String,
+}
+
+/// What a proxy that serves this under a path says that path is.
+const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+
 /// Starts the run. Answers 202 and where its events are, or with those events themselves.
 pub async fn post(
     State(app): State<Arc<App>>,
@@ -36,8 +46,12 @@ pub async fn post(
     extract::Json(request): extract::Json<TrainRequest>,
 ) -> Result<Response, Error> {
     let (looking, data) = (Arc::clone(&app), request.data.clone());
-    let found = tokio::task::spawn_blocking(move || dataset(&looking.config, &data)).await;
-    let data_path = found.map_err(|_| Error::stopping())??;
+    // A plain word is a dataset of ours; anything else a path, where paths are allowed.
+    let find = move || {
+        let catalog = Catalog::new(looking.config.data_dir.join("datasets"));
+        if looking.config.train.allow_paths { catalog.find_or_path(&data) } else { catalog.find(&data) }
+    };
+    let data_path = tokio::task::spawn_blocking(find).await.map_err(|_| Error::stopping())??;
     let run = RunRequest {
         arch: network(request.arch)?,
         data_path,
@@ -49,8 +63,8 @@ pub async fn post(
     if preferred(&headers, &["application/json", EVENT_STREAM]) == Some(EVENT_STREAM) {
         return Ok(events::sse(events::follow(&app, &job.id, 0)?));
     }
-    let events = format!("/admin/jobs/{}/events", job.id);
-    Ok((StatusCode::ACCEPTED, Json(json!({ "job": job, "events": events }))).into_response())
+    let events = format!("{}/admin/jobs/{}/events", prefix(&headers), job.id);
+    Ok((StatusCode::ACCEPTED, Json(Started { job, events })).into_response())
 }
 
 /// A preset's name, or the layer list itself; a path would let a caller read the server's files.
@@ -63,27 +77,28 @@ fn network(arch: Value) -> Result<ArchSource, Error> {
     }
 }
 
-/// A plain word is a dataset of ours; anything else a path, where paths are allowed. Blocks.
-fn dataset(config: &Config, data: &str) -> Result<PathBuf, Error> {
-    let folder = config.data_dir.join("datasets");
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let named = !data.is_empty() && !data.starts_with('.') && data.chars().all(plain);
-    if !named && !config.train.allow_paths {
-        let sentence = "`data` must be the name of a dataset in the data folder: `train.allow_paths` in config.toml allows paths";
-        return Err(Error::new(Code::Forbidden, sentence));
+/// The path under which a proxy has put this server, as it says itself; nothing where it says nothing, or no path.
+fn prefix(headers: &HeaderMap) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | '~');
+    let said = headers.get(FORWARDED_PREFIX).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let path = said.starts_with('/') && !said.starts_with("//") && said.chars().all(plain);
+    if path { said.trim_end_matches('/') } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_path_or_nothing() {
+        let of = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(FORWARDED_PREFIX.parse().unwrap(), axum::http::HeaderValue::from_static(value))]);
+            prefix(&headers).to_owned()
+        };
+        assert_eq!((of("/convscope"), of("/a/b/"), of("/")), ("/convscope".into(), "/a/b".into(), String::new()));
+        for strange in ["", "convscope", "//elsewhere.example", "/a b", "/a?b", "https://elsewhere.example"] {
+            assert_eq!(of(strange), "", "{strange}");
+        }
+        assert_eq!(prefix(&HeaderMap::new()), "");
     }
-    let path = if named { folder.join(data) } else { PathBuf::from(data) };
-    if path.exists() {
-        return Ok(path);
-    }
-    let known: Vec<String> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    let known = if known.is_empty() { "there are none yet".into() } else { format!("there are {}", known.join(", ")) };
-    let sentence = format!("there is no dataset `{data}`; {known}. `convscope fetch-data` downloads CIFAR-10");
-    Err(Error::new(Code::UnknownDataset, sentence))
 }

@@ -1,7 +1,7 @@
-//! Activations of many numbers, in vectors. (`kernels::activation` has them one by one, for every type of number.)
+//! Activations of many numbers, in vectors.
 
 use crate::kernels::activation::Activation;
-use crate::kernels::lanes::math::{normal, sigmoid};
+use crate::kernels::lanes::math::{normal, sigmoid, tanh};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
 /// An activation.
@@ -70,6 +70,9 @@ fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
         Activation::Relu => l.max(l.zero(), x),
         Activation::Gelu => l.mul(x, normal(l, x).0),
         Activation::Silu => l.mul(x, sigmoid(l, x)),
+        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), x, l.mul(x, l.splat(slope))),
+        Activation::Tanh => tanh(l, x).0,
+        Activation::Sigmoid => sigmoid(l, x),
     }
 }
 
@@ -85,5 +88,9 @@ fn gradient<L: Lanes>(l: L, activation: Activation, (x, dy): (L::V, L::V)) -> L:
             let (one, sigmoid) = (l.splat(1.0), sigmoid(l, x));
             l.mul(l.mul(dy, sigmoid), l.mul_add(x, l.sub(one, sigmoid), one))
         }
+        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), dy, l.mul(dy, l.splat(slope))),
+        Activation::Tanh => l.mul(dy, tanh(l, x).1),
+        // Not 1 less the value, which would lose its digits where that is near 1.
+        Activation::Sigmoid => l.mul(l.mul(dy, sigmoid(l, x)), sigmoid(l, l.sub(l.zero(), x))),
     }
 }

@@ -3,7 +3,7 @@
 //! An image is stored block × row × column × 16: all that a vector of sixteen channels needs lies together, for every
 //! instruction set alike, and nothing is reordered between the first layer and the last. Channels that do not fill a block
 //! are zeros. Batches are image after image. Functions here know neither layers nor networks; each is compared with the
-//! plain f64 twin in `naive`.
+//! formula in f64 in `naive`.
 
 pub mod activate;
 pub mod conv;
@@ -16,6 +16,8 @@ pub(super) mod tile;
 pub mod winograd;
 
 use super::lanes::WIDTH;
+use super::lengths::{product, sum};
+use super::window::count;
 
 /// Blocks that hold `channels`.
 pub const fn blocks(channels: usize) -> usize {
@@ -36,12 +38,12 @@ pub struct Maps {
 impl Maps {
     /// Pixels of one map.
     pub const fn plane(&self) -> usize {
-        self.height * self.width
+        product([self.height, self.width])
     }
 
     /// Floats of one image in the blocked layout.
     pub const fn len(&self) -> usize {
-        blocks(self.channels) * self.plane() * WIDTH
+        product([blocks(self.channels), self.height, self.width, WIDTH])
     }
 
     /// Whether there is nothing.
@@ -91,21 +93,29 @@ pub struct Convolution {
     pub stride: usize,
     /// Zeros around the input.
     pub padding: usize,
+    /// Pixels from one tap of the filter to the next.
+    pub dilation: usize,
     /// Groups of channels that do not see each other.
     pub groups: usize,
 }
 
 impl Convolution {
-    /// The sizes that follow: `(n + 2·padding − kernel) / stride + 1`.
+    /// The sizes that follow: `(n + 2·padding − reach) / stride + 1`; 0 where the window is larger than the padded plane.
     pub fn new(input: Maps, out_channels: usize, kernel: usize) -> Self {
         let output = Maps { channels: out_channels, ..input };
-        Self { input, output, kernel, stride: 1, padding: 0, groups: 1 }.sized()
+        Self { input, output, kernel, stride: 1, padding: 0, dilation: 1, groups: 1 }.sized()
     }
 
     /// With this step and padding.
     #[must_use]
     pub fn window(self, stride: usize, padding: usize) -> Self {
         Self { stride, padding, ..self }.sized()
+    }
+
+    /// With this distance between taps.
+    #[must_use]
+    pub fn dilated(self, dilation: usize) -> Self {
+        Self { dilation, ..self }.sized()
     }
 
     /// With this many groups.
@@ -115,10 +125,32 @@ impl Convolution {
     }
 
     fn sized(mut self) -> Self {
-        let side = |n: usize| (n + 2 * self.padding).saturating_sub(self.kernel) / self.stride + 1;
-        self.output.height = side(self.input.height);
-        self.output.width = side(self.input.width);
+        let side = |n: usize| count(n, self.reach(), self.stride, self.padding);
+        let (height, width) = (side(self.input.height), side(self.input.width));
+        self.output = Maps { height, width, ..self.output };
         self
+    }
+
+    /// Side of what a window covers, from its first tap to its last: `(kernel − 1)·dilation + 1`.
+    pub const fn reach(&self) -> usize {
+        sum([product([self.kernel - 1, self.dilation]), 1])
+    }
+
+    /// What the kernels rely on when they read without looking.
+    ///
+    /// # Panics
+    /// Where sizes do not belong together, or are larger than memory could be.
+    fn check(&self) {
+        let Self { input, output, kernel, stride, dilation, groups, .. } = *self;
+        assert!(kernel.min(stride).min(dilation).min(groups) > 0, "convolution: no argument is 0");
+        assert!(self.sized() == *self && !input.is_empty() && !output.is_empty(), "convolution: the output of these windows");
+        let whole = |maps: Maps| maps.channels.is_multiple_of(groups);
+        assert!(whole(input) && whole(output), "convolution: groups of as many channels, and something in each");
+        // The whole padded plane: more than any frame.
+        let padded = |side: usize| sum([side, self.padding, self.padding]);
+        product([blocks(input.channels), padded(input.height), padded(input.width), WIDTH]);
+        product([blocks(output.channels), padded(input.height), padded(input.width), WIDTH]);
+        self.weights();
     }
 
     /// Input channels that one filter sees.
@@ -128,7 +160,7 @@ impl Convolution {
 
     /// Numbers in all filters.
     pub const fn weights(&self) -> usize {
-        self.output.channels * self.seen() * self.kernel * self.kernel
+        product([self.output.channels, self.seen(), self.kernel, self.kernel])
     }
 }
 

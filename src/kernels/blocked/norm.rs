@@ -6,6 +6,15 @@
 use super::{Maps, blocks};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 
+/// Refuses the batch whose variance would be divided by 0, in PyTorch's words; `size` is image × channel × height × width.
+pub fn check_values(size: [usize; 4]) -> Result<(), String> {
+    let [images, _, height, width] = size;
+    if images.saturating_mul(height).saturating_mul(width) > 1 {
+        return Ok(());
+    }
+    Err(format!("Expected more than 1 value per channel when training, got input size {size:?}: take larger batches or planes"))
+}
+
 /// A number near the mean of each channel over some images, and the sums of distances to it and of their squares.
 pub struct Measure<'a> {
     /// Shape.

@@ -98,7 +98,7 @@ impl<'a> Output<'a> {
     /// The place of `count` floats from `first` on, which are inside. Only those of the own part may be touched.
     #[inline(always)]
     pub(crate) fn place(&self, first: usize, count: usize) -> *mut f32 {
-        assert!(first + count <= self.len, "inside the output");
+        assert!(first <= self.len && count <= self.len - first, "inside the output");
         // SAFETY: the place lies inside the slice this was made of.
         unsafe { self.at.add(first) }
     }

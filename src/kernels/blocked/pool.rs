@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Maps;
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
-use crate::kernels::mean_pool2d::Rectangles;
+use crate::kernels::window::{adaptive, sliding};
 
 /// A winner that gets no gradient: the maximum was not positive and is rectified.
 pub const NOBODY: f32 = -1.0;
@@ -23,10 +23,17 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows over feature maps.
-    pub fn new(input: Maps, rectangles: Rectangles) -> Self {
-        let Rectangles { rows, columns, divisor, .. } = rectangles;
-        Self { input, rows, columns, divisor }
+    /// Square windows that slide over feature maps, with padding of at most half their side. A mean counts the padding as zeros
+    /// (`count_include_pad`). PyTorch leaves out of the area what reaches beyond the padding; with windows that start inside, as
+    /// all of these do, there is nothing there.
+    pub fn sliding(input: Maps, kernel: usize, stride: usize, padding: usize) -> Self {
+        let along = |side: usize| sliding(side, kernel, stride, padding);
+        Self { input, rows: along(input.height), columns: along(input.width), divisor: Some(kernel * kernel) }
+    }
+
+    /// PyTorch's windows of adaptive pooling, so that `side` × `side` come out.
+    pub fn adaptive(input: Maps, side: usize) -> Self {
+        Self { input, rows: adaptive(input.height, side), columns: adaptive(input.width, side), divisor: None }
     }
 
     /// What comes out.

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::Dense;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
-use crate::optim::Sgd;
+use crate::kernels::lengths::product;
+use crate::kernels::sgd::Sgd;
 
 /// Outputs whose gradients are multiplied before the next: what a tile reads of them stays in the nearest cache.
 const CHUNK: usize = 64;
@@ -42,10 +43,13 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { dense, batch, gradient, input, mut to_input, update } = self;
-        let panel = batch * WIDTH;
-        let weights = dense.outputs * WIDTH;
-        assert!(batch.is_multiple_of(WIDTH) && gradient.len() == dense.outputs * batch, "dense: gradient");
-        assert!(input.len() == dense.blocks * panel && to_input.as_ref().is_none_or(|to| to.len() == input.len()), "dense: inputs");
+        let panel = product([batch, WIDTH]);
+        let weights = product([dense.outputs, WIDTH]);
+        assert!(batch.is_multiple_of(WIDTH) && gradient.len() == product([dense.outputs, batch]), "dense: gradient");
+        assert!(
+            input.len() == product([dense.blocks, panel]) && to_input.as_ref().is_none_or(|to| to.len() == input.len()),
+            "dense: inputs"
+        );
         assert!(update.weights.len() == dense.weights() && update.momentum.len() == dense.weights(), "dense: weights");
         // Two blocks at a time, so that their weights are still cached when they move.
         for block in (0..dense.blocks).step_by(2) {

@@ -3,6 +3,7 @@
 use super::Dense;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::{product, sum};
 
 /// Blocks of inputs that are multiplied before the next: their columns fill half of a nearest cache.
 const CHUNK: usize = 4;
@@ -33,10 +34,13 @@ impl Kernel for Forward<'_> {
         let Self { dense, batch, first, .. } = self;
         let rows = self.output.len() / batch;
         assert!(
-            batch.is_multiple_of(WIDTH) && self.output.len() == rows * batch && first + rows <= dense.outputs,
+            batch.is_multiple_of(WIDTH) && self.output.len() == rows * batch && sum([first, rows]) <= dense.outputs,
             "dense: outputs"
         );
-        assert!(self.weights.len() == dense.weights() && self.input.len() == dense.blocks * WIDTH * batch, "dense: inputs");
+        assert!(
+            self.weights.len() == dense.weights() && self.input.len() == product([dense.blocks, WIDTH, batch]),
+            "dense: inputs"
+        );
         assert!(self.bias.is_none_or(|bias| bias.len() == rows), "dense: bias");
         for (row, output) in self.output.chunks_exact_mut(batch).enumerate() {
             output.fill(self.bias.map_or(0.0, |bias| bias[row]));

@@ -17,6 +17,7 @@ pub use backward::{Backward, Update};
 pub use forward::Forward;
 
 use super::lanes::WIDTH;
+use super::lengths::product;
 
 /// Sizes of a fully connected layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Dense {
 impl Dense {
     /// Number of weights, fillers included.
     pub fn weights(&self) -> usize {
-        self.blocks * self.outputs * WIDTH
+        product([self.blocks, self.outputs, WIDTH])
     }
 
     /// The place of a weight.
@@ -46,7 +47,7 @@ pub fn padded(batch: usize) -> usize {
 
 /// Panels to columns, for whole blocks of features: both are `blocks` × `batch` × 16 numbers, in each block transposed.
 pub fn transpose(batch: usize, from: &[f32], to: &mut [f32]) {
-    debug_assert!(batch.is_multiple_of(WIDTH) && from.len() == to.len());
+    assert!(batch.is_multiple_of(WIDTH) && from.len() == to.len(), "dense: panels and columns");
     for (panel, columns) in from.chunks_exact(batch * WIDTH).zip(to.chunks_exact_mut(batch * WIDTH)) {
         for (sixteen, square) in panel.chunks_exact(WIDTH * WIDTH).enumerate() {
             for feature in 0..WIDTH {
@@ -61,7 +62,7 @@ pub fn transpose(batch: usize, from: &[f32], to: &mut [f32]) {
 
 /// Columns to panels: the inverse of [`transpose`].
 pub fn untranspose(batch: usize, from: &[f32], to: &mut [f32]) {
-    debug_assert!(batch.is_multiple_of(WIDTH) && from.len() == to.len());
+    assert!(batch.is_multiple_of(WIDTH) && from.len() == to.len(), "dense: panels and columns");
     for (columns, panel) in from.chunks_exact(batch * WIDTH).zip(to.chunks_exact_mut(batch * WIDTH)) {
         for (image, row) in panel.chunks_exact_mut(WIDTH).enumerate() {
             for (feature, x) in row.iter_mut().enumerate() {

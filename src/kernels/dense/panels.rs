@@ -18,6 +18,7 @@ use self::many::Many;
 use self::one::One;
 use crate::kernels::blocked::part::Shared;
 use crate::kernels::lanes::{Lanes, WIDTH};
+use crate::kernels::lengths::{product, sum};
 use crate::kernels::team::Team;
 use crate::kernels::tier::Tier;
 
@@ -85,7 +86,7 @@ impl Panels {
 
     /// Number of weights, fillers included.
     pub fn weights(&self) -> usize {
-        self.inputs * self.vectors() * WIDTH
+        product([self.inputs, self.vectors(), WIDTH])
     }
 
     /// The place of a weight.
@@ -103,10 +104,10 @@ impl Panels {
         (input, images): (Rows<'_>, usize),
         (output, stride): (&mut [f32], usize),
     ) {
-        let padded = self.vectors() * WIDTH;
+        let padded = product([self.vectors(), WIDTH]);
         assert!(layer.weights.len() == self.weights() && layer.bias.len() == padded, "dense: parameters");
-        assert!(images > 0 && input.values.len() >= (images - 1) * input.stride + self.inputs, "dense: inputs");
-        assert!(output.len() >= (images - 1) * stride + padded && stride >= padded, "dense: outputs");
+        assert!(images > 0 && input.values.len() >= sum([product([images - 1, input.stride]), self.inputs]), "dense: inputs");
+        assert!(output.len() >= sum([product([images - 1, stride]), padded]) && stride >= padded, "dense: outputs");
         assert!(input.places.is_none_or(|places| images == 1 && places.inputs() == self.inputs), "dense: places");
         let panels = self.vectors().div_ceil(PANEL);
         // All of a thread's panels go through the images together: what an image has is fetched once a thread.

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::Tier;
-use crate::kernels::linear::LinearShape;
-use crate::kernels::naive::{linear as formula, sgd};
-use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
-use crate::optim::Sgd;
+use crate::kernels::naive::linear::{self as formula, LinearShape};
+use crate::kernels::naive::sgd;
+use crate::kernels::sgd::Sgd;
+use crate::kernels::testing::{Sums, cases, filled, noise, refusal, squares, wide};
 
 /// A layer and a batch: input, weights, bias, gradient of the output, momentum.
 struct Case {
@@ -149,4 +149,27 @@ proptest! {
 fn more_inputs_than_are_multiplied_at_once_are_their_formula() {
     let case = Case::new(LinearShape { batch: 17, inputs: 700, outputs: 11 }, 7);
     assert_is_its_formula(&case, Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01 }, (4, 20));
+}
+
+/// Sizes whose products wrap around to lengths that the slices have.
+#[test]
+fn sizes_that_memory_cannot_hold_are_refused() {
+    let refused = |what: &str, f: &dyn Fn()| assert_eq!(refusal(f), "sizes that no memory could hold", "{what}");
+    let dense = Dense { blocks: 1 << 59, outputs: 32 };
+    refused("weights", &|| assert!(dense.weights() > 0));
+    let forward = |dense: Dense, first: usize, (input, batch): (&[f32], usize)| {
+        let (weights, output) = (vec![0.0; 16], &mut [0.0; 16][..]);
+        Tier::detect().run(Forward { dense, weights: &weights, bias: None, input, batch, first, output });
+    };
+    let one = Dense { blocks: 1, outputs: 1 };
+    forward(one, 0, (&[0.0; 256], 16));
+    refused("the first output", &|| forward(one, usize::MAX, (&[0.0; 256], 16)));
+    refused("inputs", &|| forward(Dense { blocks: (1 << 60) + 1, ..one }, 0, (&[0.0; 256], 16)));
+    let backward = |dense: Dense, batch: usize| {
+        let sgd = Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let update = Update { sgd, weights: &mut [], momentum: &mut [] };
+        Tier::detect().run(Backward { dense, batch, gradient: &[], input: &[], to_input: None, update });
+    };
+    refused("gradients", &|| backward(Dense { blocks: 1 << 60, outputs: 1 << 60 }, 16));
+    refused("a batch", &|| backward(Dense { blocks: 1, outputs: 16 }, 1 << 60));
 }

@@ -45,6 +45,22 @@ pub(crate) fn sigmoid<L: Lanes>(l: L, x: L::V) -> L::V {
     l.div(l.where_greater((l.zero(), x), small, one), l.add(one, small))
 }
 
+/// tanh x, and its slope 1 − tanh² x.
+///
+/// By (1 − e) / (1 + e), e = e^(−2·|x|); near 0, where 1 − e would lose its digits, by Taylor's series.
+#[inline(always)]
+pub(crate) fn tanh<L: Lanes>(l: L, x: L::V) -> (L::V, L::V) {
+    const NEAR: f32 = 0.3;
+    let (one, size, square) = (l.splat(1.0), magnitude(l, x), l.mul(x, x));
+    let small = exp(l, l.mul(l.splat(-2.0), size));
+    let share = l.div(one, l.add(one, small));
+    let far = l.mul(l.sub(one, small), share);
+    let far = l.where_greater((l.zero(), x), l.sub(l.zero(), far), far);
+    let near = l.mul(x, polynomial(l, square, [62.0 / 2835.0, -17.0 / 315.0, 2.0 / 15.0, -1.0 / 3.0, 1.0]));
+    let slope = l.mul(l.mul(l.splat(4.0), small), l.mul(share, share));
+    (l.where_greater((size, l.splat(NEAR)), far, near), slope)
+}
+
 /// Φ(x), the share of the normal distribution below `x`, and φ(x), its density.
 ///
 /// By the tail ½·erfc(|x|/√2) = ½·t·Q(t)·e^(−x²/2), t = 1 / (1 + 0.4·|x|/√2), which is exact to a few places however small it
@@ -81,14 +97,15 @@ mod tests {
     struct Functions<'a>(&'a [f32; WIDTH]);
 
     impl Kernel for Functions<'_> {
-        type Output = [[f32; WIDTH]; 4];
+        type Output = [[f32; WIDTH]; 6];
 
         #[inline(always)]
         fn run<L: Lanes>(self, l: L) -> Self::Output {
             let x = l.read(self.0);
             let negative = l.sub(l.zero(), magnitude(l, x));
             let (share, density) = normal(l, x);
-            [exp(l, negative), sigmoid(l, x), share, density].map(|v| {
+            let (tangent, slope) = tanh(l, x);
+            [exp(l, negative), sigmoid(l, x), share, density, tangent, slope].map(|v| {
                 let mut out = [0.0; WIDTH];
                 l.write(&mut out, v);
                 out
@@ -101,7 +118,7 @@ mod tests {
         for tier in Tier::all() {
             for first in (0..40_000).step_by(WIDTH) {
                 let x: [f32; WIDTH] = std::array::from_fn(|lane| ((first + lane) as f32 - 20_000.0) / 1600.0);
-                let [exps, sigmoids, normals, densities] = tier.run(Functions(&x));
+                let [exps, sigmoids, normals, densities, tangents, slopes] = tier.run(Functions(&x));
                 for (lane, &x) in x.iter().enumerate() {
                     let x = f64::from(x);
                     let close = |got: f32, expected: f64, name| {
@@ -114,6 +131,9 @@ mod tests {
                     close(sigmoids[lane], 1.0 / (1.0 + (-x).exp()), "sigmoid");
                     close(normals[lane], 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2), "normal");
                     close(densities[lane], (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(), "density");
+                    close(tangents[lane].copysign(1.0), x.abs().tanh(), "tanh");
+                    assert!(tangents[lane] == 0.0 || tangents[lane].is_sign_negative() == (x < 0.0), "{tier}: tanh({x})");
+                    close(slopes[lane], 1.0 / x.cosh().powi(2), "slope of tanh");
                 }
             }
         }
@@ -124,13 +144,16 @@ mod tests {
         for tier in Tier::all() {
             let mut x = [0.0; WIDTH];
             x[..5].copy_from_slice(&[f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, f32::NAN]);
-            let [_, sigmoids, normals, densities] = tier.run(Functions(&x));
+            let [_, sigmoids, normals, densities, tangents, slopes] = tier.run(Functions(&x));
             for values in [sigmoids, normals] {
                 let limits = [1.0, 0.0, 1.0, 0.0];
                 assert!(values.iter().zip(limits).all(|(x, limit)| (x - limit).abs() < 1e-30), "{tier} {values:?}");
                 assert!(values[4].is_nan());
             }
-            assert!(densities[..4].iter().all(|&x| x < 1e-30) && densities[4].is_nan(), "{tier} {densities:?}");
+            for values in [densities, slopes] {
+                assert!(values[..4].iter().all(|&x| x < 1e-30) && values[4].is_nan(), "{tier} {values:?}");
+            }
+            assert!(tangents[..4] == [1.0, -1.0, 1.0, -1.0] && tangents[4].is_nan(), "{tier} {tangents:?}");
         }
     }
 }

@@ -1,18 +1,26 @@
-//! Adaptive average pooling, window by window.
+//! The mean over windows chosen so that the output has a given size, window by window.
 
-use crate::kernels::adaptive_avg_pool2d::AdaptiveShape;
-use crate::kernels::real::Real;
-
-/// [`crate::kernels::adaptive_avg_pool2d::forward`].
-pub fn forward<T: Real>(shape: &AdaptiveShape, input: &[T], output: &mut [T]) {
-    output.fill(T::ZERO);
-    each_pixel(shape, output.len(), |window, pixel, area| output[window] += input[pixel] / T::from_f64(area));
+/// Planes of `height` × `width`, pooled to `output` × `output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdaptiveShape {
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Side of the output.
+    pub output: usize,
 }
 
-/// [`crate::kernels::adaptive_avg_pool2d::backward`].
-pub fn backward<T: Real>(shape: &AdaptiveShape, grad_output: &[T], grad_input: &mut [T]) {
-    grad_input.fill(T::ZERO);
-    each_pixel(shape, grad_output.len(), |window, pixel, area| grad_input[pixel] += grad_output[window] / T::from_f64(area));
+/// `output` is plane × side × side.
+pub fn forward(shape: &AdaptiveShape, input: &[f64], output: &mut [f64]) {
+    output.fill(0.0);
+    each_pixel(shape, output.len(), |window, pixel, area| output[window] += input[pixel] / area);
+}
+
+/// The gradient of the input from that of the output.
+pub fn backward(shape: &AdaptiveShape, grad_output: &[f64], grad_input: &mut [f64]) {
+    grad_input.fill(0.0);
+    each_pixel(shape, grad_output.len(), |window, pixel, area| grad_input[pixel] += grad_output[window] / area);
 }
 
 /// Visits every pixel of every window with the window's area.

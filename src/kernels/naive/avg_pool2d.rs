@@ -1,19 +1,17 @@
-//! Average pooling, window by window.
+//! Average pooling, window by window; padding counts as zeros, as in PyTorch (`count_include_pad`).
 
-use super::window::each_pixel;
-use crate::kernels::real::Real;
-use crate::kernels::window::Pool2dShape;
+use super::window::Pool2dShape;
 
-/// [`crate::kernels::avg_pool2d::forward`].
-pub fn forward<T: Real>(shape: &Pool2dShape, input: &[T], output: &mut [T]) {
-    let area = T::from_f64((shape.kernel * shape.kernel) as f64);
-    output.fill(T::ZERO);
-    each_pixel(shape, |window, pixel| output[window] += input[pixel] / area);
+/// The mean of each window.
+pub fn forward(shape: &Pool2dShape, input: &[f64], output: &mut [f64]) {
+    let area = (shape.kernel * shape.kernel) as f64;
+    output.fill(0.0);
+    shape.each_pixel(|window, pixel| output[window] += input[pixel] / area);
 }
 
-/// [`crate::kernels::avg_pool2d::backward`].
-pub fn backward<T: Real>(shape: &Pool2dShape, grad_output: &[T], grad_input: &mut [T]) {
-    let area = T::from_f64((shape.kernel * shape.kernel) as f64);
-    grad_input.fill(T::ZERO);
-    each_pixel(shape, |window, pixel| grad_input[pixel] += grad_output[window] / area);
+/// The gradient of the input from that of the output.
+pub fn backward(shape: &Pool2dShape, grad_output: &[f64], grad_input: &mut [f64]) {
+    let area = (shape.kernel * shape.kernel) as f64;
+    grad_input.fill(0.0);
+    shape.each_pixel(|window, pixel| grad_input[pixel] += grad_output[window] / area);
 }

@@ -1,14 +1,13 @@
 //! Softmax, targets and loss, each written out.
 
 use crate::kernels::cross_entropy::{Measured, Targets};
-use crate::kernels::real::Real;
 
 /// [`crate::kernels::cross_entropy::cross_entropy`]; exponentials are not kept in range.
-pub fn cross_entropy<T: Real>(targets: &Targets<'_>, logits: &[T], gradient: &mut [T]) -> Measured {
+pub fn cross_entropy(targets: &Targets<'_>, logits: &[f64], gradient: &mut [f64]) -> Measured {
     let (batch, classes) = (targets.labels.len(), targets.classes);
     let (mut loss, mut correct) = (0.0, 0);
     for (image, &label) in targets.labels.iter().enumerate() {
-        let scores: Vec<f64> = logits[image * classes..(image + 1) * classes].iter().map(|x| x.to_f64()).collect();
+        let scores = &logits[image * classes..(image + 1) * classes];
         let total: f64 = scores.iter().map(|x| x.exp()).sum();
         let mut best = 0;
         for class in 0..classes {
@@ -16,7 +15,7 @@ pub fn cross_entropy<T: Real>(targets: &Targets<'_>, logits: &[T], gradient: &mu
             let target = hard * (1.0 - targets.smoothing) + targets.smoothing / classes as f64;
             let probability = scores[class].exp() / total;
             loss -= target * probability.ln() / batch as f64;
-            gradient[image * classes + class] = T::from_f64((probability - target) / batch as f64);
+            gradient[image * classes + class] = (probability - target) / batch as f64;
             best = if scores[class] > scores[best] { class } else { best };
         }
         correct += usize::from(best == label as usize);

@@ -1,11 +1,10 @@
 //! Dropout, element by element.
 
 use crate::kernels::dropout::Mask;
-use crate::kernels::real::Real;
 
-/// [`Mask::apply`].
-pub fn apply<T: Real>(mask: &Mask, input: &[T], output: &mut [T]) {
+/// `input` with the mask applied. Applied to the gradient of the output, this is the backward pass too.
+pub fn apply(mask: &Mask, input: &[f64], output: &mut [f64]) {
     for (index, (&x, y)) in (0u64..).zip(input.iter().zip(output)) {
-        *y = if mask.keeps(index) { x * T::from_f64(mask.scale()) } else { T::ZERO };
+        *y = if mask.keeps(index) { x * mask.scale() } else { 0.0 };
     }
 }

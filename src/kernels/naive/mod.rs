@@ -1,6 +1,7 @@
-//! Each kernel as its formula: plain loops, one number at a time, nothing shared with the quick ones but their sizes.
+//! Each kernel as its formula, in `f64`: plain loops over tensors in plain order (batch × channel × height × width), one number
+//! at a time, nothing shared with the quick ones but their sizes.
 //!
-//! Tests and benches compare with these. They are slow on purpose.
+//! They are the truth that tests compare with, and slow on purpose. Every function writes all of its results.
 
 pub mod activation;
 pub mod adaptive_avg_pool2d;
@@ -12,4 +13,4 @@ pub mod dropout;
 pub mod linear;
 pub mod max_pool2d;
 pub mod sgd;
-mod window;
+pub mod window;

@@ -1,20 +1,19 @@
 //! SGD, weight by weight, as PyTorch's documentation writes it (dampening 0, minimising).
 
-use crate::kernels::real::Real;
-use crate::optim::Sgd;
+use crate::kernels::sgd::Sgd;
 
 /// [`crate::kernels::sgd::update`].
-pub fn update<T: Real>(sgd: &Sgd, weights: &mut [T], gradient: &[T], momentum: &mut [T]) {
-    let constant = |value: f32| T::from_f64(f64::from(value));
+pub fn update(sgd: &Sgd, weights: &mut [f64], gradient: &[f64], momentum: &mut [f64]) {
+    let [rate, kept, decay] = [sgd.learning_rate, sgd.momentum, sgd.weight_decay].map(f64::from);
     for at in 0..weights.len() {
         let mut step = gradient[at];
-        if sgd.weight_decay != 0.0 {
-            step += constant(sgd.weight_decay) * weights[at];
+        if decay != 0.0 {
+            step += decay * weights[at];
         }
-        if sgd.momentum != 0.0 {
-            momentum[at] = constant(sgd.momentum) * momentum[at] + step;
-            step = if sgd.nesterov { step + constant(sgd.momentum) * momentum[at] } else { momentum[at] };
+        if kept != 0.0 {
+            momentum[at] = kept * momentum[at] + step;
+            step = if sgd.nesterov { step + kept * momentum[at] } else { momentum[at] };
         }
-        weights[at] -= constant(sgd.learning_rate) * step;
+        weights[at] -= rate * step;
     }
 }

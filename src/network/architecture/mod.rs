@@ -2,8 +2,12 @@
 //!
 //! It knows no values, no device and no kernel.
 
+pub mod fault;
+pub mod infer;
+mod parse;
 pub mod presets;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod shape;
 pub mod spec;
+mod written;

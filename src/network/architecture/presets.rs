@@ -19,7 +19,8 @@ pub fn named(name: &str) -> Option<Architecture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::shape::{Shape, infer};
+    use crate::network::infer;
+    use crate::network::shape::Shape;
 
     #[test]
     fn every_preset_is_valid_and_called_by_its_name() {

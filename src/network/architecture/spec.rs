@@ -4,19 +4,19 @@
 //! request, a checkpoint's metadata); both go through the same checks, and every message names the layer it is about.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::network::error::{Error, nearest};
+use super::written::{Item, Wrong, read as parse};
+use crate::kernels::activation as kernels;
+use crate::network::error::nearest;
 
 /// A network: its input and its layers, in the order in which they are computed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Architecture {
     /// What the network is called; a model's file has a name of its own.
     pub name: String,
     /// The image it takes.
     pub input: Input,
-    /// Each layer takes the output of the one before it.
+    /// Each layer takes the output of the one before it, or of the earlier one that its `from` names.
     pub layers: Vec<Layer>,
 }
 
@@ -33,15 +33,20 @@ pub struct Input {
 }
 
 /// One named layer. The name is also its feature map's name and the prefix of its parameters (`conv1.weight`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawLayer")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Layer {
     /// Unique in the network.
     pub name: String,
     /// What it computes.
     #[serde(flatten)]
     pub kind: LayerKind,
+    /// The earlier layer (or [`IMAGE`]) that is read in place of the one before; what `add` adds to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
+
+/// What `from` calls the image.
+pub const IMAGE: &str = "input";
 
 /// What a layer computes, with `torch.nn`'s arguments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,12 +56,6 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// Normalisation of each channel over batch and plane.
     BatchNorm2d(BatchNorm2d),
-    /// `max(x, 0)`.
-    Relu,
-    /// `x · Φ(x)`, exact (by erf).
-    Gelu,
-    /// `x · sigmoid(x)`.
-    Silu,
     /// The maximum of each window; a tie goes to the first in row order.
     MaxPool2d(Pool2d),
     /// The mean of each window; padding counts as zeros (`count_include_pad`).
@@ -69,8 +68,64 @@ pub enum LayerKind {
     Flatten,
     /// `y = x·Wᵀ + b`.
     Linear(Linear),
-    /// The sum of the layer before it and an earlier one: a residual connection.
-    Add(Add),
+    /// The sum of the layer before it and the one that `from` names: a residual connection.
+    Add,
+    /// A function of each element.
+    #[serde(untagged)]
+    Activation(Activation),
+}
+
+/// The activation functions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x · Φ(x)`, exact (by erf).
+    Gelu,
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// `x` above 0, else a small share of it.
+    LeakyRelu(LeakyRelu),
+}
+
+impl Activation {
+    /// The kind as it is written in an architecture file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu(_) => "leaky_relu",
+        }
+    }
+
+    /// As the kernels know it.
+    pub fn kernel(self) -> kernels::Activation {
+        match self {
+            Self::Relu => kernels::Activation::Relu,
+            Self::Gelu => kernels::Activation::Gelu,
+            Self::Silu => kernels::Activation::Silu,
+            Self::Tanh => kernels::Activation::Tanh,
+            Self::Sigmoid => kernels::Activation::Sigmoid,
+            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
+        }
+    }
+}
+
+/// Arguments of `leaky_relu`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeakyRelu {
+    /// What numbers below 0 are multiplied with.
+    #[serde(default = "hundredth")]
+    pub negative_slope: f32,
 }
 
 /// Arguments of `conv2d`.
@@ -87,6 +142,9 @@ pub struct Conv2d {
     /// Rows and columns of zeros added on each side.
     #[serde(default)]
     pub padding: usize,
+    /// Pixels from one tap of the filter to the next.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub dilation: usize,
     /// Channels are split in this many groups that do not see each other.
     #[serde(default = "one")]
     pub groups: usize,
@@ -156,21 +214,16 @@ pub struct Linear {
     pub bias: bool,
 }
 
-/// Arguments of `add`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Add {
-    /// Name of an earlier layer with an output of the same shape.
-    pub from: String,
-}
-
 /// Every kind, as it is written.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 15] = [
     "conv2d",
     "batch_norm2d",
     "relu",
     "gelu",
     "silu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
     "max_pool2d",
     "avg_pool2d",
     "adaptive_avg_pool2d",
@@ -186,74 +239,48 @@ impl LayerKind {
         match self {
             Self::Conv2d(_) => "conv2d",
             Self::BatchNorm2d(_) => "batch_norm2d",
-            Self::Relu => "relu",
-            Self::Gelu => "gelu",
-            Self::Silu => "silu",
+            Self::Activation(activation) => activation.name(),
             Self::MaxPool2d(_) => "max_pool2d",
             Self::AvgPool2d(_) => "avg_pool2d",
             Self::AdaptiveAvgPool2d(_) => "adaptive_avg_pool2d",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear(_) => "linear",
-            Self::Add(_) => "add",
+            Self::Add => "add",
         }
     }
 }
 
 impl Architecture {
-    /// Reads an architecture file.
-    pub fn from_toml(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|e| Error::Architecture(e.to_string().trim_end().to_owned()))
-    }
-
     /// Position of the layer called `name`.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.layers.iter().position(|layer| layer.name == name)
     }
 }
 
-/// A layer as it is written. Serde's own tagged enums cannot refuse unknown arguments beside a `name`, hence this step.
-#[derive(Deserialize)]
-struct RawLayer {
-    name: String,
-    kind: String,
-    #[serde(flatten)]
-    arguments: Map<String, Value>,
-}
-
-impl TryFrom<RawLayer> for Layer {
-    type Error = String;
-
-    fn try_from(raw: RawLayer) -> Result<Self, String> {
-        let RawLayer { name, kind, arguments } = raw;
-        let kind = parse_kind(&kind, arguments).map_err(|reason| format!("layer `{name}`: {reason}"))?;
-        Ok(Self { name, kind })
-    }
-}
-
-fn parse_kind(kind: &str, arguments: Map<String, Value>) -> Result<LayerKind, String> {
+/// The layer of `kind` with `arguments`, or everything that is wrong with them.
+pub(super) fn parse_kind(kind: &str, arguments: &[(String, Item)]) -> Result<LayerKind, Wrong> {
     Ok(match kind {
-        "conv2d" => LayerKind::Conv2d(parse(kind, arguments)?),
-        "batch_norm2d" => LayerKind::BatchNorm2d(parse(kind, arguments)?),
-        "relu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Relu)?,
-        "gelu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Gelu)?,
-        "silu" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Silu)?,
-        "max_pool2d" => LayerKind::MaxPool2d(parse(kind, arguments)?),
-        "avg_pool2d" => LayerKind::AvgPool2d(parse(kind, arguments)?),
-        "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(kind, arguments)?),
-        "dropout" => LayerKind::Dropout(parse(kind, arguments)?),
-        "flatten" => parse::<Nothing>(kind, arguments).map(|_| LayerKind::Flatten)?,
-        "linear" => LayerKind::Linear(parse(kind, arguments)?),
-        "add" => LayerKind::Add(parse(kind, arguments)?),
+        "conv2d" => LayerKind::Conv2d(parse(arguments)?),
+        "batch_norm2d" => LayerKind::BatchNorm2d(parse(arguments)?),
+        "relu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Relu))?,
+        "gelu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Gelu))?,
+        "silu" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Silu))?,
+        "tanh" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Tanh))?,
+        "sigmoid" => parse::<Nothing>(arguments).map(|_| LayerKind::Activation(Activation::Sigmoid))?,
+        "leaky_relu" => LayerKind::Activation(Activation::LeakyRelu(parse(arguments)?)),
+        "max_pool2d" => LayerKind::MaxPool2d(parse(arguments)?),
+        "avg_pool2d" => LayerKind::AvgPool2d(parse(arguments)?),
+        "adaptive_avg_pool2d" => LayerKind::AdaptiveAvgPool2d(parse(arguments)?),
+        "dropout" => LayerKind::Dropout(parse(arguments)?),
+        "flatten" => parse::<Nothing>(arguments).map(|_| LayerKind::Flatten)?,
+        "linear" => LayerKind::Linear(parse(arguments)?),
+        "add" => parse::<Nothing>(arguments).map(|_| LayerKind::Add)?,
         other => {
-            let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return Err(format!("there is no layer kind `{other}`{hint} The kinds are {}", KINDS.join(", ")));
+            let hint = nearest(other, &KINDS).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            return Err(Wrong::new(format!("there is no layer kind `{other}`; {hint}The kinds are {}", KINDS.join(", "))));
         }
     })
-}
-
-fn parse<T: serde::de::DeserializeOwned>(kind: &str, arguments: Map<String, Value>) -> Result<T, String> {
-    serde_json::from_value(Value::Object(arguments)).map_err(|e| format!("{kind}: {e}"))
 }
 
 #[derive(Deserialize)]
@@ -263,8 +290,16 @@ struct Nothing {}
 fn one() -> usize {
     1
 }
+/// Files written before there was `dilation` do not name it, and equal content gives equal bytes.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
 fn yes() -> bool {
     true
+}
+fn hundredth() -> f32 {
+    0.01
 }
 fn half() -> f64 {
     0.5
@@ -281,13 +316,14 @@ mod tests {
     use super::*;
 
     fn layer(text: &str) -> Result<Layer, String> {
-        toml::from_str(text).map_err(|e| e.to_string())
+        let text = format!("name = 'x'\ninput = {{ channels = 3, height = 4, width = 4 }}\n[[layers]]\n{text}");
+        Architecture::from_toml(&text).map(|mut network| network.layers.remove(0)).map_err(|e| e.to_string())
     }
 
     #[test]
     fn arguments_default_to_pytorchs() {
         let conv = layer("name = 'c'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 3").unwrap();
-        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, groups: 1, bias: true };
+        let expected = Conv2d { out_channels: 8, kernel_size: 3, stride: 1, padding: 0, dilation: 1, groups: 1, bias: true };
         assert_eq!(conv.kind, LayerKind::Conv2d(expected));
         let pool = layer("name = 'p'\nkind = 'max_pool2d'\nkernel_size = 2").unwrap();
         assert!(matches!(pool.kind, LayerKind::MaxPool2d(pool) if pool.step() == 2));

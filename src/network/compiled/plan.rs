@@ -1,4 +1,4 @@
-//! Evaluation on the processor, compiled from the layer list: fused kernels over one layout, in buffers that are made once.
+//! Evaluation on the processor: fused kernels over one layout, in buffers that are made once.
 //!
 //! Two programs are compiled. The fast one has batch norm in the filters of the convolution before it, rectifiers and pooling in
 //! the convolution's last step, and no dropout. The plain one, made when first needed, has every layer's output as it is, so
@@ -7,19 +7,18 @@
 //! threads on each layer. Neither changes a number: an image's result does not depend on its company or on the threads.
 //! [`crate::network::forward`] is the reference that tests hold this to.
 
-mod compile;
 mod maps;
 mod parameters;
-mod program;
 mod sight;
 mod vectors;
 
-use std::sync::Arc;
-
-use self::parameters::Parameters;
-use self::program::Program;
+use self::parameters::{Dense, Packed, Plain};
 use self::sight::Sight;
-use crate::kernels::{Buffer, Team, Tier};
+use self::vectors::Vectors;
+use super::forward::Workspace;
+use super::program::{Program, Purpose};
+use super::{Machine, Network};
+use crate::kernels::Buffer;
 use crate::network::error::Error;
 use crate::network::probe::{Evaluation, Probe};
 use crate::network::shape::LayerShape;
@@ -30,53 +29,47 @@ use crate::network::weights::Weights;
 pub struct Plan {
     architecture: Architecture,
     layers: Vec<LayerShape>,
-    parameters: Parameters,
-    fast: Program,
-    plain: Option<Program>,
+    parameters: Plain,
+    dense: Vec<Dense>,
+    fast: Compiled,
+    plain: Option<Compiled>,
     workspaces: Vec<Workspace>,
     machine: Machine,
 }
 
-/// What programs run on.
-#[derive(Clone)]
-struct Machine {
-    tier: Tier,
-    team: Arc<Team>,
+/// A program, what it multiplies with, and what it computes in.
+struct Compiled {
+    program: Program,
+    packed: Packed,
+    /// Values that are needed beyond their segment.
+    batch: Buffer,
+    vectors: Vectors,
 }
 
-/// What one thread computes in; grows to what is needed.
-#[derive(Debug, Default)]
-struct Workspace {
-    /// Values of a group of images.
-    scratch: Buffer,
-    /// A convolution's.
-    conv: Buffer,
-}
-
-impl AsMut<[f32]> for Workspace {
-    fn as_mut(&mut self) -> &mut [f32] {
-        &mut self.conv
+impl Compiled {
+    fn new(program: Program, packed: Packed) -> Self {
+        let vectors = Vectors::new(&program);
+        Self { program, packed, batch: Buffer::default(), vectors }
     }
 }
 
 impl Plan {
     /// Compiles `architecture` (its `layers` inferred) with these `weights` for this processor.
     pub fn new(architecture: &Architecture, layers: &[LayerShape], weights: &Weights) -> Self {
-        Self::with((architecture, layers), weights, (Tier::detect(), Arc::new(Team::available())))
+        Self::on(Machine::available(), architecture, layers, weights)
     }
 
     /// On these kernels, with these threads.
-    pub fn with(
-        (architecture, layers): (&Architecture, &[LayerShape]),
-        weights: &Weights,
-        (tier, team): (Tier, Arc<Team>),
-    ) -> Self {
-        let machine = Machine { tier, team };
-        let parameters = Parameters::new((architecture, layers), weights);
-        let fast = Program::fast((architecture, layers), &parameters, tier);
+    pub fn on(machine: Machine, architecture: &Architecture, layers: &[LayerShape], weights: &Weights) -> Self {
+        let network = Network { architecture, layers };
+        let program = Program::new(network, Purpose::Evaluation);
+        let dense = Dense::all(layers, &program, weights);
+        let parameters = Plain::new(layers, weights);
+        let packed = Packed::new(&program, &parameters, machine.tier);
         let workspaces = (0..machine.team.size()).map(|_| Workspace::default()).collect();
+        let fast = Compiled::new(program, packed);
         let (architecture, layers) = (architecture.clone(), layers.to_vec());
-        Self { architecture, layers, parameters, fast, plain: None, workspaces, machine }
+        Self { architecture, layers, parameters, dense, fast, plain: None, workspaces, machine }
     }
 
     /// Evaluates a batch of preprocessed images (image × channel × height × width).
@@ -84,27 +77,30 @@ impl Plan {
     /// # Errors
     /// Where these are not whole images.
     pub fn evaluate(&mut self, images: &[f32], probe: &Probe) -> Result<Evaluation, Error> {
-        let input = self.architecture.input;
-        let pixels = input.channels * input.height * input.width;
+        let pixels = self.fast.program.image_len();
         if !images.len().is_multiple_of(pixels) {
             return Err(Error::Network(format!("takes images of {pixels} numbers, and was given {}", images.len())));
         }
         let batch = images.len() / pixels;
-        let program = if probe.is_empty() {
+        let network = Network { architecture: &self.architecture, layers: &self.layers };
+        let compiled = if probe.is_empty() {
             &mut self.fast
         } else {
-            let (architecture, layers) = (&self.architecture, &self.layers[..]);
-            self.plain
-                .get_or_insert_with(|| Program::plain((architecture, layers), &self.parameters, (self.machine.tier, &self.fast)))
+            self.plain.get_or_insert_with(|| {
+                let program = Program::new(network, Purpose::Inspection);
+                let packed = self.fast.packed.again(&program, &self.parameters, self.machine.tier);
+                Compiled::new(program, packed)
+            })
         };
         let mut sight = Sight::new(probe, &self.layers, batch);
         if batch > 0 {
-            program.vectors.fit(batch);
-            program.maps.run(&self.machine, (images, batch), (&mut program.vectors, &mut sight), &mut self.workspaces);
-            program.vectors.run(&self.machine, batch, (&self.parameters.dense, &mut sight));
+            compiled.vectors.fit(batch);
+            compiled.maps(&self.machine, images, &mut sight, &mut self.workspaces);
+            compiled.vectors.show(&compiled.program.exits, batch, &mut sight);
+            compiled.vectors.run(&self.machine, &compiled.program, &self.dense, (batch, &mut sight));
         }
         let classes = self.layers.last().map_or(0, |last| last.output.elements());
-        Ok(Evaluation { probabilities: program.vectors.probabilities(batch, classes), taps: sight.taps })
+        Ok(Evaluation { probabilities: compiled.vectors.probabilities(batch, classes), taps: sight.taps })
     }
 }
 

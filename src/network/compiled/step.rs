@@ -1,4 +1,4 @@
-//! Training on the processor, compiled from the layer list: forward, backward and update in buffers that are made once.
+//! Training on the processor: forward, backward and update in buffers that are made once.
 //!
 //! A step's feature maps go through the network a few images at a time and stay in the cache between layers; its vectors go
 //! through a batch at a time, because a fully connected layer's weights are what has to be moved. Nothing is allocated in a
@@ -6,27 +6,23 @@
 //! one seed gives the same bits for any number of threads. [`crate::network::autograd`] is the reference that tests hold this to.
 
 mod backward;
-mod compile;
 mod dense;
-mod forward;
+mod filters;
 mod head;
-mod memory;
 mod norm;
 mod parameters;
 mod passes;
-mod program;
 
-use std::sync::Arc;
-
-use self::forward::Filters;
-use self::head::{Head, Run, VectorOp};
-use self::memory::Workspace;
+use self::filters::Filters;
+use self::head::{Head, Run};
 use self::norm::NormState;
 use self::parameters::Parameters;
-use self::program::Program;
-use crate::kernels::{Buffer, Team, Tier};
+use super::forward::Workspace;
+use super::program::{Program, Purpose};
+use super::{Machine, Network};
+use crate::kernels::Buffer;
 use crate::network::error::Error;
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_momentum};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::spec::Architecture;
 use crate::network::weights::{Parameter, Weights, specs};
@@ -42,19 +38,19 @@ pub struct Step {
     norms: Vec<NormState>,
     buffers: Buffers,
     workspaces: Vec<Workspace>,
-    team: Arc<Team>,
-    tier: Tier,
+    machine: Machine,
 }
 
 /// Memory that grows with the batch.
 #[derive(Debug, Default)]
 struct Buffers {
     batch: usize,
-    /// Values kept, group by group.
-    saved: Buffer,
-    winners: Buffer,
-    /// Gradients of values, group by group, in programs of several segments.
+    /// Values that are needed beyond their segment.
+    values: Buffer,
+    /// Gradients of values that are.
     gradients: Buffer,
+    /// Partial sums of one batch norm, group by group.
+    partial: Buffer,
     /// Gradients of convolutions' parameters, part by part.
     parts: Buffer,
 }
@@ -62,50 +58,33 @@ struct Buffers {
 impl Step {
     /// Compiles `architecture` for this processor.
     pub fn new(architecture: &Architecture, weights: &Weights) -> Result<Self, Error> {
-        Self::with(architecture, weights, (Tier::detect(), Arc::new(Team::available())))
+        Self::on(Machine::available(), architecture, weights)
     }
 
     /// On these kernels, with these threads.
-    pub fn with(architecture: &Architecture, weights: &Weights, (tier, team): (Tier, Arc<Team>)) -> Result<Self, Error> {
+    pub fn on(machine: Machine, architecture: &Architecture, weights: &Weights) -> Result<Self, Error> {
         let layers = crate::network::infer(architecture)?;
-        let program = Program::new(architecture, &layers);
-        let head = compile::head(architecture, &layers, &program, weights);
-        let parameters = Parameters::new(&layers[..program.layers], weights);
-        let filters = Filters::new(&program);
+        let program = Program::new(Network { architecture, layers: &layers }, Purpose::Training);
+        let head = Head::new(&program, &layers, weights);
+        let parameters = Parameters::new(&layers, weights);
+        let filters = Filters::new(&program, &parameters);
         let norms = program.norms.iter().map(NormState::new).collect();
-        let workspaces = (0..team.size()).map(|_| Workspace::new(&program)).collect();
+        let workspaces = (0..machine.team.size()).map(|_| Workspace::default()).collect();
         let (name, buffers) = (architecture.name.clone(), Buffers::default());
-        Ok(Self { name, layers, program, head, parameters, filters, norms, buffers, workspaces, team, tier })
-    }
-
-    fn check(&self, batch: Batch<'_>) -> Result<(), Error> {
-        let pixels = self.program.image_len();
-        let classes = self.layers.last().map_or(0, |last| last.output.elements());
-        if batch.labels.is_empty() || batch.images.len() != batch.labels.len() * pixels {
-            let given = (batch.images.len(), batch.labels.len());
-            return Err(Error::Network(format!("takes images of {pixels} numbers, one label each, and was given {given:?}")));
-        }
-        match batch.labels.iter().find(|&&label| label as usize >= classes) {
-            Some(label) => Err(Error::Network(format!("has {classes} classes, and there is a label {label}"))),
-            None => Ok(()),
-        }
+        Ok(Self { name, layers, program, head, parameters, filters, norms, buffers, workspaces, machine })
     }
 
     /// The trained parameters and running statistics, or the optimizer's buffers, in the architecture's order.
     fn export(&self, momentum: bool) -> Vec<Parameter> {
-        let mut vectors = self.head.layers.iter().filter_map(|layer| match &layer.op {
-            VectorOp::Dense(dense) => Some((layer.layer, dense)),
-            _ => None,
-        });
         let mut out = Vec::new();
         for (at, layer) in self.layers.iter().enumerate() {
-            let values: Vec<Vec<f32>> = if at < self.program.layers {
-                let plain = self.parameters.layers[at].iter();
-                plain.map(|p| if momentum { p.trained.momentum.to_vec() } else { p.trained.values.to_vec() }).collect()
-            } else if layer.parameters.is_empty() {
-                continue;
-            } else {
-                vectors.next().map(|(_, dense)| if momentum { dense.momentum() } else { dense.values() }).unwrap_or_default()
+            let values: Vec<Vec<f32>> = match self.head.dense(at) {
+                Some(dense) if momentum => dense.momentum(),
+                Some(dense) => dense.values(),
+                None => {
+                    let own = self.parameters.layers[at].iter();
+                    own.map(|p| if momentum { p.trained.momentum.to_vec() } else { p.trained.values.to_vec() }).collect()
+                }
             };
             for (spec, values) in layer.parameters.iter().zip(values) {
                 if !momentum || spec.role.trained() {
@@ -119,18 +98,20 @@ impl Step {
 
 impl Learner for Step {
     fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error> {
-        self.check(batch)?;
+        check_batch(&self.layers, batch)?;
         let count = batch.labels.len();
         self.fit(count);
         self.pack();
         self.forward(batch.images, settings.seed);
-        self.enter_head(count);
-        let run = Run { team: &self.team, tier: self.tier, seed: settings.seed, batch: count };
+        self.enter_head();
+        let machine = self.machine.clone();
+        let run = Run { team: &machine.team, tier: machine.tier, seed: settings.seed, batch: count };
         self.head.forward(run);
         let measured = self.head.loss(count, batch.labels, settings.label_smoothing);
-        self.head.backward(run, &settings.sgd);
+        let sgd = settings.sgd.into();
+        self.head.backward(run, &sgd);
         self.backward(settings.seed);
-        self.update(&settings.sgd);
+        self.update(&sgd);
         Ok(StepReport { loss: measured.loss as f32, correct: measured.correct })
     }
 
@@ -144,16 +125,15 @@ impl Learner for Step {
 
     fn restore_momentum(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
         check_momentum(&self.name, specs(&self.layers), &buffers)?;
-        let mut buffers = buffers.into_iter();
-        for plain in self.parameters.layers.iter_mut().flatten().filter(|plain| plain.role.trained()) {
-            plain.trained.momentum = buffers.next().map(|buffer| buffer.values[..].into()).unwrap_or_default();
-        }
-        for layer in &mut self.head.layers {
-            if let VectorOp::Dense(dense) = &mut layer.op {
-                let own = &self.layers[layer.layer].parameters;
-                let weights = buffers.next().map(|buffer| buffer.values).unwrap_or_default();
-                let bias = own.iter().any(|spec| spec.role == Role::Bias).then(|| buffers.next()).flatten();
-                dense.restore(&weights, bias.as_ref().map(|bias| &bias.values[..]));
+        let mut buffers = buffers.into_iter().map(|buffer| buffer.values);
+        for (at, layer) in self.layers.iter().enumerate() {
+            if let Some(dense) = self.head.dense_mut(at) {
+                let weights = buffers.next().unwrap_or_default();
+                let bias = layer.parameters.iter().any(|spec| spec.role == Role::Bias).then(|| buffers.next()).flatten();
+                dense.restore(&weights, bias.as_deref());
+            }
+            for plain in self.parameters.layers[at].iter_mut().filter(|plain| plain.role.trained()) {
+                plain.trained.momentum = buffers.next().map(|values| values[..].into()).unwrap_or_default();
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! training changes. No tensor library below this line.
 
 use crate::network::error::Error;
-use crate::network::shape::{LayerShape, ParameterSpec};
+use crate::network::shape::{LayerShape, ParameterSpec, Role};
 
 /// One named array of numbers, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,21 @@ pub struct Parameter {
     pub values: Vec<f32>,
 }
 
+impl Parameter {
+    /// What is wrong where some of its numbers are not finite, as a sentence.
+    fn not_finite(&self) -> Option<String> {
+        // In pieces without a way out, which the compiler turns into a few instructions: all weights come by here.
+        let finite = |piece: &[f32]| piece.iter().fold(true, |finite, value| finite & value.is_finite());
+        if self.values.chunks(256).all(finite) {
+            return None;
+        }
+        let first = self.values.iter().position(|value| !value.is_finite())?;
+        let count = self.values[first..].iter().filter(|value| !value.is_finite()).count();
+        let (name, all, value) = (&self.name, self.values.len(), self.values[first]);
+        Some(format!("`{name}` has {count} of {all} numbers that are not finite (the first is {value}): they are no weights"))
+    }
+}
+
 /// All parameters of one network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Weights {
@@ -25,7 +40,8 @@ impl Weights {
     /// The parameters that `layers` ask for, taken from `entries` in any order.
     ///
     /// # Errors
-    /// Names every tensor that is missing, left over, of another shape or of another length, with what was expected.
+    /// Names every tensor that is missing, left over, of another shape or of another length, with what was expected, and every one
+    /// with numbers that are not finite: they are no weights, and whatever is computed with them is nothing.
     pub fn fit(architecture: &str, layers: &[LayerShape], mut entries: Vec<Parameter>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut fitted = Vec::new();
@@ -38,6 +54,8 @@ impl Weights {
                         faults.push(format!("`{}` is {:?}: expected {:?}", spec.name, entry.shape, spec.shape));
                     } else if entry.values.len() != entry.shape.iter().product::<usize>() {
                         faults.push(format!("`{}` has {} values for the shape {:?}", spec.name, entry.values.len(), spec.shape));
+                    } else if let Some(fault) = entry.not_finite() {
+                        faults.push(fault);
                     }
                     fitted.push(entry);
                 }
@@ -62,6 +80,12 @@ impl Weights {
         self.entries.iter_mut()
     }
 
+    /// What `layer` has in this role; empty where it has none.
+    pub fn of(&self, layer: &LayerShape, role: Role) -> &[f32] {
+        let spec = layer.parameters.iter().find(|spec| spec.role == role);
+        spec.and_then(|spec| self.get(&spec.name)).map_or(&[], |parameter| &parameter.values)
+    }
+
     /// The parameter called `name`.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.entries.iter().find(|entry| entry.name == name)
@@ -76,7 +100,7 @@ pub fn specs(layers: &[LayerShape]) -> impl Iterator<Item = &ParameterSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{presets, shape::infer};
+    use crate::network::{infer, presets};
 
     #[test]
     fn every_fault_is_named_at_once() {
@@ -100,5 +124,28 @@ mod tests {
         ] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_no_weights_and_are_named_by_tensor() {
+        let architecture = presets::named("tutorial").unwrap();
+        let layers = infer(&architecture).unwrap();
+        let whole: Vec<Parameter> = specs(&layers)
+            .map(|spec| Parameter {
+                name: spec.name.clone(),
+                shape: spec.shape.clone(),
+                values: vec![0.5; spec.shape.iter().product()],
+            })
+            .collect();
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut entries = whole.clone();
+            (entries[2].values[9_000], entries[2].values[9_215]) = (value, f32::NAN);
+            let message = Weights::fit("tutorial", &layers, entries).unwrap_err().to_string();
+            assert!(message.contains("`conv2.weight` has 2 of 9216 numbers that are not finite"), "{message}");
+            assert!(message.contains(&format!("the first is {value}")) && !message.contains("conv1"), "{message}");
+        }
+        let mut entries = whole;
+        entries[7].values[9] = f32::MAX;
+        assert!(Weights::fit("tutorial", &layers, entries).is_ok());
     }
 }

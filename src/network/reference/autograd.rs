@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::network::error::Error;
 use crate::network::forward::{BatchStatistics, Forward, Mode, tensors};
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch};
 use crate::network::probe::Probe;
 use crate::network::shape::{LayerShape, ParameterSpec, Role};
 use crate::network::spec::{Architecture, LayerKind};
@@ -62,6 +62,7 @@ impl Autograd {
     }
 
     fn backward(&self, batch: Batch<'_>, settings: &StepSettings) -> Result<Backward, Error> {
+        check_batch(&self.layers, batch)?;
         let images = self.network.images(batch.images, &self.device)?;
         let pass = self.network.run(&images, Mode::Training { seed: settings.seed }, &Probe::default())?;
         let (loss, correct) = ops::cross_entropy(&pass.scores, batch.labels, f64::from(settings.label_smoothing))?;

@@ -7,7 +7,7 @@ use crate::network::error::Error;
 use crate::network::learner::dropout_seed;
 use crate::network::probe::{Mask, Probe};
 use crate::network::shape::{LayerShape, Shape, Source};
-use crate::network::spec::{Architecture, LayerKind};
+use crate::network::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 use crate::network::weights::Weights;
 use crate::ops;
 
@@ -123,7 +123,7 @@ impl Placed {
         let x = &inputs[0];
         let parameter = |at: usize| &self.parameters[at];
         Ok(match &self.kind {
-            LayerKind::Conv2d(conv) => ops::conv2d(x, parameter(0), self.parameters.get(1), conv)?,
+            LayerKind::Conv2d(conv) => ops::conv2d(x, parameter(0), self.parameters.get(1), convolution(conv))?,
             LayerKind::Linear(_) => ops::linear(x, parameter(0), self.parameters.get(1))?,
             LayerKind::BatchNorm2d(norm) => match mode {
                 Mode::Evaluation => ops::batch_norm2d_eval(x, [0, 1, 2, 3].map(parameter), norm.eps)?,
@@ -133,20 +133,26 @@ impl Placed {
                     y
                 }
             },
-            LayerKind::Relu => ops::relu(x)?,
-            LayerKind::Gelu => ops::gelu(x)?,
-            LayerKind::Silu => ops::silu(x)?,
-            LayerKind::MaxPool2d(pool) => ops::max_pool2d(x, pool)?,
-            LayerKind::AvgPool2d(pool) => ops::avg_pool2d(x, pool)?,
-            LayerKind::AdaptiveAvgPool2d(pool) => ops::adaptive_avg_pool2d(x, pool)?,
+            LayerKind::Activation(activation) => ops::activate(x, activation.kernel())?,
+            LayerKind::MaxPool2d(pool) => ops::max_pool2d(x, windows(pool))?,
+            LayerKind::AvgPool2d(pool) => ops::avg_pool2d(x, windows(pool))?,
+            LayerKind::AdaptiveAvgPool2d(pool) => ops::adaptive_avg_pool2d(x, pool.output_size)?,
             LayerKind::Dropout(dropout) => match mode {
                 Mode::Evaluation => x.clone(),
                 Mode::Training { seed } => ops::dropout(x, dropout.p, dropout_seed(seed, position))?,
             },
             LayerKind::Flatten => x.flatten_from(1)?,
-            LayerKind::Add(_) => (x + &inputs[1])?,
+            LayerKind::Add => (x + &inputs[1])?,
         })
     }
+}
+
+fn convolution(conv: &Conv2d) -> ops::Conv2d {
+    ops::Conv2d { stride: conv.stride, padding: conv.padding, dilation: conv.dilation, groups: conv.groups }
+}
+
+fn windows(pool: &Pool2d) -> ops::Pool2d {
+    ops::Pool2d { kernel_size: pool.kernel_size, stride: pool.step(), padding: pool.padding }
 }
 
 /// `output` with the mask's channels set to 0.

@@ -145,6 +145,28 @@ for name, momentum, nesterov, decay in (
     arguments = dict(learning_rate=0.0625, momentum=momentum, nesterov=nesterov, weight_decay=decay)
     cases.append({"name": name, "op": "sgd", "arguments": arguments})
 
+# Added later: after all others, whose random numbers stay the same.
+for slope in (0.01, 0.2, -0.5, 0.0):
+    leaky = lambda x: F.leaky_relu(x, slope)
+    record(f"leaky_relu, {slope}", "leaky_relu", leaky, {"x": torch.cat([exact(edges), rand(9)])}, negative_slope=slope)
+
+record("tanh", "tanh", torch.tanh, {"x": torch.cat([exact(edges), rand(9)])})
+
+record("sigmoid", "sigmoid", torch.sigmoid, {"x": torch.cat([exact(edges), rand(9)])})
+
+
+
+def dilated(name, x, out_channels, kernel_size, dilation, stride=1, padding=0, groups=1):
+    inputs = {"x": rand(*x), "weight": rand(out_channels, x[1] // groups, kernel_size, kernel_size), "bias": rand(out_channels)}
+    forward = lambda x, w, b: F.conv2d(x, w, b, stride, padding, dilation, groups)
+    arguments = dict(out_channels=out_channels, kernel_size=kernel_size, dilation=dilation, stride=stride, padding=padding, groups=groups)
+    record("conv2d, " + name, "conv2d", forward, inputs, **arguments)
+
+
+dilated("dilation 2, same size", (2, 3, 6, 5), 4, 3, 2, padding=2)
+dilated("dilation 3, stride 2, left-over row", (1, 2, 9, 8), 2, 3, 3, stride=2, padding=1)
+dilated("dilation 2, depthwise", (2, 4, 7, 7), 4, 3, 2, padding=1, groups=4)
+
 header, body = {"__metadata__": {"cases": json.dumps(cases)}}, b""
 for name, value in tensors.items():
     values = value.contiguous().numpy().astype("<f8").tobytes()

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use convscope::network::spec::{AdaptiveAvgPool2d, Pool2d};
+use convscope::ops::{self, Conv2d, Pool2d};
 use convscope::optim::Sgd;
 use safetensors::SafeTensors;
 use serde_json::{Value, from_value};
-
-use super::layers::{KERNELS, Layers};
 
 /// Names and numbers: `y`, then the inputs' gradients.
 pub(super) type Outcome = Vec<(String, Vec<f64>)>;
@@ -50,14 +48,15 @@ impl Case {
         self.op == "max_pool2d" && (self.name.contains("ties") || self.name.contains("zeros"))
     }
 
-    /// Forward and backward by `layers` in `dtype`.
-    pub(super) fn run(&self, layers: &Layers, dtype: DType) -> Result<Outcome> {
+    /// Forward and backward in `dtype`.
+    pub(super) fn run(&self, dtype: DType) -> Result<Outcome> {
         if self.op == "sgd" {
-            return self.train(layers, dtype);
+            return self.train(dtype);
         }
         let variable = |name: &str| Var::from_tensor(&self.tensors[name].to_dtype(dtype)?);
         let variables = self.inputs().into_iter().map(variable).collect::<Result<Vec<Var>>>()?;
-        let (y, measured) = self.forward(layers, &variables)?;
+        let inputs: Vec<&Tensor> = variables.iter().map(Var::as_tensor).collect();
+        let (y, measured) = self.forward(&inputs)?;
         let gradients = (&y * self.tensors["dy"].to_dtype(dtype)?)?.sum_all()?.backward()?;
         let mut outcome = vec![("y".to_owned(), plain(&y)?)];
         for (name, variable) in self.inputs().iter().zip(&variables) {
@@ -67,51 +66,65 @@ impl Case {
         Ok(outcome)
     }
 
+    /// Forward, where no gradient will be asked for.
+    pub(super) fn run_untracked(&self, dtype: DType) -> Result<Outcome> {
+        if self.op == "sgd" {
+            return Ok(Vec::new());
+        }
+        let inputs = self.inputs().into_iter().map(|name| self.tensors[name].to_dtype(dtype)).collect::<Result<Vec<Tensor>>>()?;
+        let (y, _) = self.forward(&inputs.iter().collect::<Vec<_>>())?;
+        Ok(vec![("y".to_owned(), plain(&y)?)])
+    }
+
     /// `Σ dy · y` after a step of one number of one input, in f64.
     pub(super) fn scalar_with(&self, input: &str, at: usize, step: f64) -> Result<f64> {
-        let moved = |name: &str| -> Result<Var> {
+        let moved = |name: &str| -> Result<Tensor> {
             let mut values = self.values(name);
             if name == input {
                 values[at] += step;
             }
-            Var::from_vec(values, self.tensors[name].shape(), &Device::Cpu)
+            Tensor::from_vec(values, self.tensors[name].shape(), &Device::Cpu)
         };
-        let variables = self.inputs().into_iter().map(moved).collect::<Result<Vec<Var>>>()?;
-        let (y, _) = self.forward(&KERNELS, &variables)?;
+        let inputs = self.inputs().into_iter().map(moved).collect::<Result<Vec<Tensor>>>()?;
+        let (y, _) = self.forward(&inputs.iter().collect::<Vec<_>>())?;
         (y * &self.tensors["dy"])?.sum_all()?.to_scalar()
     }
 
     /// The output, and what else the layer tells.
-    fn forward(&self, layers: &Layers, inputs: &[Var]) -> Result<(Tensor, Outcome)> {
-        let x = inputs[0].as_tensor();
-        let pool = || from_value::<Pool2d>(self.arguments.clone()).unwrap();
+    fn forward(&self, inputs: &[&Tensor]) -> Result<(Tensor, Outcome)> {
+        let x = inputs[0];
+        let size = |key: &str| self.arguments[key].as_u64().unwrap() as usize;
+        let pool = || Pool2d { kernel_size: size("kernel_size"), stride: size("stride"), padding: size("padding") };
         let eps = self.arguments["eps"].as_f64().unwrap_or_default();
         let y = match self.op.as_str() {
             "conv2d" => {
-                let conv = from_value(self.arguments.clone()).unwrap();
-                (layers.conv2d)(x, &inputs[1], inputs.get(2).map(Var::as_tensor), &conv)?
+                let (stride, padding, groups) = (size("stride"), size("padding"), size("groups"));
+                let dilation = self.arguments["dilation"].as_u64().unwrap_or(1) as usize;
+                let conv = Conv2d { stride, padding, dilation, groups };
+                ops::conv2d(x, inputs[1], inputs.get(2).copied(), conv)?
             }
-            "linear" => (layers.linear)(x, &inputs[1], inputs.get(2).map(Var::as_tensor))?,
-            "max_pool2d" => (layers.max_pool2d)(x, &pool())?,
-            "avg_pool2d" => (layers.avg_pool2d)(x, &pool())?,
-            "adaptive_avg_pool2d" => {
-                (layers.adaptive_avg_pool2d)(x, &from_value::<AdaptiveAvgPool2d>(self.arguments.clone()).unwrap())?
-            }
-            "relu" => (layers.relu)(x)?,
-            "gelu" => (layers.gelu)(x)?,
-            "silu" => (layers.silu)(x)?,
+            "linear" => ops::linear(x, inputs[1], inputs.get(2).copied())?,
+            "max_pool2d" => ops::max_pool2d(x, pool())?,
+            "avg_pool2d" => ops::avg_pool2d(x, pool())?,
+            "adaptive_avg_pool2d" => ops::adaptive_avg_pool2d(x, size("output_size"))?,
+            "relu" => ops::relu(x)?,
+            "gelu" => ops::gelu(x)?,
+            "silu" => ops::silu(x)?,
+            "sigmoid" => ops::sigmoid(x)?,
+            "tanh" => ops::tanh(x)?,
+            "leaky_relu" => ops::leaky_relu(x, self.arguments["negative_slope"].as_f64().unwrap())?,
             "batch_norm2d" => {
-                let (y, mean, variance) = (layers.batch_norm2d)(x, &inputs[1], &inputs[2], eps)?;
+                let (y, mean, variance) = ops::batch_norm2d(x, inputs[1], inputs[2], eps)?;
                 return Ok((y, vec![("mean".into(), plain(&mean)?), ("variance".into(), plain(&variance)?)]));
             }
             "batch_norm2d_eval" => {
                 let kept = |name: &str| self.tensors[name].to_dtype(x.dtype());
                 let (mean, variance) = (kept("mean")?, kept("variance")?);
-                (layers.batch_norm2d_eval)(x, [&inputs[1], &inputs[2], &mean, &variance], eps)?
+                ops::batch_norm2d_eval(x, [inputs[1], inputs[2], &mean, &variance], eps)?
             }
             "cross_entropy" => {
                 let labels: Vec<u32> = from_value(self.arguments["labels"].clone()).unwrap();
-                let (loss, correct) = (layers.cross_entropy)(x, &labels, self.arguments["smoothing"].as_f64().unwrap())?;
+                let (loss, correct) = ops::cross_entropy(x, &labels, self.arguments["smoothing"].as_f64().unwrap())?;
                 return Ok((loss, vec![("correct".into(), vec![correct as f64])]));
             }
             other => panic!("no op `{other}`"),
@@ -120,7 +133,7 @@ impl Case {
     }
 
     /// Three updates of SGD.
-    fn train(&self, layers: &Layers, dtype: DType) -> Result<Outcome> {
+    fn train(&self, dtype: DType) -> Result<Outcome> {
         let constant = |name: &str| self.arguments[name].as_f64().unwrap() as f32;
         let sgd = Sgd {
             learning_rate: constant("learning_rate"),
@@ -131,7 +144,7 @@ impl Case {
         let weights = Var::from_tensor(&self.tensors["x"].to_dtype(dtype)?)?;
         let momentum = Var::zeros(weights.shape(), dtype, &Device::Cpu)?;
         for step in 0..3 {
-            (layers.sgd_update)(&weights, &self.tensors[&format!("gradient{step}")].to_dtype(dtype)?, &momentum, &sgd)?;
+            ops::sgd_update(&weights, &self.tensors[&format!("gradient{step}")].to_dtype(dtype)?, &momentum, &sgd)?;
         }
         Ok(vec![("y".to_owned(), plain(&weights)?)])
     }

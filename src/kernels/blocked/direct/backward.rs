@@ -3,6 +3,7 @@
 use super::{Direct, Pair, Run};
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// Gradient of the filters from some images. (The input's is a [`super::Forward`] of [`Direct::adjoint`].)
 pub struct Backward<'a> {
@@ -26,7 +27,10 @@ impl Kernel for Backward<'_> {
         let Self { direct: d, input, gradient, to_filters, workspace } = self;
         let images = input.len() / d.read.len();
         assert!(!d.adjoint && to_filters.len() == d.filters, "direct: the forward pass's filters");
-        assert!(input.len() == images * d.read.len() && gradient.len() == images * d.written.len(), "direct: other images");
+        assert!(
+            input.len() == images * d.read.len() && gradient.len() == product([images, d.written.len()]),
+            "direct: other images"
+        );
         let frame = &mut workspace[..d.workspace()];
         for (image, gradient) in input.chunks_exact(d.read.len()).zip(gradient.chunks_exact(d.written.len())) {
             d.embed(image, frame, &(0..d.written.height));

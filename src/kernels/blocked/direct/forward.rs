@@ -1,9 +1,11 @@
 //! The sums themselves.
 
 use super::{Direct, Pair};
+use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::part::{Output, Part};
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// Convolves a part of some images.
 pub struct Forward<'a> {
@@ -32,9 +34,9 @@ impl Kernel for Forward<'_> {
     fn run<L: Lanes>(self, l: L) {
         let Self { direct: d, input, filters, bias, output, part, rectify, workspace } = self;
         let images = input.len() / d.read.len();
-        assert!(input.len() == images * d.read.len() && output.len() == images * d.written.len(), "direct: other images");
+        assert!(input.len() == images * d.read.len() && output.len() == product([images, d.written.len()]), "direct: other images");
         assert!(
-            filters.len() == d.filters && bias.is_none_or(|b| b.len() * d.written.plane() == d.written.len()),
+            filters.len() == d.filters && bias.is_none_or(|b| b.len() == blocks(d.written.channels) * WIDTH),
             "direct: filters, bias"
         );
         assert!(part.rows.end <= d.written.height, "direct: rows");

@@ -15,6 +15,7 @@ pub use forward::Forward;
 
 use super::{Convolution, Maps, blocks};
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::lengths::{product, sum};
 
 /// Channels of one block under one tap: what a window's sum is made of.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +68,9 @@ pub struct Direct {
 impl Direct {
     /// The forward pass.
     pub fn forward(conv: Convolution) -> Self {
-        let Convolution { input, output, kernel, stride, padding, .. } = conv;
-        let frame = ((output.height - 1) * stride + kernel, (output.width - 1) * stride + kernel);
+        conv.check();
+        let Convolution { input, output, stride, padding, .. } = conv;
+        let frame = ((output.height - 1) * stride + conv.reach(), (output.width - 1) * stride + conv.reach());
         let seed = Self {
             conv,
             adjoint: false,
@@ -87,9 +89,10 @@ impl Direct {
 
     /// The backward pass to the input.
     pub fn adjoint(conv: Convolution) -> Self {
-        let Convolution { input, output, kernel, stride, padding, .. } = conv;
-        let frame = (input.height + kernel - 1, input.width + kernel - 1);
-        let shift = kernel as isize - 1 - padding as isize;
+        conv.check();
+        let Convolution { input, output, stride, padding, .. } = conv;
+        let frame = (input.height + conv.reach() - 1, input.width + conv.reach() - 1);
+        let shift = conv.reach() as isize - 1 - padding as isize;
         let seed = Self {
             conv,
             adjoint: true,
@@ -113,14 +116,13 @@ impl Direct {
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
-        blocks(self.read.channels) * self.frame.0 * self.frame.1 * self.pixel
+        product([blocks(self.read.channels), self.frame.0, self.frame.1, self.pixel])
     }
 
     fn paired(mut self) -> Self {
-        let k = self.conv.kernel;
-        // What `Forward` and `Backward` rely on when they read the frame without looking.
-        let whole = |maps: Maps| !maps.is_empty() && maps.channels.is_multiple_of(self.conv.groups);
-        assert!(whole(self.read) && whole(self.written), "convolution: groups of as many channels, and something in each");
+        let (k, dilation) = (self.conv.kernel, self.conv.dilation);
+        // What `Forward` and `Backward` rely on when they read the frame without looking: no place in it wraps around.
+        self.workspace();
         let (read_a_group, written_a_group) = (self.read.channels / self.conv.groups, self.written.channels / self.conv.groups);
         for block in (0..blocks(self.written.channels)).step_by(2) {
             let columns = 2.min(blocks(self.written.channels) - block);
@@ -128,11 +130,13 @@ impl Direct {
             let first_read = block * WIDTH / written_a_group * read_a_group;
             let end_read = (last / written_a_group + 1) * read_a_group;
             let mut runs = Vec::new();
+            let reserved = runs.try_reserve_exact(product([blocks(end_read) - first_read / WIDTH, k, k]));
+            assert!(reserved.is_ok(), "convolution: there is no memory for filters of {k} × {k}");
             for read in first_read / WIDTH..blocks(end_read) {
                 let channel = first_read.max(read * WIDTH);
                 let count = end_read.min((read + 1) * WIDTH) - channel;
                 for tap in (0..k * k).map(|tap| (tap / k, tap % k)) {
-                    let pixel = (read * self.frame.0 + tap.0) * self.frame.1 + tap.1;
+                    let pixel = (read * self.frame.0 + tap.0 * dilation) * self.frame.1 + tap.1 * dilation;
                     runs.push(Run { offset: pixel * self.pixel + channel % WIDTH, count, channel, tap });
                 }
             }
@@ -145,7 +149,7 @@ impl Direct {
                 }
             }
             self.pairs.push(Pair { block, columns, runs, pieces, filters: self.filters });
-            self.filters += steps * columns * WIDTH;
+            self.filters = sum([self.filters, product([steps, columns, WIDTH])]);
         }
         self
     }
@@ -154,7 +158,7 @@ impl Direct {
     fn embed(&self, image: &[f32], frame: &mut [f32], rows: &std::ops::Range<usize>) {
         let Maps { height, width, .. } = self.read;
         let (all, columns) = self.frame;
-        let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.kernel;
+        let wanted = rows.start * self.step..(rows.end.max(1) - 1) * self.step + self.conv.reach();
         let place =
             |pixel: usize, side: usize| usize::try_from((pixel * self.spread) as isize + self.shift).ok().filter(|&at| at < side);
         let step = self.pixel;

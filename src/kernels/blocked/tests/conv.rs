@@ -8,11 +8,10 @@ use crate::kernels::blocked::conv::{Applied, Conv, Gradients};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::SumChannels;
 use crate::kernels::blocked::{Convolution, Maps};
-use crate::kernels::conv2d::Conv2dShape;
+use crate::kernels::naive::window::Pool2dShape;
 use crate::kernels::naive::{self, conv2d as formula};
 use crate::kernels::team::Team;
-use crate::kernels::testing::{Sums, cases, filled, noise, squares, wide};
-use crate::kernels::window::Pool2dShape;
+use crate::kernels::testing::{Sums, cases, filled, narrow, noise, refusal, squares, wide};
 
 /// Of a convolution: images, filters, biases, gradient of the output.
 struct Inputs {
@@ -37,16 +36,12 @@ impl Inputs {
 
     /// Output and gradients (of the images, the filters, the biases) by the formula; and of the squares of all numbers.
     fn by_formula(&self, sizes: &Convolution) -> [Sums; 4] {
-        let Convolution { input, output, kernel, stride, padding, groups } = *sizes;
-        let (in_channels, out_channels) = (input.channels, output.channels);
-        let Maps { height, width, .. } = input;
-        let shape = Conv2dShape { batch: self.batch, in_channels, out_channels, height, width, kernel, stride, padding, groups };
         let all = |x: &[f64], w: &[f64], b: &[f64], dy: &[f64]| {
             [
-                filled(dy.len(), |y| formula::forward(&shape, x, w, Some(b), y)),
-                filled(x.len(), |dx| formula::backward_data(&shape, w, dy, dx)),
-                filled(w.len(), |dw| formula::backward_weight(&shape, x, dy, dw)),
-                filled(b.len(), |db| formula::backward_bias(&shape, dy, db)),
+                filled(dy.len(), |y| formula::forward(sizes, x, w, Some(b), y)),
+                filled(x.len(), |dx| formula::backward_data(sizes, w, dy, dx)),
+                filled(w.len(), |dw| formula::backward_weight(sizes, x, dy, dw)),
+                filled(b.len(), |db| formula::backward_bias(sizes, dy, db)),
             ]
         };
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy].map(|values| wide(values));
@@ -142,9 +137,9 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
                     let Maps { height, width, .. } = output;
                     let planes = batch * output.channels;
                     let shape = Pool2dShape { planes, height, width, kernel: 2, stride: 2, padding: 0 };
-                    let all = std::mem::take(&mut expected);
-                    let mut winners = vec![0; shape.output_len()];
-                    expected = filled(shape.output_len(), |y| naive::max_pool2d::forward(&shape, &all, y, &mut winners));
+                    let (all, mut winners) = (wide(&expected), vec![0; shape.output_len()]);
+                    let maxima = filled(shape.output_len(), |y| naive::max_pool2d::forward(&shape, &all, y, &mut winners));
+                    expected = narrow(&maxima);
                 }
                 for threads in [1, 2, 3] {
                     let found = run(Finish { rectify, pool }, threads);
@@ -158,11 +153,11 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
 /// Any convolution, from filters as large as the padded plane on.
 fn any() -> impl Strategy<Value = Convolution> {
     let channels = (1usize..4, 1usize..20, 1usize..20);
-    let window = (1usize..=5, 1usize..=3, 0usize..=2);
-    (channels, window, (0usize..8, 0usize..8)).prop_map(|((groups, read, written), (kernel, stride, padding), (h, w))| {
-        let least = kernel.saturating_sub(2 * padding).max(1);
+    let window = (1usize..=5, 1usize..=3, 0usize..=2, prop_oneof![2 => Just(1usize), 1 => 2usize..=3]);
+    (channels, window, (0usize..8, 0usize..8)).prop_map(|((groups, read, written), (kernel, stride, padding, dilation), (h, w))| {
+        let least = ((kernel - 1) * dilation + 1).saturating_sub(2 * padding).max(1);
         let input = Maps { channels: groups * read, height: least + h, width: least + w };
-        Convolution::new(input, groups * written, kernel).window(stride, padding).grouped(groups)
+        Convolution::new(input, groups * written, kernel).window(stride, padding).dilated(dilation).grouped(groups)
     })
 }
 
@@ -201,17 +196,20 @@ proptest! {
 
 #[test]
 fn shapes_of_real_networks_are_their_formula() {
-    // Input channels and side; output channels; kernel, stride, padding; groups.
-    for ((read, side), written, (kernel, stride, padding), groups) in [
-        ((3, 32), 32, (3, 1, 1), 1),
-        ((32, 12), 32, (3, 1, 1), 1),
-        ((3, 31), 24, (2, 1, 0), 1),
-        ((64, 7), 136, (3, 1, 1), 1),
-        ((24, 9), 24, (3, 2, 1), 24),
-        ((48, 6), 32, (1, 2, 0), 1),
+    // Input channels and side; output channels; kernel, stride, padding, dilation; groups.
+    for ((read, side), written, (kernel, stride, padding, dilation), groups) in [
+        ((3, 32), 32, (3, 1, 1, 1), 1),
+        ((32, 12), 32, (3, 1, 1, 1), 1),
+        ((3, 31), 24, (2, 1, 0, 1), 1),
+        ((64, 7), 136, (3, 1, 1, 1), 1),
+        ((24, 9), 24, (3, 2, 1, 1), 24),
+        ((48, 6), 32, (1, 2, 0, 1), 1),
+        ((32, 9), 32, (3, 1, 2, 2), 1),
+        ((24, 9), 24, (3, 1, 4, 4), 24),
     ] {
         let input = Maps { channels: read, height: side, width: side };
-        assert_is_its_formula(Convolution::new(input, written, kernel).window(stride, padding).grouped(groups), 1, 1);
+        let sizes = Convolution::new(input, written, kernel).window(stride, padding).dilated(dilation).grouped(groups);
+        assert_is_its_formula(sizes, 1, 1);
     }
 }
 
@@ -219,4 +217,41 @@ fn shapes_of_real_networks_are_their_formula() {
 #[should_panic(expected = "groups of as many channels")]
 fn channels_that_groups_do_not_divide_are_refused() {
     Conv::new(Convolution::new(Maps { channels: 5, height: 4, width: 4 }, 4, 3).grouped(2));
+}
+
+#[test]
+fn planes_of_several_blocks_of_tiles_are_their_formula() {
+    // 9 × 10 tiles an image, so that blocks of 64 end within images; then one row of many tiles, and an image without padding.
+    for (read, written, (height, width), padding, batch) in
+        [(17, 16, (36, 37), 1, 2), (16, 18, (5, 270), 1, 1), (3, 16, (67, 41), 0, 1)]
+    {
+        let sizes = Convolution::new(Maps { channels: read, height, width }, written, 3).window(1, padding);
+        assert_is_its_formula(sizes, batch, 5);
+        assert_fused_is_apart(sizes, batch, 6);
+    }
+    let wide = Convolution::new(Maps { channels: 18, height: 41, width: 66 }, 20, 3).window(2, 1).grouped(2);
+    assert_is_its_formula(wide, 1, 7);
+}
+
+#[test]
+fn sizes_that_memory_cannot_hold_are_refused() {
+    const TOO_LARGE: &str = "sizes that no memory could hold";
+    const OTHER: &str = "convolution: the output of these windows";
+    let small = Maps { channels: 1, height: 8, width: 8 };
+    let refused = |what: &str, reason: &str, sizes: &dyn Fn() -> Convolution| {
+        for found in [refusal(|| drop(Conv::new(sizes()))), refusal(|| drop(Conv::winograd(sizes())))] {
+            assert_eq!(found, reason, "{what}");
+        }
+    };
+    refused("padding", TOO_LARGE, &|| Convolution::new(small, 1, 1).window(1, usize::MAX / 2));
+    refused("stride and padding", TOO_LARGE, &|| Convolution::new(small, 1, 1).window((1 << 29) - 1, 1 << 28));
+    refused("kernel", TOO_LARGE, &|| Convolution::new(small, 1, 1 << 32).window(1, 1 << 32));
+    refused("dilation", TOO_LARGE, &|| Convolution::new(small, 1, 3).dilated(1 << 63));
+    refused("channels", TOO_LARGE, &|| Convolution::new(Maps { channels: usize::MAX, ..small }, 1, 1));
+    refused("filters", TOO_LARGE, &|| Convolution::new(small, 1 << 58, 1));
+    refused("a window larger than the plane", OTHER, &|| Convolution::new(small, 1, 9));
+    let output = Maps { height: 9, ..small };
+    refused("an output of other windows", OTHER, &|| Convolution { output, ..Convolution::new(small, 1, 3).window(1, 1) });
+    let maps = Maps { channels: 1 << 20, height: 1 << 30, width: 1 << 30 };
+    assert_eq!(refusal(|| assert!(!maps.is_empty())), TOO_LARGE);
 }

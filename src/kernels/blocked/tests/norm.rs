@@ -4,11 +4,10 @@ use proptest::prelude::*;
 
 use super::{block, fill, unblock};
 use crate::kernels::Tier;
-use crate::kernels::batch_norm2d::{Norm, NormGradients, NormShape};
 use crate::kernels::blocked::norm::{Apply, ApplyBackward, Measure, MeasureBackward, combine};
 use crate::kernels::blocked::{Maps, blocks};
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::naive::batch_norm2d as formula;
+use crate::kernels::naive::batch_norm2d::{self as formula, Norm, NormGradients, NormShape, Statistics};
 use crate::kernels::testing::{Sums, cases, filled, noise, wide};
 
 const EPS: f64 = 1e-5;
@@ -41,7 +40,7 @@ impl Batch {
     fn assert_is_its_formula(&self, tier: Tier) {
         let (maps, shape) = (self.maps, self.shape());
         let (x, dy, scale, shift) = (wide(&self.x), wide(&self.dy), wide(&self.scale), wide(&self.shift));
-        let statistics = formula::statistics(&shape, &x);
+        let statistics = Statistics::of(&shape, &x);
         let norm = Norm { shape, statistics: &statistics, of_batch: true, scale: &scale, eps: EPS };
         let y = filled(x.len(), |y| formula::forward(&norm, &shift, &x, y));
         let [mut dx, mut to_scale, mut to_shift] = [x.len(), maps.channels, maps.channels].map(|len| vec![0.0; len]);

@@ -5,13 +5,12 @@ use proptest::prelude::*;
 use super::{block, unblock};
 use crate::kernels::Tier;
 use crate::kernels::activation::Activation;
-use crate::kernels::adaptive_avg_pool2d::{self, AdaptiveShape};
-use crate::kernels::avg_pool2d;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::pool::{Max, MaxBackward, Mean, MeanBackward, NOBODY, Windows};
 use crate::kernels::naive;
-use crate::kernels::testing::{Sums, cases, filled, noise, numbers, squares, wide};
-use crate::kernels::window::Pool2dShape;
+use crate::kernels::naive::adaptive_avg_pool2d::AdaptiveShape;
+use crate::kernels::naive::window::Pool2dShape;
+use crate::kernels::testing::{Sums, cases, filled, narrow, noise, numbers, squares, wide};
 
 /// Feature maps and a square window over them, at most half of it padding.
 fn windows() -> impl Strategy<Value = (Maps, Pool2dShape)> {
@@ -21,6 +20,10 @@ fn windows() -> impl Strategy<Value = (Maps, Pool2dShape)> {
         let (height, width) = (kernel - padding + h, kernel - padding + w);
         (Maps { channels, height, width }, Pool2dShape { planes: channels, height, width, kernel, stride, padding })
     })
+}
+
+fn sliding(maps: Maps, shape: &Pool2dShape) -> Windows {
+    Windows::sliding(maps, shape.kernel, shape.stride, shape.padding)
 }
 
 /// What is equal bit for bit, NaN and both zeros told apart.
@@ -54,16 +57,19 @@ fn max_by_kernels(tier: Tier, windows: &Windows, rectify: bool, (x, dy): (&[f32]
 }
 
 fn assert_max_is_its_formula(maps: Maps, shape: &Pool2dShape, (x, dy): (&[f32], &[f32])) {
-    let windows = Windows::new(maps, avg_pool2d::rectangles(shape));
-    let mut winners = vec![77; shape.output_len()];
-    let y = filled(shape.output_len(), |y| naive::max_pool2d::forward(shape, x, y, &mut winners));
-    let dx = filled(x.len(), |dx| naive::max_pool2d::backward(shape, &winners, dy, dx));
+    let windows = sliding(maps, shape);
+    let maxima = |x: &[f64]| {
+        let mut winners = vec![77; shape.output_len()];
+        (narrow(&filled(shape.output_len(), |y| naive::max_pool2d::forward(shape, x, y, &mut winners))), winners)
+    };
+    let gradient = |winners: &[u32]| filled(x.len(), |dx| naive::max_pool2d::backward(shape, winners, &wide(dy), dx));
+    let (y, winners) = maxima(&wide(x));
+    let dx = narrow(&gradient(&winners));
     // A rectified maximum is the maximum of rectified numbers; where that is 0 nobody has won.
-    let rectified = filled(x.len(), |y| naive::activation::forward(Activation::Relu, x, y));
-    let mut rectified_winners = vec![77; shape.output_len()];
-    let rectified_y = filled(shape.output_len(), |y| naive::max_pool2d::forward(shape, &rectified, y, &mut rectified_winners));
-    let to_rectified = filled(x.len(), |dx| naive::max_pool2d::backward(shape, &rectified_winners, dy, dx));
-    let rectified_dx = filled(x.len(), |dx| naive::activation::backward(Activation::Relu, x, &to_rectified, dx));
+    let rectified = filled(x.len(), |y| naive::activation::forward(Activation::Relu, &wide(x), y));
+    let (rectified_y, mut rectified_winners) = maxima(&rectified);
+    let to_rectified = gradient(&rectified_winners);
+    let rectified_dx = narrow(&filled(x.len(), |dx| naive::activation::backward(Activation::Relu, &wide(x), &to_rectified, dx)));
     for (winner, y) in rectified_winners.iter_mut().zip(&rectified_y) {
         *winner = if *y == 0.0 { u32::MAX } else { *winner };
     }
@@ -98,7 +104,7 @@ proptest! {
     fn any_max_pooling_is_its_formula((maps, shape) in windows(), batch in 1usize..=3, seed in 0u64..1 << 20) {
         let shape = Pool2dShape { planes: batch * maps.channels, ..shape };
         // Eighths, many of them alike, and NaN.
-        let mut x = numbers::<f32>(seed, shape.input_len());
+        let mut x = numbers(seed, shape.input_len());
         for i in (seed as usize % 7..x.len()).step_by(29) {
             x[i] = [f32::NAN, f32::NEG_INFINITY, -0.0, 0.0][i % 4];
         }
@@ -112,7 +118,7 @@ proptest! {
         let (x, dy) = (noise(seed, shape.input_len()), noise(seed + 1, shape.output_len()));
         let forward = sums(dy.len(), &x, |x, y| formula::forward(&shape, x, y));
         let backward = sums(x.len(), &dy, |dy, dx| formula::backward(&shape, dy, dx));
-        let windows = Windows::new(maps, avg_pool2d::rectangles(&shape));
+        let windows = sliding(maps, &shape);
         for tier in Tier::all() {
             let [y, dx] = mean_by_kernels(tier, &windows, (&x, &dy));
             forward.assert_are(&y, &format!("{tier} {shape:?}"));
@@ -130,7 +136,7 @@ proptest! {
         let (x, dy) = (noise(seed, planes * maps.plane()), noise(seed + 1, planes * output * output));
         let forward = sums(dy.len(), &x, |x, y| formula::forward(&shape, x, y));
         let backward = sums(x.len(), &dy, |dy, dx| formula::backward(&shape, dy, dx));
-        let windows = Windows::new(maps, adaptive_avg_pool2d::rectangles(&shape));
+        let windows = Windows::adaptive(maps, output);
         for tier in Tier::all() {
             let [y, dx] = mean_by_kernels(tier, &windows, (&x, &dy));
             forward.assert_are(&y, &format!("{tier} {shape:?}"));

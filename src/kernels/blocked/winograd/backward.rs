@@ -8,6 +8,7 @@ use super::{BLOCK, Winograd, vectors};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::part::Output;
 use crate::kernels::lanes::{Kernel, Lanes};
+use crate::kernels::lengths::product;
 
 /// Gradients of some images.
 pub struct Backward<'a> {
@@ -36,7 +37,10 @@ impl Kernel for Backward<'_> {
         let (from, to) = (w.conv.input, w.conv.output);
         let images = self.input.len() / from.len();
         let (inputs, outputs) = (blocks(from.channels), blocks(to.channels));
-        assert!(self.input.len() == images * from.len() && self.gradient.len() == images * to.len(), "winograd: other images");
+        assert!(
+            self.input.len() == images * from.len() && self.gradient.len() == product([images, to.len()]),
+            "winograd: other images"
+        );
         assert!(self.to_filters.len() == w.gradient() && self.workspace.len() >= w.workspace(), "winograd: other sizes");
         let wanted = self.to_input.as_ref().is_none_or(|(_, gradient)| gradient.len() == self.input.len());
         assert!(wanted, "winograd: a gradient of another size");

@@ -6,6 +6,7 @@ use super::window::TILE;
 use super::{GROUP, PAIR, PLANE, POINT, POINTS, Winograd};
 use crate::kernels::blocked::blocks;
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// A filter of sixteen channels.
 const LANES: Whole = Whole { row: 3 * WIDTH, column: WIDTH };
@@ -30,8 +31,11 @@ impl Kernel for Pack<'_> {
     fn run<L: Lanes>(self, l: L) {
         let (inputs, outputs) = (self.winograd.conv.input.channels, self.winograd.conv.output.channels);
         let (read, written) = if self.adjoint { (outputs, inputs) } else { (inputs, outputs) };
-        let point = read * blocks(written) * WIDTH;
-        assert!(self.weights.len() == inputs * outputs * 9 && self.to.len() >= POINTS * point, "winograd: filters of another size");
+        let point = product([read, blocks(written), WIDTH]);
+        assert!(
+            self.weights.len() == self.winograd.conv.weights() && self.to.len() >= product([POINTS, point]),
+            "winograd: filters of another size"
+        );
         let mut group = [0.0; PLANE];
         // Blocks go in pairs, each pair channel by channel; a last block without partner stands alone.
         for pair in (0..blocks(written)).step_by(PAIR) {

@@ -7,6 +7,7 @@ use super::{BLOCK, PAIR, Place, STEP, Winograd, vectors};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::part::{Finish, Output, Part};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// Convolves a part of some images.
 pub struct Forward<'a> {
@@ -37,7 +38,10 @@ impl Kernel for Forward<'_> {
         let (from, to) = (w.conv.input, finish.written(w.conv.output));
         let images = self.input.len() / from.len();
         let (inputs, outputs) = (blocks(from.channels), blocks(to.channels));
-        assert!(self.input.len() == images * from.len() && self.output.len() == images * to.len(), "winograd: other images");
+        assert!(
+            self.input.len() == images * from.len() && self.output.len() == product([images, to.len()]),
+            "winograd: other images"
+        );
         assert!(self.bias.len() == outputs * WIDTH && self.workspace.len() >= w.workspace(), "winograd: bias or workspace");
         assert!(part.rows.start.is_multiple_of(STEP) && part.blocks.start.is_multiple_of(PAIR), "winograd: whole tiles");
         let (points, sums) = self.workspace.split_at_mut(super::points(inputs));

@@ -19,6 +19,7 @@ pub use forward::Forward;
 
 use super::{Convolution, blocks};
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::lengths::{product, sum};
 
 /// Points of the transform: 6 × 6.
 const POINTS: usize = 36;
@@ -51,9 +52,10 @@ pub struct Winograd {
 }
 
 impl Winograd {
-    /// None where the filters are not 3×3, the step is not 1, or there are groups.
+    /// None where the filters are not 3×3, step or dilation are not 1, or there are groups.
     pub fn new(conv: Convolution) -> Option<Self> {
-        let fits = conv.kernel == 3 && conv.stride == 1 && conv.groups == 1;
+        conv.check();
+        let fits = conv.kernel == 3 && conv.stride == 1 && conv.dilation == 1 && conv.groups == 1;
         let (rows, columns) = (conv.output.height.div_ceil(STEP), conv.output.width.div_ceil(STEP));
         fits.then_some(Self { conv, rows, columns })
     }
@@ -76,18 +78,19 @@ impl Winograd {
     /// Floats of filters at the points, for one direction: point × pair of blocks × channel read × 32.
     pub fn filters(&self) -> usize {
         let (input, output) = (self.conv.input.channels, self.conv.output.channels);
-        POINTS * (blocks(output) * input).max(blocks(input) * output) * WIDTH
+        let pairs = product([blocks(output), input]).max(product([blocks(input), output]));
+        product([POINTS, pairs, WIDTH])
     }
 
     /// Floats of the filters' gradient: tap × input channel × output channel, filled up to a block.
     pub fn gradient(&self) -> usize {
-        9 * self.conv.input.channels * self.padded_outputs()
+        product([9, self.conv.input.channels, self.padded_outputs()])
     }
 
     /// Floats a thread needs to compute in.
     pub fn workspace(&self) -> usize {
         let (inputs, outputs) = (points(blocks(self.conv.input.channels)), points(blocks(self.conv.output.channels)));
-        inputs + outputs + inputs.max(outputs)
+        sum([inputs, outputs, inputs.max(outputs)])
     }
 
     fn padded_outputs(&self) -> usize {
@@ -103,7 +106,7 @@ impl Winograd {
 
 /// Floats of a block of tiles at the points: block of channels × group × point × tile × 16.
 fn points(blocks: usize) -> usize {
-    blocks * GROUPS * PLANE
+    product([blocks, GROUPS, PLANE])
 }
 
 /// The first float of a tile's vectors of a block of channels; its points are [`POINT`] apart.

@@ -6,6 +6,7 @@ use super::{BLOCK, GROUP, GROUPS, PAIR, PLANE, POINT, POINTS};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// Floats from one block of channels to the next.
 const APART: usize = GROUPS * PLANE;
@@ -32,13 +33,13 @@ pub(super) struct Product<'a> {
 /// Multiplies at each point: `sums[written][tile] = Σ points[read][tile] · filters[read][written]`; the first block of `sums` is
 /// the first of the columns.
 #[inline(always)]
-pub(super) fn multiply<L: Lanes>(l: L, product: &Product<'_>, (filters, sums): (&[f32], &mut [f32])) {
-    let Product { points, count, read, written, ref columns } = *product;
-    let filter = read * written * WIDTH;
+pub(super) fn multiply<L: Lanes>(l: L, factors: &Product<'_>, (filters, sums): (&[f32], &mut [f32])) {
+    let Product { points, count, read, written, ref columns } = *factors;
+    let filter = product([read, written, WIDTH]);
     let pairs = columns.start.is_multiple_of(PAIR) && (columns.end == written || columns.end.is_multiple_of(PAIR));
     assert!(pairs && columns.end <= written && count <= BLOCK, "winograd: whole pairs of blocks");
     assert!(points.len() >= super::points(blocks(read)) && sums.len() >= super::points(columns.len()), "winograd: sizes");
-    assert!(filters.len() >= POINTS * filter, "winograd: filters");
+    assert!(filters.len() >= product([POINTS, filter]), "winograd: filters");
     for (point, first) in (0..POINTS).flat_map(|point| (0..read).step_by(DEPTH).map(move |first| (point, first))) {
         let mut tiles = AtPoint {
             points: points[point * POINT..].as_ptr(),

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::{CHUNK, PANEL, Task, Weight};
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::{product, sum};
 
 /// Inputs of a block.
 const BLOCK: usize = 8 * CHUNK;
@@ -40,7 +41,10 @@ impl<W: Weight> Kernel for Many<'_, W> {
     fn run<L: Lanes>(self, l: L) {
         let Task { inputs, bias, rectify, input, stride, at } = self.task;
         let vectors = bias.len() / WIDTH;
-        assert!(self.weights.len() == inputs * bias.len() && input.len() >= (self.rows - 1) * stride + inputs, "dense: panels");
+        assert!(
+            self.weights.len() == product([inputs, bias.len()]) && input.len() >= sum([product([self.rows - 1, stride]), inputs]),
+            "dense: panels"
+        );
         // SAFETY: the place has room for every row's vectors.
         let place = |row: usize, vector: usize| unsafe { at.add(row * self.stride + vector * WIDTH) };
         for (row, vector) in (0..self.rows).flat_map(|row| (0..vectors).map(move |vector| (row, vector))) {

@@ -2,6 +2,7 @@
 
 use super::{PANEL, Places, Task, Weight};
 use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
+use crate::kernels::lengths::product;
 
 /// One panel's outputs of one image.
 pub(super) struct One<'a, W> {
@@ -28,7 +29,10 @@ impl<W: Weight> One<'_, W> {
     #[inline(always)]
     fn panel<L: Lanes, const C: usize>(self, l: L) {
         let Self { task: Task { inputs, bias, rectify, input, at, .. }, weights, places } = self;
-        assert!(bias.len() == C * WIDTH && weights.len() == inputs * C * WIDTH && places.inputs() == inputs, "dense: a panel");
+        assert!(
+            bias.len() == C * WIDTH && weights.len() == product([inputs, C, WIDTH]) && places.inputs() == inputs,
+            "dense: a panel"
+        );
         // SAFETY: the bias is C vectors long.
         let mut totals: [L::V; C] = std::array::from_fn(|c| unsafe { l.load(bias.as_ptr().add(c * WIDTH)) });
         let input = &input[..inputs];

@@ -1,7 +1,7 @@
 //! The products against their formula in f64, for every tier, precision and number of threads.
 
 use super::*;
-use crate::kernels::testing::noise;
+use crate::kernels::testing::{noise, refusal};
 
 #[test]
 fn the_product_is_the_formulas_and_no_image_depends_on_another() {
@@ -51,5 +51,26 @@ fn the_product_is_the_formulas_and_no_image_depends_on_another() {
                 }
             }
         }
+    }
+}
+
+/// Sizes whose products wrap around to lengths that the slices have.
+#[test]
+fn sizes_that_memory_cannot_hold_are_refused() {
+    let forward = |panels: Panels, (stride, images): (usize, usize), written: usize| {
+        let layer = Layer { weights: Weights::Full(&[0.0; 16]), bias: &[0.0; 16], rectify: false };
+        let rows = Rows { values: &[0.0; 1], stride, places: None };
+        panels.forward((Tier::detect(), &Team::new(1)), layer, (rows, images), (&mut [0.0; 16], written));
+    };
+    let one = Panels { inputs: 1, outputs: 1 };
+    forward(one, (1, 1), 16);
+    for (panels, (stride, images), written) in [
+        (Panels { inputs: (1 << 60) + 1, outputs: 1 }, (1, 1), 16),
+        (Panels { inputs: 1, outputs: usize::MAX - 14 }, (1, 1), 16),
+        (one, (1 << 63, 3), 1 << 63),
+        (one, (0, 3), 1 << 63),
+    ] {
+        let refused = refusal(|| forward(panels, (stride, images), written));
+        assert_eq!(refused, "sizes that no memory could hold", "{panels:?} {stride} {images} {written}");
     }
 }

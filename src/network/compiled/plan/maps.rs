@@ -1,177 +1,93 @@
 //! Images through the nodes that work on feature maps: groups of them side by side, or one with all threads on each node.
 
-use std::ops::Range;
-
-use super::program::{MapsProgram, Node, Op};
+use super::Compiled;
 use super::sight::Sight;
-use super::vectors::{Vectors, flatten};
-use super::{Machine, Workspace};
-use crate::kernels::blocked::activate::Activate;
-use crate::kernels::blocked::norm::Apply;
-use crate::kernels::blocked::pointwise::{Accumulate, Rectify};
-use crate::kernels::blocked::pool::{Max, Mean};
-use crate::kernels::lanes::WIDTH;
-use crate::kernels::team::Chunks;
+use super::vectors::flatten;
+use crate::kernels::stripes::{Region, Share, Stripe, Stripes};
+use crate::network::compiled::Machine;
+use crate::network::compiled::forward::{Hands, Parameters, Pass, Workspace};
+use crate::network::compiled::group::Group;
+use crate::network::compiled::program::Program;
 
-/// Who computes a node.
-enum Hands<'a> {
-    /// One thread, beside others that have other images.
-    One(&'a mut [f32]),
-    /// All.
-    All(&'a mut [Workspace]),
-}
-
-impl MapsProgram {
-    /// From images to the first vector.
-    pub(super) fn run(
-        &self,
-        machine: &Machine,
-        (images, batch): (&[f32], usize),
-        (vectors, sight): (&mut Vectors, &mut Sight<'_>),
-        workspaces: &mut [Workspace],
-    ) {
-        let group = self.group.min(batch.div_ceil(machine.team.size()));
-        for workspace in &mut *workspaces {
-            workspace.scratch.grow(self.scratch * group);
-            workspace.conv.grow(self.workspace());
-        }
-        let (order, exit) = (vectors.order(), &self.values[self.exit]);
-        let image = images.len() / batch;
-        let (rows, stride) = vectors.entry(batch);
-        if batch > 1 && !sight.is_open() {
-            machine.team.split(Chunks::new(rows, stride * group), workspaces, |at, rows, workspace| {
-                let Workspace { scratch, conv } = workspace;
-                let images = &images[at * group * image..][..rows.len() / stride * image];
-                let mut values = Values { program: self, scratch, images: rows.len() / stride };
-                values.enter(images);
-                for node in &self.nodes {
-                    values.compute(machine, node, Hands::One(conv));
-                }
-                let results = values.get(self.exit).chunks_exact(exit.maps.len());
-                for (result, row) in results.zip(rows.chunks_exact_mut(stride)) {
-                    flatten(order, (exit.maps, result), row);
-                }
-            });
-            return;
-        }
-        let Some(first) = workspaces.first_mut() else { return };
-        let mut scratch = std::mem::take(&mut first.scratch);
-        for (at, (image, row)) in images.chunks_exact(image).zip(rows.chunks_exact_mut(stride)).enumerate() {
-            let mut values = Values { program: self, scratch: &mut scratch, images: 1 };
-            values.enter(image);
-            for node in &self.nodes {
-                values.compute(machine, node, Hands::All(workspaces));
-                if let Some(layer) = node.layer.filter(|_| sight.is_open()) {
-                    sight.maps((layer, at), self.values[node.output].maps, values.get(node.output));
-                }
+impl Compiled {
+    /// From images to the first vectors.
+    pub(super) fn maps(&mut self, machine: &Machine, images: &[f32], sight: &mut Sight<'_>, workspaces: &mut [Workspace]) {
+        let Self { program, packed, batch: memory, vectors } = self;
+        let batch = images.len() / program.image_len();
+        memory.grow(program.memory.batch * batch);
+        let pass = Pass { program, parameters: &*packed, tier: machine.tier, seed: 0 };
+        let together = batch > 1 && !sight.is_open();
+        for (at, segment) in program.segments.iter().enumerate() {
+            let most = if together { segment.group.min(batch.div_ceil(machine.team.size())) } else { 1 };
+            for workspace in &mut *workspaces {
+                workspace.scratch.grow(program.memory.thread[at] * most);
+                workspace.conv.grow(program.workspace());
             }
-            flatten(order, (exit.maps, values.get(self.exit)), row);
-        }
-        if let Some(first) = workspaces.first_mut() {
-            first.scratch = scratch;
-        }
-    }
-}
-
-/// A group's values.
-struct Values<'a> {
-    program: &'a MapsProgram,
-    scratch: &'a mut [f32],
-    images: usize,
-}
-
-impl Values<'_> {
-    fn place(&self, value: usize) -> Range<usize> {
-        let value = &self.program.values[value];
-        let start = value.offset * self.images;
-        start..start + value.maps.len() * self.images
-    }
-
-    fn get(&mut self, value: usize) -> &mut [f32] {
-        let place = self.place(value);
-        &mut self.scratch[place]
-    }
-
-    /// One value to read and another to write.
-    fn pair(&mut self, read: usize, write: usize) -> (&[f32], &mut [f32]) {
-        let (read, write) = (self.place(read), self.place(write));
-        match self.scratch.get_disjoint_mut([read, write]) {
-            Ok([read, write]) => (read, write),
-            // Values that live at the same time have places of their own.
-            Err(_) => unreachable!("two values in one place"),
-        }
-    }
-
-    /// Brings images into the layout.
-    fn enter(&mut self, images: &[f32]) {
-        let maps = self.program.values[0].maps;
-        let plain = images.chunks_exact(maps.channels * maps.plane());
-        for (plain, blocked) in plain.zip(self.get(0).chunks_exact_mut(maps.len())) {
-            maps.block(plain, blocked);
-        }
-    }
-
-    fn compute(&mut self, machine: &Machine, node: &Node, hands: Hands<'_>) {
-        let program = self.program;
-        let tier = machine.tier;
-        let (from, to) = (program.values[node.input].maps, program.values[node.output].maps);
-        let (read, written) = (from.plane() * WIDTH, to.plane() * WIDTH);
-        // Planes of sixteen channels are computed apart from each other.
-        let planes = |hands: &Hands<'_>, output: &mut [f32], f: &(dyn Fn(usize, &mut [f32]) + Sync)| match hands {
-            Hands::One(_) => f(0, output),
-            Hands::All(_) => machine.team.each(Chunks::new(output, written), f),
-        };
-        match &node.op {
-            Op::Conv(at) => {
-                let layer = &program.convs[*at];
-                let pair = self.pair(node.input, node.output);
-                match hands {
-                    Hands::One(workspace) => layer.conv.forward(tier, pair, layer.applied(), workspace),
-                    Hands::All(workspaces) => {
-                        layer.conv.forward_together((tier, &machine.team), pair, layer.applied(), workspaces);
+            let share = Share { batch, images: most };
+            let (entries, regions) = vectors.entries();
+            let mut values = Stripes::new(memory, &program.memory.regions[at], share);
+            let mut rows = Stripes::new(entries, regions, share);
+            let way = Way { at, images, regions };
+            if together {
+                machine.team.split((values, rows), workspaces, |_, (values, mut rows), workspace| {
+                    let Workspace { scratch, conv, .. } = workspace;
+                    let mut group = way.enter(&pass, values, scratch);
+                    for node in &program.nodes[segment.nodes.clone()] {
+                        pass.compute(node, &mut group, Hands::One(conv), &mut []);
+                    }
+                    way.leave(program, &mut group, &mut rows);
+                });
+                continue;
+            }
+            let Some(first) = workspaces.first_mut() else { return };
+            let mut scratch = std::mem::take(&mut first.scratch);
+            for image in 0..batch {
+                let mut group = way.enter(&pass, values.stripe(image), &mut scratch);
+                for node in &program.nodes[segment.nodes.clone()] {
+                    pass.compute(node, &mut group, Hands::All(&machine.team, workspaces), &mut []);
+                    if let Some(layer) = node.layer.filter(|_| sight.is_open()) {
+                        sight.maps((layer, image), program.values[node.output], group.get(node.output));
                     }
                 }
+                way.leave(program, &mut group, &mut rows.stripe(image));
             }
-            Op::Norm(at) => {
-                let layer = &program.norms[*at];
-                let (input, output) = self.pair(node.input, node.output);
-                planes(&hands, output, &|plane, output| {
-                    let [means, scale, shift] = [&layer.means, &layer.scale, &layer.shift].map(|all| &all[plane * WIDTH..]);
-                    let input = &input[plane * read..][..output.len()];
-                    tier.run(Apply { maps: to, input, output, means, scale, shift });
-                });
+            if let Some(first) = workspaces.first_mut() {
+                first.scratch = scratch;
             }
-            Op::Rectify => planes(&hands, self.get(node.output), &|_, values| tier.run(Rectify { values })),
-            Op::Activate(activation) => {
-                let (input, output) = self.pair(node.input, node.output);
-                planes(&hands, output, &|plane, output| {
-                    tier.run(Activate { activation: *activation, input: &input[plane * read..][..output.len()], output });
-                });
+        }
+    }
+}
+
+/// A segment, and what comes into the program and goes out of it there.
+struct Way<'a> {
+    at: usize,
+    images: &'a [f32],
+    /// Of the exits.
+    regions: &'a [Region],
+}
+
+impl Way<'_> {
+    /// Begins with a group; with the first segment images come in.
+    fn enter<'g, P: Parameters>(&self, pass: &Pass<'g, P>, stripe: Stripe<'g>, scratch: &'g mut [f32]) -> Group<'g> {
+        let program = pass.program;
+        let images = stripe.images();
+        let mut group = Group { memory: &program.memory, maps: &program.values, stripe, scratch, images: images.clone() };
+        if self.at == 0 {
+            let len = program.image_len();
+            pass.enter(&self.images[images.start * len..images.end * len], &mut group);
+        }
+        group
+    }
+
+    /// Flattens what the segment completes.
+    fn leave(&self, program: &Program, group: &mut Group<'_>, rows: &mut Stripe<'_>) {
+        for (exit, &region) in program.exits.iter().zip(self.regions).filter(|(exit, _)| exit.segment == self.at) {
+            let maps = program.values[exit.value];
+            let [row] = rows.get(&group.images, [Some(region)]);
+            let rows = row.unwrap_or_default().chunks_exact_mut(region.len);
+            for (values, row) in group.get(exit.value).chunks_exact(maps.len()).zip(rows) {
+                flatten(exit.order, maps, values, row);
             }
-            Op::Max(windows) => {
-                let (input, output) = self.pair(node.input, node.output);
-                planes(&hands, output, &|plane, output| {
-                    let input = &input[plane * read..][..output.len() / written * read];
-                    tier.run(Max { windows, rectify: false, input, output, winners: None });
-                });
-            }
-            Op::Mean(windows) => {
-                let (input, output) = self.pair(node.input, node.output);
-                planes(&hands, output, &|plane, output| {
-                    tier.run(Mean { windows, input: &input[plane * read..][..output.len() / written * read], output });
-                });
-            }
-            Op::Add { other } => {
-                let (input, output) = self.pair(node.input, node.output);
-                output.copy_from_slice(input);
-                let (from, to) = self.pair(*other, node.output);
-                tier.run(Accumulate { from, to });
-            }
-            Op::Copy => {
-                let (input, output) = self.pair(node.input, node.output);
-                output.copy_from_slice(input);
-            }
-            Op::Same => {}
         }
     }
 }

@@ -1,32 +1,49 @@
-//! Parameters in the orders the kernels read.
+//! A model's parameters in the orders the kernels read.
 
 use std::sync::Arc;
 
 use half::f16;
 
-use crate::kernels::blocked::conv::{Applied, Conv};
-use crate::kernels::blocked::part::Finish;
-use crate::kernels::blocked::{Maps, blocks};
-use crate::kernels::dense::panels::{Layer, Panels, Weights as Packed};
+use crate::kernels::blocked::blocks;
+use crate::kernels::dense::panels::{Layer, Panels, Weights as Numbers};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::{Buffer, Tier};
-use crate::network::compiled::lowering::{Order, maps_before_vectors};
-use crate::network::shape::{LayerShape, Shape};
-use crate::network::spec::{Architecture, LayerKind};
+use crate::network::compiled::forward::{Affine, Parameters};
+use crate::network::compiled::order::Order;
+use crate::network::compiled::program::{ConvNode, NormNode, Program, VectorOp};
+use crate::network::shape::{LayerShape, Role, Shape};
 use crate::network::weights::Weights;
 
-/// What programs are compiled from.
+/// What a program's convolutions and batch norms are computed with.
 #[derive(Debug)]
-pub(super) struct Parameters {
-    /// Of each layer before the first vector, in the state dict's order; programs pack them.
-    pub(super) maps: Vec<Vec<Vec<f32>>>,
-    /// Fully connected layers, packed.
-    pub(super) dense: Vec<DenseLayer>,
+pub(super) struct Packed {
+    convs: Vec<Filters>,
+    norms: Vec<Running>,
 }
 
-/// A fully connected layer.
+/// A convolution's.
+#[derive(Debug, Clone)]
+struct Filters {
+    /// Position of its layer.
+    layer: usize,
+    /// Position of the batch norm that is in them.
+    norm: Option<usize>,
+    packed: Arc<Buffer>,
+    /// Filled up to a block.
+    bias: Vec<f32>,
+}
+
+/// A batch norm's, by its running statistics.
 #[derive(Debug)]
-pub(super) struct DenseLayer {
+struct Running {
+    means: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+/// A fully connected layer, packed.
+#[derive(Debug)]
+pub(super) struct Dense {
     pub(super) layer: usize,
     pub(super) panels: Panels,
     weights: Kept,
@@ -40,65 +57,111 @@ enum Kept {
     Half(Buffer<f16>),
 }
 
-impl Kept {
-    fn new(weights: Buffer) -> Self {
-        let exact = |w: &f32| f16::from_f32(*w).to_f32().to_bits() == w.to_bits();
-        if weights.iter().all(exact) {
-            Self::Half(weights.iter().copied().map(f16::from_f32).collect())
-        } else {
-            Self::Full(weights)
-        }
+/// What programs are packed from: each layer's parameters by role, without those of fully connected layers, which are in
+/// [`Dense`].
+pub(super) struct Plain(Vec<Vec<(Role, Vec<f32>)>>);
+
+impl Plain {
+    pub(super) fn new(layers: &[LayerShape], weights: &Weights) -> Self {
+        let of = |layer: &LayerShape| {
+            let own = layer.parameters.iter().filter(|_| matches!(layer.output, Shape::Map { .. }));
+            own.map(|spec| (spec.role, weights.of(layer, spec.role).to_vec())).collect()
+        };
+        Self(layers.iter().map(of).collect())
+    }
+
+    /// A layer's values of one role; empty where it has none.
+    fn get(&self, layer: usize, role: Role) -> &[f32] {
+        self.0[layer].iter().find(|(own, _)| *own == role).map_or(&[], |(_, values)| values)
+    }
+
+    /// Mean, scale and shift of a batch norm's channel in evaluation.
+    fn affine(&self, norm: &NormNode, channel: usize) -> [f64; 3] {
+        let of = |role| f64::from(self.get(norm.layer, role)[channel]);
+        [of(Role::RunningMean), of(Role::Scale) / (of(Role::RunningVariance) + norm.eps).sqrt(), of(Role::Bias)]
     }
 }
 
-/// A convolution, ready to run.
-#[derive(Debug)]
-pub(super) struct ConvLayer {
-    pub(super) conv: Conv,
-    pub(super) layer: usize,
-    /// Whether a batch norm is in its filters.
-    pub(super) folded: bool,
-    pub(super) packed: Arc<Buffer>,
-    pub(super) bias: Vec<f32>,
-    pub(super) finish: Finish,
+impl Packed {
+    pub(super) fn new(program: &Program, plain: &Plain, tier: Tier) -> Self {
+        Self::sharing(program, plain, tier, &[])
+    }
+
+    /// Packed for another program of the same network: what both multiply with is there once.
+    pub(super) fn again(&self, program: &Program, plain: &Plain, tier: Tier) -> Self {
+        Self::sharing(program, plain, tier, &self.convs)
+    }
+
+    fn sharing(program: &Program, plain: &Plain, tier: Tier, known: &[Filters]) -> Self {
+        let convs = program.convs.iter().map(|node| {
+            let known =
+                known.iter().find(|known| (known.layer, known.norm) == (node.layer, node.norm.as_ref().map(|norm| norm.layer)));
+            known.cloned().unwrap_or_else(|| Filters::new(node, plain, tier))
+        });
+        Self { convs: convs.collect(), norms: program.norms.iter().map(|norm| Running::new(norm, plain)).collect() }
+    }
 }
 
-/// A batch norm as [`crate::kernels::blocked::norm::Apply`] takes it; each filled up to a block.
-#[derive(Debug)]
-pub(super) struct NormLayer {
-    pub(super) means: Vec<f32>,
-    pub(super) scale: Vec<f32>,
-    pub(super) shift: Vec<f32>,
+impl Parameters for Packed {
+    fn filters(&self, conv: usize) -> (&[f32], &[f32]) {
+        let Filters { packed, bias, .. } = &self.convs[conv];
+        (packed, bias)
+    }
+
+    fn affine(&self, norm: usize) -> Affine<'_> {
+        let Running { means, scale, shift } = &self.norms[norm];
+        Affine { means, scale, shift }
+    }
 }
 
-impl Parameters {
-    pub(super) fn new((architecture, layers): (&Architecture, &[LayerShape]), weights: &Weights) -> Self {
-        let count = maps_before_vectors(layers);
-        let of = |layer: &LayerShape| {
-            let values = |name: &str| weights.get(name).map_or_else(Vec::new, |parameter| parameter.values.clone());
-            layer.parameters.iter().map(|spec| values(&spec.name)).collect::<Vec<_>>()
-        };
-        let mut exit =
-            Maps { channels: architecture.input.channels, height: architecture.input.height, width: architecture.input.width };
-        if let Some(Shape::Map { channels, height, width }) = count.checked_sub(1).map(|last| layers[last].output) {
-            exit = Maps { channels, height, width };
-        }
-        let mut dense = Vec::new();
-        for (at, (layer, shape)) in architecture.layers.iter().zip(layers).enumerate().skip(count) {
-            if matches!(layer.kind, LayerKind::Linear(_)) {
-                let order =
-                    if at == count + 1 { Order::of_head(architecture, layers, exit) } else { Order::Plain(shape.input.elements()) };
-                dense.push(DenseLayer::new(at, order, of(shape)));
+impl Filters {
+    fn new(node: &ConvNode, plain: &Plain, tier: Tier) -> Self {
+        let ConvNode { conv, layer, norm, .. } = node;
+        let channels = conv.sizes().output.channels;
+        let mut filters = plain.get(*layer, Role::Weight).to_vec();
+        let mut bias = plain.get(*layer, Role::Bias).to_vec();
+        bias.resize(blocks(channels) * WIDTH, 0.0);
+        if let Some(norm) = norm {
+            let size = filters.len() / channels;
+            for (channel, (filter, bias)) in filters.chunks_exact_mut(size).zip(&mut bias).enumerate() {
+                let [mean, scale, shift] = plain.affine(norm, channel);
+                for w in filter {
+                    *w = (f64::from(*w) * scale) as f32;
+                }
+                *bias = ((f64::from(*bias) - mean) * scale + shift) as f32;
             }
         }
-        Self { maps: layers[..count].iter().map(of).collect(), dense }
+        let mut packed = Buffer::zeros(conv.packed_len());
+        conv.pack(tier, &filters, &mut packed);
+        Self { layer: *layer, norm: norm.as_ref().map(|norm| norm.layer), packed: Arc::new(packed), bias }
     }
 }
 
-impl DenseLayer {
-    fn new(layer: usize, order: Order, parameters: Vec<Vec<f32>>) -> Self {
-        let mut parameters = parameters.into_iter();
-        let (plain, mut bias) = (parameters.next().unwrap_or_default(), parameters.next().unwrap_or_default());
+impl Running {
+    fn new(norm: &NormNode, plain: &Plain) -> Self {
+        let [mut means, mut scale, mut shift] = [(); 3].map(|()| vec![0.0; norm.channels()]);
+        for channel in 0..norm.maps.channels {
+            let numbers = plain.affine(norm, channel);
+            [means[channel], scale[channel], shift[channel]] = numbers.map(|x| x as f32);
+        }
+        Self { means, scale, shift }
+    }
+}
+
+impl Dense {
+    /// All fully connected layers of `program`.
+    pub(super) fn all(layers: &[LayerShape], program: &Program, weights: &Weights) -> Vec<Self> {
+        let dense = program.vectors.iter().filter_map(|node| match node.op {
+            VectorOp::Dense { layer, .. } => Some((layer, program.order(node.input))),
+            _ => None,
+        });
+        dense
+            .map(|(layer, order)| Self::new(layer, order, [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role))))
+            .collect()
+    }
+
+    fn new(layer: usize, order: Order, [plain, bias]: [&[f32]; 2]) -> Self {
+        let mut bias = bias.to_vec();
         let features = order.features();
         let panels = Panels { inputs: order.padded(), outputs: plain.len() / features };
         let mut weights = Buffer::zeros(panels.weights());
@@ -113,59 +176,20 @@ impl DenseLayer {
 
     pub(super) fn applied(&self, rectify: bool) -> Layer<'_> {
         let weights = match &self.weights {
-            Kept::Full(weights) => Packed::Full(weights),
-            Kept::Half(weights) => Packed::Half(weights),
+            Kept::Full(weights) => Numbers::Full(weights),
+            Kept::Half(weights) => Numbers::Half(weights),
         };
         Layer { weights, bias: &self.bias, rectify }
     }
 }
 
-impl ConvLayer {
-    /// From filters and a bias; `norm` are the parameters of a batch norm to be folded in, and its eps.
-    pub(super) fn new((conv, layer): (Conv, usize), tier: Tier, parameters: &[Vec<f32>], norm: Option<(&[Vec<f32>], f64)>) -> Self {
-        let channels = conv.sizes().output.channels;
-        let mut filters = parameters.first().cloned().unwrap_or_default();
-        let mut bias = parameters.get(1).cloned().unwrap_or_default();
-        bias.resize(blocks(channels) * WIDTH, 0.0);
-        if let Some((norm, eps)) = norm {
-            let size = filters.len() / channels;
-            for (channel, (filter, bias)) in filters.chunks_exact_mut(size).zip(&mut bias).enumerate() {
-                let [mean, scale, shift] = affine(norm, eps, channel);
-                for w in filter {
-                    *w = (f64::from(*w) * scale) as f32;
-                }
-                *bias = ((f64::from(*bias) - mean) * scale + shift) as f32;
-            }
+impl Kept {
+    fn new(weights: Buffer) -> Self {
+        let exact = |w: &f32| f16::from_f32(*w).to_f32().to_bits() == w.to_bits();
+        if weights.iter().all(exact) {
+            Self::Half(weights.iter().copied().map(f16::from_f32).collect())
+        } else {
+            Self::Full(weights)
         }
-        let mut packed = Buffer::zeros(conv.packed_len());
-        conv.pack(tier, &filters, &mut packed);
-        Self { conv, layer, folded: norm.is_some(), packed: Arc::new(packed), bias, finish: Finish::default() }
     }
-
-    /// The same convolution, with nothing done to its result.
-    pub(super) fn unfinished(&self) -> Self {
-        let (conv, packed, bias) = (self.conv.clone(), Arc::clone(&self.packed), self.bias.clone());
-        Self { conv, layer: self.layer, folded: self.folded, packed, bias, finish: Finish::default() }
-    }
-
-    pub(super) fn applied(&self) -> Applied<'_> {
-        Applied { filters: &self.packed, bias: &self.bias, finish: self.finish }
-    }
-}
-
-impl NormLayer {
-    pub(super) fn new(channels: usize, parameters: &[Vec<f32>], eps: f64) -> Self {
-        let [mut means, mut scale, mut shift] = [(); 3].map(|()| vec![0.0; blocks(channels) * WIDTH]);
-        for channel in 0..channels {
-            let numbers = affine(parameters, eps, channel);
-            [means[channel], scale[channel], shift[channel]] = numbers.map(|x| x as f32);
-        }
-        Self { means, scale, shift }
-    }
-}
-
-/// Mean, scale and shift of a batch norm's channel in evaluation. Parameters are weight, bias, running mean, running variance.
-fn affine(parameters: &[Vec<f32>], eps: f64, channel: usize) -> [f64; 3] {
-    let of = |at: usize| parameters.get(at).map_or(0.0, |values| f64::from(values[channel]));
-    [of(2), of(0) / (of(3) + eps).sqrt(), of(1)]
 }

@@ -1,8 +1,11 @@
 //! The compiled evaluation against candle's forward.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 
 use super::*;
+use crate::kernels::{Team, Tier};
 use crate::network::forward::{Forward, Mode, probabilities, tensors};
 use crate::network::init::{self, Init};
 use crate::network::shape::Role;
@@ -49,7 +52,7 @@ impl Case {
     }
 
     fn plan(&self, tier: Tier, threads: usize) -> Plan {
-        Plan::with((&self.architecture, &self.layers), &self.weights, (tier, Arc::new(Team::new(threads))))
+        Plan::on(Machine { tier, team: Arc::new(Team::new(threads)) }, &self.architecture, &self.layers, &self.weights)
     }
 
     fn reference(&self, probe: &Probe) -> Evaluation {

@@ -1,138 +1,129 @@
-//! The part of a network that works on vectors: a batch at a time, since its weights are what has to be moved.
+//! Vectors in evaluation: rows, a batch at a time, since weights are what has to be moved.
 
-use super::Machine;
-use super::parameters::DenseLayer;
+use super::parameters::Dense;
 use super::sight::Sight;
 use crate::kernels::Buffer;
-use crate::kernels::activation::Activation;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::Activate;
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::dense::panels::{Places, Rows};
 use crate::kernels::lanes::WIDTH;
-use crate::network::compiled::lowering::Order;
+use crate::kernels::stripes::Region;
+use crate::network::compiled::Machine;
+use crate::network::compiled::order::Order;
+use crate::network::compiled::program::{Exit, Program, VectorOp};
 
-/// What a node does to a vector.
-#[derive(Debug)]
-pub(super) enum VectorOp {
-    /// The fully connected layer at this place, perhaps rectified.
-    Dense {
-        dense: usize,
-        rectify: bool,
-    },
-    Activate(Activation),
-    /// Adds this value.
-    Add(usize),
-    Same,
-}
-
-/// One node; it has a value of its own.
-#[derive(Debug)]
-pub(super) struct VectorNode {
-    pub(super) op: VectorOp,
-    pub(super) input: usize,
-    /// Position of the layer whose output this is.
-    pub(super) layer: usize,
-    pub(super) features: usize,
-}
-
-/// Nodes and values. The first value is what comes in; node `i` writes value `i + 1`.
+/// Vectors of one batch, in the program's numbering: first those that come in through the exits, then one a node.
 #[derive(Debug)]
 pub(super) struct Vectors {
-    nodes: Vec<VectorNode>,
-    order: Order,
-    /// Position of the layer that comes in.
-    flatten: usize,
-    values: Vec<Batch>,
+    entries: Buffer,
+    /// Of each exit; a row is filled up to a stride.
+    regions: Vec<Region>,
+    nodes: Vec<Batch>,
     /// Of what a layer is given, where that is one image's.
     places: Places,
 }
 
-/// A batch of vectors.
+/// What one node makes of a batch.
 #[derive(Debug)]
 struct Batch {
     numbers: Buffer,
     stride: usize,
 }
 
-impl Batch {
-    /// Vectors of `features`, filled up. The strides are no powers of two, or images would displace each other from the cache.
-    fn of(features: usize) -> Self {
-        Self { numbers: Buffer::default(), stride: features.next_multiple_of(WIDTH) + WIDTH }
-    }
+/// Floats from one vector of `features` to the next: no power of two, or images would displace each other from the cache.
+fn stride(features: usize) -> usize {
+    features.next_multiple_of(WIDTH) + WIDTH
 }
 
 impl Vectors {
-    pub(super) fn new(order: Order, flatten: usize) -> Self {
-        Self { nodes: Vec::new(), order, flatten, values: vec![Batch::of(order.padded())], places: Places::default() }
-    }
-
-    /// Appends a node; says which value it writes.
-    pub(super) fn push(&mut self, node: VectorNode) -> usize {
-        self.values.push(Batch::of(node.features));
-        self.nodes.push(node);
-        self.nodes.len()
+    pub(super) fn new(program: &Program) -> Self {
+        let mut offset = 0;
+        let regions = program.exits.iter().map(|exit| {
+            let region = Region { offset, len: stride(exit.order.padded()) };
+            offset += region.len;
+            region
+        });
+        let regions = regions.collect();
+        let node = |features| Batch { numbers: Buffer::default(), stride: stride(features) };
+        let nodes = program.vectors.iter().map(|vector| node(vector.features)).collect();
+        Self { entries: Buffer::default(), regions, nodes, places: Places::default() }
     }
 
     /// Makes room for `batch` images.
     pub(super) fn fit(&mut self, batch: usize) {
-        for Batch { numbers, stride } in &mut self.values {
+        self.entries.grow(batch * self.regions.last().map_or(0, |last| last.offset + last.len));
+        for Batch { numbers, stride } in &mut self.nodes {
             numbers.grow(batch * *stride);
         }
     }
 
-    /// Where `batch` images come in, and floats from one to the next.
-    pub(super) fn entry(&mut self, batch: usize) -> (&mut [f32], usize) {
-        let Batch { numbers, stride } = &mut self.values[0];
-        (&mut numbers[..batch * *stride], *stride)
+    /// Where images come in: the memory, and each exit's part of it.
+    pub(super) fn entries(&mut self) -> (&mut [f32], &[Region]) {
+        (&mut self.entries, &self.regions)
     }
 
-    /// How what comes in is ordered.
-    pub(super) fn order(&self) -> Order {
-        self.order
-    }
-
-    /// Computes all nodes for what has come in.
-    pub(super) fn run(&mut self, machine: &Machine, batch: usize, (dense, sight): (&[DenseLayer], &mut Sight<'_>)) {
-        let order = self.order;
-        look((sight, self.flatten), |feature| order.place(feature), (&mut self.values[0], batch));
-        for (at, node) in self.nodes.iter().enumerate() {
-            let (before, rest) = self.values.split_at_mut(at + 1);
-            let (input, output) = (&before[node.input], &mut rest[0]);
-            let rows = |value: &Batch| batch * value.stride;
-            match node.op {
-                VectorOp::Dense { dense: at, rectify } => {
-                    let (layer, stride) = (&dense[at], output.stride);
-                    let places = (batch == 1).then(|| {
-                        self.places.find(&input.numbers[..layer.panels.inputs]);
-                        &self.places
-                    });
-                    let input = Rows { values: &input.numbers[..rows(input)], stride: input.stride, places };
-                    let to = (&mut output.numbers[..batch * stride], stride);
-                    layer.panels.forward((machine.tier, &machine.team), layer.applied(rectify), (input, batch), to);
-                }
-                // These keep the number of features, and so the stride: all but the first value, which may be in blocked
-                // order, and then only a fully connected layer reads it.
-                VectorOp::Activate(activation) => {
-                    let (input, output) = (&input.numbers[..rows(input)], &mut output.numbers[..rows(input)]);
-                    machine.tier.run(Activate { activation, input, output });
-                }
-                VectorOp::Add(other) => {
-                    let len = rows(input);
-                    output.numbers[..len].copy_from_slice(&input.numbers[..len]);
-                    machine.tier.run(Accumulate { from: &before[other].numbers[..len], to: &mut output.numbers[..len] });
-                }
-                VectorOp::Same => output.numbers[..rows(input)].copy_from_slice(&input.numbers[..rows(input)]),
+    /// Shows `sight` what came in.
+    pub(super) fn show(&mut self, exits: &[Exit], batch: usize, sight: &mut Sight<'_>) {
+        if !sight.is_open() {
+            return;
+        }
+        for (exit, region) in exits.iter().zip(&self.regions) {
+            let rows = self.entries[region.of(batch, &(0..batch))].chunks_exact_mut(region.len);
+            for (image, row) in rows.enumerate() {
+                sight.vector((exit.layer, image), |feature| exit.order.place(feature), row);
             }
-            look((sight, node.layer), |feature| feature, (output, batch));
         }
     }
 
-    /// Softmax of the last value.
+    /// Computes all nodes.
+    pub(super) fn run(&mut self, machine: &Machine, program: &Program, dense: &[Dense], (batch, sight): (usize, &mut Sight<'_>)) {
+        let Self { entries, regions, nodes, places } = self;
+        for (at, node) in program.vectors.iter().enumerate() {
+            let (before, rest) = nodes.split_at_mut(at);
+            let output = &mut rest[0];
+            let read = |vector: usize| match vector.checked_sub(regions.len()) {
+                None => (&entries[regions[vector].of(batch, &(0..batch))], regions[vector].len),
+                Some(node) => (&before[node].numbers[..batch * before[node].stride], before[node].stride),
+            };
+            let (input, from) = read(node.input);
+            let (to, stride) = (&mut output.numbers[..batch * output.stride], output.stride);
+            match node.op {
+                VectorOp::Dense { layer, rectify } => {
+                    // The list's fully connected layers are there, all of them.
+                    let Some(layer) = dense.iter().find(|dense| dense.layer == layer) else { continue };
+                    let places = (batch == 1).then(|| {
+                        places.find(&input[..layer.panels.inputs]);
+                        &*places
+                    });
+                    let rows = Rows { values: input, stride: from, places };
+                    layer.panels.forward((machine.tier, &machine.team), layer.applied(rectify), (rows, batch), (to, stride));
+                }
+                // These keep the number of features, and so the stride: only a fully connected layer reads blocked order.
+                VectorOp::Activate(activation) => machine.tier.run(Activate { activation, input, output: to }),
+                VectorOp::Add { other } => {
+                    to.copy_from_slice(input);
+                    machine.tier.run(Accumulate { from: read(other).0, to });
+                }
+                // In evaluation nothing is dropped.
+                VectorOp::Drop { .. } | VectorOp::Same => to.copy_from_slice(input),
+            }
+            if sight.is_open() {
+                let rows = output.numbers.chunks_exact_mut(stride).take(batch).enumerate();
+                rows.for_each(|(image, row)| sight.vector((node.layer, image), |feature| feature, row));
+            }
+        }
+    }
+
+    /// Softmax of the last vectors.
     pub(super) fn probabilities(&self, batch: usize, classes: usize) -> Vec<f32> {
         let mut all = Vec::with_capacity(batch * classes);
-        let last = self.nodes.len();
-        for scores in self.values[last].numbers.chunks_exact(self.values[last].stride).take(batch) {
+        let (numbers, stride) = match (self.nodes.last(), self.regions.last()) {
+            (Some(last), _) => (&last.numbers[..], last.stride),
+            (None, Some(entry)) => (&self.entries[..], entry.len),
+            (None, None) => return all,
+        };
+        for scores in numbers.chunks_exact(stride).take(batch) {
             let scores = &scores[..classes];
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let start = all.len();
@@ -144,16 +135,8 @@ impl Vectors {
     }
 }
 
-fn look((sight, layer): (&mut Sight<'_>, usize), place: impl Fn(usize) -> usize, (value, batch): (&mut Batch, usize)) {
-    if sight.is_open() {
-        for (image, values) in value.numbers.chunks_exact_mut(value.stride).take(batch).enumerate() {
-            sight.vector((layer, image), &place, values);
-        }
-    }
-}
-
 /// Flattens one image's feature maps into the vector `to`.
-pub(super) fn flatten(order: Order, (maps, values): (Maps, &[f32]), to: &mut [f32]) {
+pub(super) fn flatten(order: Order, maps: Maps, values: &[f32], to: &mut [f32]) {
     match order {
         Order::Blocked(_) => to[..values.len()].copy_from_slice(values),
         Order::Plain(features) => maps.unblock(values, &mut to[..features]),

@@ -1,168 +1,163 @@
-//! One group of images backward through the nodes of a segment.
+//! A node's way back, computed for a group of images.
 
-use super::forward::Shared;
-use super::memory::disjoint;
-use super::norm::NormState;
-use super::program::{Node, Op, Program};
+use super::filters::Trained;
 use crate::kernels::blocked::activate::ActivateBackward;
 use crate::kernels::blocked::conv::Gradients;
 use crate::kernels::blocked::norm::{ApplyBackward, MeasureBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, Drop, Gate, SumChannels};
 use crate::kernels::blocked::pool::{MaxBackward, MeanBackward};
+use crate::network::compiled::forward::Pass;
+use crate::network::compiled::group::Group;
+use crate::network::compiled::program::{Op, Place};
+
+/// What all groups share.
+pub(super) struct Way<'a> {
+    pub(super) pass: &'a Pass<'a, Trained<'a>>,
+    /// What the forward pass left in the batch's memory.
+    pub(super) values: &'a [f32],
+    pub(super) batch: usize,
+}
 
 /// A group on its way back.
-pub(super) struct Group<'a> {
-    /// Its place in the batch.
-    pub(super) first: usize,
-    /// Images in it.
-    pub(super) images: usize,
+pub(super) struct Backward<'a> {
+    /// Its gradients.
+    pub(super) group: Group<'a>,
     /// Whether filters' gradients are added to those of the groups before.
     pub(super) add: bool,
-    pub(super) saved: &'a [f32],
-    pub(super) winners: &'a [f32],
-    pub(super) gradients: &'a mut [f32],
+    /// A second gradient of a value that has two readers.
     pub(super) spare: &'a mut [f32],
+    /// What a convolution computes in.
     pub(super) conv: &'a mut [f32],
     /// Gradients of the convolutions' parameters, of all images of a part.
     pub(super) to: &'a mut [f32],
+    /// A batch norm's partial sums.
+    pub(super) moments: &'a mut [f32],
 }
 
-impl Group<'_> {
-    /// Where a value's gradient lies.
-    fn place(&self, program: &Program, value: usize) -> Option<std::ops::Range<usize>> {
-        let value = &program.values[value];
-        let start = value.gradient? * program.group;
-        Some(start..start + value.maps.len() * self.images)
+impl Backward<'_> {
+    /// The gradient at `read`, and where another that goes to `write` is put: in spare if one is there already (`again`).
+    fn target(&mut self, read: usize, write: usize, again: bool) -> (&[f32], &mut [f32]) {
+        if again {
+            let len = self.group.maps[write].len() * self.group.images.len();
+            (self.group.get(read), &mut self.spare[..len])
+        } else {
+            self.group.pair(read, write)
+        }
     }
 }
 
-impl Shared<'_> {
-    /// Computes what `node` does to gradients. `again` says of its input (and its second one) whether a gradient is there
-    /// already, from a later reader.
-    pub(super) fn backward(&self, node: &Node, group: &mut Group<'_>, again: [bool; 2]) {
-        let (program, tier) = (self.program, self.tier);
-        let Some(output) = group.place(program, node.output) else { return };
-        let maps = program.values[node.output].maps;
-        let input = group.place(program, node.input);
-        match &node.op {
+impl Way<'_> {
+    /// What the forward pass left of a value.
+    fn value(&self, value: usize, group: &Group<'_>) -> &[f32] {
+        match self.pass.program.memory.places[value] {
+            Some(Place::Batch(region)) => &self.values[region.of(self.batch, &group.images)],
+            // What the way back reads is needed beyond its segment's way forward.
+            _ => unreachable!("value {value} was not kept"),
+        }
+    }
+
+    /// Computes what the node at `at` does to gradients.
+    pub(super) fn back(&self, at: usize, backward: &mut Backward<'_>) {
+        let (program, tier) = (self.pass.program, self.pass.tier);
+        let (node, again) = (&program.nodes[at], program.again[at]);
+        let maps = program.values[node.output];
+        let group = &mut backward.group;
+        if !group.has(node.output) {
+            return;
+        }
+        let wanted = group.has(node.input);
+        match node.op {
             Op::Rectify => {
-                let start = program.values[node.input].offset * program.group;
-                let values = &group.saved[start..][..output.len()];
-                tier.run(Gate { values, gradient: &mut group.gradients[output], scale: 1.0 });
+                let values = self.value(node.input, group);
+                tier.run(Gate { values, gradient: group.get(node.output), scale: 1.0 });
             }
-            Op::Drop { p, rectify: true } => {
-                let start = program.values[node.input].offset * program.group;
-                let values = &group.saved[start..][..output.len()];
-                tier.run(Gate { values, gradient: &mut group.gradients[output], scale: self.mask(*p, node.layer).scale() as f32 });
+            Op::Drop { p, layer, rectify: true } => {
+                let values = self.value(node.input, group);
+                let scale = self.pass.mask(p, layer).scale() as f32;
+                tier.run(Gate { values, gradient: group.get(node.output), scale });
             }
-            Op::Drop { p, rectify: false } => {
-                let mask = self.mask(*p, node.layer);
-                tier.run(Drop { maps, mask: &mask, first: group.first, rectify: false, values: &mut group.gradients[output] });
+            Op::Drop { p, layer, rectify: false } => {
+                let (mask, first) = (self.pass.mask(p, layer), group.images.start);
+                tier.run(Drop { maps, mask: &mask, first, rectify: false, values: group.get(node.output) });
             }
             Op::Measure(norm) => {
-                let x = program.values[node.input].offset * program.group;
-                let x = &group.saved[x..][..output.len()];
-                let NormState { means, factors, .. } = &self.norms[*norm];
+                let input = self.value(node.input, group);
+                let state = &self.pass.parameters.norms[norm];
+                let (means, factors) = (&state.means[..], &state.factors[..]);
                 // The gradient of the norm's output was left by the second sweep, in the next segment.
-                let Some(normalized) = program.nodes.iter().find(|n| matches!(n.op, Op::Normalize(n) if n == *norm)) else {
-                    return;
-                };
-                let Some(from) = group.place(program, normalized.output) else { return };
-                let (spare, len) = (&mut group.spare[..output.len()], output.len());
-                if again[0] {
-                    tier.run(ApplyBackward { maps, input: x, gradient: &group.gradients[from], means, factors, output: spare });
-                    tier.run(Accumulate { from: &spare[..len], to: &mut group.gradients[output] });
-                } else {
-                    let (gradient, output) = disjoint(group.gradients, from, output);
-                    tier.run(ApplyBackward { maps, input: x, gradient, means, factors, output });
-                }
+                let Some(normalized) = program.normalizes(at).map(|node| program.nodes[node].output) else { return };
+                let (gradient, output) = backward.target(normalized, node.input, again[0]);
+                tier.run(ApplyBackward { maps, input, gradient, means, factors, output });
+                self.merge(node.input, backward, again[0]);
             }
             Op::Normalize(norm) => {
-                let place = program.partial(*norm, program.sizes.gradients);
-                let (gradient, sums) = disjoint(group.gradients, output, place);
-                let start = program.values[node.input].offset * program.group;
-                let input = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
-                let sums = &mut sums[..2 * maps.len() / maps.plane()];
-                tier.run(MeasureBackward { maps, input, gradient, means: &self.norms[*norm].means, sums });
+                let input = self.value(node.input, group);
+                let sums = &mut backward.moments[..2 * program.norms[norm].channels()];
+                let means = &self.pass.parameters.norms[norm].means;
+                tier.run(MeasureBackward { maps, input, gradient: group.get(node.output), means, sums });
             }
-            Op::Conv(at) => self.convolution((node, *at), group, again[0]),
-            Op::Max { windows, winners, .. } => {
-                let Some(input) = input else { return };
-                let winners = &group.winners[winners * program.group..][..output.len()];
-                let (output, to) = target((group.gradients, group.spare), output, input.clone(), again[0]);
-                tier.run(MaxBackward { windows, winners, output, input: to });
-                self.merge(group, Some(input).filter(|_| again[0]));
+            Op::Conv(conv) => self.convolution(at, conv, backward),
+            Op::Max { ref windows, winners: Some(winners), .. } if wanted => {
+                let winners = self.value(winners, group);
+                let (output, input) = backward.target(node.output, node.input, again[0]);
+                tier.run(MaxBackward { windows, winners, output, input });
+                self.merge(node.input, backward, again[0]);
             }
-            Op::Mean(windows) => {
-                let Some(input) = input else { return };
-                let (output, to) = target((group.gradients, group.spare), output, input.clone(), again[0]);
-                tier.run(MeanBackward { windows, output, input: to });
-                self.merge(group, Some(input).filter(|_| again[0]));
+            Op::Mean(ref windows) if wanted => {
+                let (output, input) = backward.target(node.output, node.input, again[0]);
+                tier.run(MeanBackward { windows, output, input });
+                self.merge(node.input, backward, again[0]);
             }
-            Op::Activate(activation) => {
-                let Some(input) = input else { return };
-                let start = program.values[node.input].offset * program.group;
-                let x = &group.saved[start..][..input.len()];
-                let (output, gradient) = target((group.gradients, group.spare), output, input.clone(), again[0]);
-                tier.run(ActivateBackward { activation: *activation, input: x, output, gradient });
-                self.merge(group, Some(input).filter(|_| again[0]));
+            Op::Activate(activation) if wanted => {
+                let input = self.value(node.input, group);
+                let (output, gradient) = backward.target(node.output, node.input, again[0]);
+                tier.run(ActivateBackward { activation, input, output, gradient });
+                self.merge(node.input, backward, again[0]);
             }
             Op::Add { other } => {
-                let other = group.place(program, *other);
-                for (to, again) in [input, other].into_iter().zip(again) {
-                    let Some(to) = to else { continue };
-                    let (from, to) = disjoint(group.gradients, output.clone(), to);
-                    if again { tier.run(Accumulate { from, to }) } else { to.copy_from_slice(from) }
+                for (to, again) in [node.input, other].into_iter().zip(again) {
+                    self.pass_on(node.output, to, group, again);
                 }
             }
-            Op::Copy => {
-                let Some(input) = input else { return };
-                let (from, to) = disjoint(group.gradients, output, input);
-                if again[0] { tier.run(Accumulate { from, to }) } else { to.copy_from_slice(from) }
-            }
+            Op::Copy => self.pass_on(node.output, node.input, group, again[0]),
+            Op::Max { .. } | Op::Mean(_) | Op::Activate(_) | Op::Same => {}
         }
+    }
+
+    /// The gradient `from` is that of `to` too.
+    fn pass_on(&self, from: usize, to: usize, group: &mut Group<'_>, again: bool) {
+        if !group.has(to) {
+            return;
+        }
+        let (from, to) = group.pair(from, to);
+        if again { self.pass.tier.run(Accumulate { from, to }) } else { to.copy_from_slice(from) }
     }
 
     /// The gradients of a convolution's filters, bias and input.
-    fn convolution(&self, (node, at): (&Node, usize), group: &mut Group<'_>, again: bool) {
-        let (program, tier) = (self.program, self.tier);
-        let Some(output) = group.place(program, node.output) else { return };
-        let (layer, input) = (&program.convs[at], group.place(program, node.input));
-        if layer.bias {
-            let maps = program.values[node.output].maps;
-            tier.run(SumChannels { maps, values: &group.gradients[output.clone()], sums: &mut group.to[layer.to_bias.clone()] });
+    fn convolution(&self, at: usize, conv: usize, backward: &mut Backward<'_>) {
+        let (program, tier, filters) = (self.pass.program, self.pass.tier, self.pass.parameters.filters);
+        let (node, again) = (&program.nodes[at], program.again[at][0]);
+        let (layer, sums) = (&program.convs[conv], &filters.sums[conv]);
+        let Backward { group, add, spare, conv: workspace, to, .. } = backward;
+        if sums.has_bias {
+            let maps = program.values[node.output];
+            tier.run(SumChannels { maps, values: group.get(node.output), sums: &mut to[sums.bias.clone()] });
         }
-        let start = program.values[node.input].offset * program.group;
-        let x = &group.saved[start..][..program.values[node.input].maps.len() * group.images];
-        let (output, to_input) = match input.clone() {
-            None => (&group.gradients[output], None),
-            Some(input) if again => (&group.gradients[output], Some(&mut group.spare[..input.len()])),
-            Some(input) => {
-                let (output, to) = disjoint(group.gradients, output, input);
-                (output, Some(to))
-            }
-        };
-        let to_input = to_input.map(|to| (self.filters.adjoint(at), to));
-        let (to_filters, add, workspace) = (&mut group.to[layer.to_filters.clone()], group.add, &mut *group.conv);
-        layer.conv.backward(tier, Gradients { input: x, output, to_input, to_filters, add, workspace });
-        self.merge(group, input.filter(|_| again));
+        let input = self.value(node.input, group);
+        let wanted = group.has(node.input);
+        let len = input.len();
+        let [output, own] = group.several([Some(node.output), Some(node.input).filter(|_| wanted && !again)]);
+        let to_input = wanted.then(|| (filters.adjoint(conv), if again { &mut spare[..len] } else { own }));
+        let to_filters = &mut to[sums.filters.clone()];
+        layer.conv.backward(tier, Gradients { input, output, to_input, to_filters, add: *add, workspace });
+        self.merge(node.input, backward, wanted && again);
     }
 
-    /// Adds the gradient in spare to the one that was there.
-    fn merge(&self, group: &mut Group<'_>, to: Option<std::ops::Range<usize>>) {
-        if let Some(to) = to {
-            let from = &group.spare[..to.len()];
-            self.tier.run(Accumulate { from, to: &mut group.gradients[to] });
+    /// Adds the gradient in spare to the one of `value` that was there, if there was one.
+    fn merge(&self, value: usize, backward: &mut Backward<'_>, again: bool) {
+        if again {
+            let to = backward.group.get(value);
+            self.pass.tier.run(Accumulate { from: &backward.spare[..to.len()], to });
         }
     }
-}
-
-/// The gradient to read, and where the new one goes: to spare where there is one already.
-fn target<'a>(
-    (gradients, spare): (&'a mut [f32], &'a mut [f32]),
-    read: std::ops::Range<usize>,
-    write: std::ops::Range<usize>,
-    again: bool,
-) -> (&'a [f32], &'a mut [f32]) {
-    if again { (&gradients[read], &mut spare[..write.len()]) } else { disjoint(gradients, read, write) }
 }

@@ -4,10 +4,9 @@ use super::head::Run;
 use crate::kernels::Buffer;
 use crate::kernels::dense::{Backward, Dense, Forward, Update};
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::sgd::update_here;
+use crate::kernels::sgd::{Sgd, update};
 use crate::kernels::team::Chunks;
-use crate::network::compiled::lowering::Order;
-use crate::optim::Sgd;
+use crate::network::compiled::order::Order;
 
 /// Outputs that one task computes.
 const ROWS: usize = 64;
@@ -106,7 +105,7 @@ impl DenseLayer {
             for (to, row) in self.to_bias.iter_mut().zip(gradient.chunks_exact(batch)) {
                 *to = row.iter().sum();
             }
-            update_here(&Sgd { weight_decay: 0.0, ..*sgd }, &mut bias.values, &self.to_bias, &mut bias.momentum);
+            update(&Sgd { weight_decay: 0.0, ..*sgd }, &mut bias.values, &self.to_bias, &mut bias.momentum);
         }
     }
 }

@@ -3,67 +3,64 @@
 //! Values are columns (feature × image), so all of a layer's images are computed in vectors however few features it has.
 
 use super::dense::DenseLayer;
-use crate::kernels::activation::Activation;
+use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::{Activate, ActivateBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, DropColumns};
 use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
-use crate::network::compiled::lowering::Order;
+use crate::network::compiled::group::Group;
+use crate::network::compiled::order::Order;
+use crate::network::compiled::program::{Program, VectorNode, VectorOp};
 use crate::network::learner::dropout_seed;
-use crate::optim::Sgd;
+use crate::network::shape::{LayerShape, Role};
+use crate::network::weights::Weights;
 
 /// Blocks of features that one task transposes.
 const TRANSPOSED: usize = 16;
 
-/// What a layer does to a vector.
-#[derive(Debug)]
-pub(super) enum VectorOp {
-    Dense(Box<DenseLayer>),
-    Activate(Activation),
-    Drop(f64),
-    /// Adds this value.
-    Add(usize),
-    /// A vector flattened stays as it is.
-    Same,
-}
-
-/// A layer; it reads value `i` and writes value `i + 1`.
-#[derive(Debug)]
-pub(super) struct VectorLayer {
-    pub(super) op: VectorOp,
-    /// Position.
-    pub(super) layer: usize,
-    pub(super) features: usize,
-}
-
-/// All vectors of one batch.
+/// All vectors of one batch, in the program's numbering: first those that come in through the exits, then one a node.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) layers: Vec<VectorLayer>,
-    /// How what comes in is ordered.
-    order: Order,
-    /// Whether the gradient of what comes in is wanted.
-    wanted: bool,
+    layers: Vec<HeadLayer>,
+    pub(super) entries: Vec<Entry>,
     /// Images there is room for, whole vectors.
     batch: usize,
-    /// What comes in, and its gradient, as panels.
-    pub(super) panels: Buffer,
-    pub(super) to_panels: Buffer,
-    /// Columns of each value, and of its gradient.
+    /// Columns of each vector, and of its gradient.
     values: Vec<Buffer>,
     gradients: Vec<Buffer>,
-    /// A second gradient of a value; panels of a dense layer's input inside the head, and of its gradient.
+    /// A second gradient of a vector; panels of a dense layer's input inside the head, and of its gradient.
     scratch: [Buffer; 3],
     logits: Buffer,
     to_logits: Buffer,
-    /// Features of the last value.
+    /// Features of the last vector.
     scores: usize,
-    /// Whether a value's gradient has been begun.
+    /// Whether a vector's gradient has been begun.
     written: Vec<bool>,
+}
+
+/// A vector as it comes in.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// It, and its gradient, as panels.
+    pub(super) panels: Buffer,
+    to_panels: Buffer,
+    order: Order,
+    /// Whether its gradient is wanted.
+    wanted: bool,
+    /// The node of the first fully connected layer that reads it: that one reads and writes panels.
+    dense: Option<usize>,
+}
+
+/// A node, and the parameters of a fully connected one.
+#[derive(Debug)]
+struct HeadLayer {
+    node: VectorNode,
+    dense: Option<Box<DenseLayer>>,
 }
 
 /// What all layers share in one step.
@@ -83,24 +80,53 @@ impl Run<'_> {
 }
 
 impl Head {
-    /// The layers after the first `flatten`. `wanted` says whether the gradient of what comes in is, `scores` how many numbers
-    /// come out.
-    pub(super) fn new(layers: Vec<VectorLayer>, order: Order, wanted: bool, scores: usize) -> Self {
-        let empty = || vec![Buffer::default(); layers.len() + 1];
-        let (values, gradients, written) = (empty(), empty(), vec![false; layers.len() + 1]);
-        let [panels, to_panels, logits, to_logits] = std::array::from_fn(|_| Buffer::default());
-        let scratch = std::array::from_fn(|_| Buffer::default());
-        Self { layers, order, wanted, batch: 0, panels, to_panels, values, gradients, scratch, logits, to_logits, scores, written }
+    /// The vectors of `program`.
+    pub(super) fn new(program: &Program, layers: &[LayerShape], weights: &Weights) -> Self {
+        let exits = program.exits.len();
+        let entries = program.exits.iter().enumerate().map(|(vector, exit)| {
+            let reads = |node: &VectorNode| matches!(node.op, VectorOp::Dense { .. }) && node.input == vector;
+            let [panels, to_panels] = std::array::from_fn(|_| Buffer::default());
+            let wanted = program.gradients.places[exit.value].is_some();
+            Entry { panels, to_panels, order: exit.order, wanted, dense: program.vectors.iter().position(reads) }
+        });
+        let dense = |node: &VectorNode| match node.op {
+            VectorOp::Dense { layer, .. } => {
+                let [values, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role));
+                let bias = (!bias.is_empty()).then_some(bias);
+                Some(Box::new(DenseLayer::new(program.order(node.input), values, bias)))
+            }
+            _ => None,
+        };
+        let own = program.vectors.iter().map(|node| HeadLayer { dense: dense(node), node: node.clone() });
+        let count = exits + program.vectors.len();
+        let empty = || vec![Buffer::default(); count];
+        Self {
+            layers: own.collect(),
+            entries: entries.collect(),
+            batch: 0,
+            values: empty(),
+            gradients: empty(),
+            scratch: std::array::from_fn(|_| Buffer::default()),
+            logits: Buffer::default(),
+            to_logits: Buffer::default(),
+            scores: layers.last().map_or(0, |last| last.output.elements()),
+            written: vec![false; count],
+        }
+    }
+
+    /// The fully connected layer at this position of the list.
+    pub(super) fn dense(&self, layer: usize) -> Option<&DenseLayer> {
+        self.layers.iter().find(|own| own.node.layer == layer)?.dense.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn dense_mut(&mut self, layer: usize) -> Option<&mut DenseLayer> {
+        self.layers.iter_mut().find(|own| own.node.layer == layer)?.dense.as_deref_mut()
     }
 
     /// Images there is room for, whole vectors.
     pub(super) fn batch(&self) -> usize {
         self.batch
-    }
-
-    /// How what comes in is ordered.
-    pub(super) fn order(&self) -> Order {
-        self.order
     }
 
     /// Makes room for `batch` images.
@@ -115,49 +141,52 @@ impl Head {
             buffer.resize(0);
             buffer.resize(features.next_multiple_of(WIDTH) * batch);
         };
-        let entry = self.order.padded();
-        let sizes = std::iter::once(entry).chain(self.layers.iter().map(|layer| layer.features));
+        let entries = self.entries.iter().map(|entry| entry.order.padded());
+        let sizes = entries.chain(self.layers.iter().map(|layer| layer.node.features));
         for ((value, gradient), features) in self.values.iter_mut().zip(&mut self.gradients).zip(sizes.clone()) {
             fit(value, features);
             fit(gradient, features);
         }
         let largest = sizes.max().unwrap_or(0);
         self.scratch.iter_mut().for_each(|buffer| fit(buffer, largest));
-        fit(&mut self.panels, entry);
-        fit(&mut self.to_panels, entry);
+        for Entry { panels, to_panels, order, .. } in &mut self.entries {
+            fit(panels, order.padded());
+            fit(to_panels, order.padded());
+        }
         fit(&mut self.logits, self.scores);
         fit(&mut self.to_logits, self.scores);
     }
 
     /// From the panels to the scores' columns.
     pub(super) fn forward(&mut self, run: Run<'_>) {
-        let (batch, task) = (self.batch, TRANSPOSED * self.batch * WIDTH);
-        let panels = &self.panels;
-        run.team.each(Chunks::new(&mut self.values[0], task), |at, columns| {
-            transpose(batch, &panels[at * task..][..columns.len()], columns);
-        });
-        for (at, layer) in self.layers.iter().enumerate() {
-            let (before, rest) = self.values.split_at_mut(at + 1);
-            let (input, output) = (&before[at], &mut rest[0]);
-            match &layer.op {
-                VectorOp::Dense(dense) => dense.forward(run, (input, &mut output[..layer.features * batch])),
-                VectorOp::Activate(activation) => run.tier.run(Activate { activation: *activation, input, output }),
-                VectorOp::Drop(p) => {
+        let (batch, task, exits) = (self.batch, TRANSPOSED * self.batch * WIDTH, self.entries.len());
+        for (entry, columns) in self.entries.iter().zip(&mut self.values) {
+            run.team.each(Chunks::new(columns, task), |at, columns| {
+                transpose(batch, &entry.panels[at * task..][..columns.len()], columns);
+            });
+        }
+        for (at, HeadLayer { node, dense }) in self.layers.iter().enumerate() {
+            let (before, rest) = self.values.split_at_mut(exits + at);
+            let (input, output) = (&before[node.input], &mut rest[0]);
+            match (&node.op, dense) {
+                (_, Some(dense)) => dense.forward(run, (input, &mut output[..node.features * batch])),
+                (VectorOp::Activate(activation), _) => run.tier.run(Activate { activation: *activation, input, output }),
+                (VectorOp::Drop { p, layer }, _) => {
                     output.copy_from_slice(input);
-                    drop_columns(run, (layer.layer, layer.features), *p, output);
+                    drop_columns(run, (*layer, node.features), *p, output);
                 }
-                VectorOp::Add(other) => {
+                (VectorOp::Add { other }, _) => {
                     output.copy_from_slice(input);
                     run.tier.run(Accumulate { from: &before[*other], to: output });
                 }
-                VectorOp::Same => output.copy_from_slice(input),
+                (VectorOp::Same | VectorOp::Dense { .. }, _) => output.copy_from_slice(input),
             }
         }
     }
 
     /// The loss of the scores, and the gradient of them.
     pub(super) fn loss(&mut self, batch: usize, labels: &[u32], smoothing: f32) -> Measured {
-        let at = self.layers.len();
+        let at = self.values.len() - 1;
         let classes = self.scores;
         let (values, gradients) = (&self.values[at], &mut self.gradients[at]);
         for (image, logits) in self.logits[..batch * classes].chunks_exact_mut(classes).enumerate() {
@@ -176,46 +205,48 @@ impl Head {
         measured
     }
 
-    /// From the gradient of the scores to that of the panels, moving all parameters on the way.
+    /// From the gradient of the scores to those of the panels, moving all parameters on the way.
     pub(super) fn backward(&mut self, run: Run<'_>, sgd: &Sgd) {
-        let batch = self.batch;
+        let (batch, exits) = (self.batch, self.entries.len());
         self.written.fill(false);
-        self.written[self.layers.len()] = true;
-        for (at, layer) in self.layers.iter_mut().enumerate().rev() {
-            let (before, after) = self.gradients.split_at_mut(at + 1);
-            let (to, output) = (&mut before[at], &after[0]);
-            let again = std::mem::replace(&mut self.written[at], true);
+        // The scores', by the loss.
+        self.written[self.values.len() - 1] = true;
+        for (at, HeadLayer { node, dense }) in self.layers.iter_mut().enumerate().rev() {
+            let (before, after) = self.gradients.split_at_mut(exits + at);
+            let (to, output) = (&mut before[node.input], &after[0]);
+            let entry = self.entries.get_mut(node.input).filter(|entry| entry.dense == Some(at));
+            if let (Some(dense), Some(Entry { panels, to_panels, wanted, .. })) = (&mut *dense, entry) {
+                let to_input = wanted.then_some(&mut to_panels[..]);
+                dense.backward(run, sgd, (panels, &output[..node.features * batch]), to_input);
+                continue;
+            }
+            let again = std::mem::replace(&mut self.written[node.input], true);
             let (spare, panels) = self.scratch.split_at_mut(1);
             let len = to.len();
             let spare = &mut spare[0][..len];
             let target = if again { &mut *spare } else { &mut to[..] };
-            match &mut layer.op {
-                VectorOp::Dense(dense) if at == 0 => {
-                    let to_input = self.wanted.then_some(&mut self.to_panels[..]);
-                    dense.backward(run, sgd, (&self.panels, &output[..layer.features * batch]), to_input);
-                    self.written[0] = again;
-                    continue;
-                }
-                VectorOp::Dense(dense) => {
+            match (&node.op, dense) {
+                (_, Some(dense)) => {
                     let (input, to_input) = panels.split_at_mut(1);
                     let (input, to_input) = (&mut input[0][..len], &mut to_input[0][..len]);
-                    untranspose(batch, &self.values[at], input);
-                    dense.backward(run, sgd, (input, &output[..layer.features * batch]), Some(to_input));
+                    untranspose(batch, &self.values[node.input], input);
+                    dense.backward(run, sgd, (input, &output[..node.features * batch]), Some(to_input));
                     transpose(batch, to_input, target);
                 }
-                VectorOp::Activate(activation) => {
-                    run.tier.run(ActivateBackward { activation: *activation, input: &self.values[at], output, gradient: target });
+                (VectorOp::Activate(activation), _) => {
+                    let input = &self.values[node.input];
+                    run.tier.run(ActivateBackward { activation: *activation, input, output, gradient: target });
                 }
-                VectorOp::Drop(p) => {
+                (VectorOp::Drop { p, layer }, _) => {
                     target.copy_from_slice(output);
-                    drop_columns(run, (layer.layer, layer.features), *p, target);
+                    drop_columns(run, (*layer, node.features), *p, target);
                 }
-                VectorOp::Add(_) | VectorOp::Same => target.copy_from_slice(output),
+                (VectorOp::Add { .. } | VectorOp::Same | VectorOp::Dense { .. }, _) => target.copy_from_slice(output),
             }
             if again {
                 run.tier.run(Accumulate { from: spare, to });
             }
-            if let VectorOp::Add(other) = layer.op {
+            if let VectorOp::Add { other } = node.op {
                 if std::mem::replace(&mut self.written[other], true) {
                     run.tier.run(Accumulate { from: output, to: &mut before[other] });
                 } else {
@@ -223,13 +254,61 @@ impl Head {
                 }
             }
         }
-        if self.wanted && self.written[0] {
-            let from_dense = self.layers.first().is_some_and(|layer| matches!(layer.op, VectorOp::Dense(_)));
-            let to = if from_dense { &mut self.scratch[0][..self.to_panels.len()] } else { &mut self.to_panels[..] };
-            untranspose(batch, &self.gradients[0], to);
-            if from_dense {
-                run.tier.run(Accumulate { from: &self.scratch[0][..self.to_panels.len()], to: &mut self.to_panels });
+        self.enter_panels(run);
+    }
+
+    /// Brings what came in columns to what is in panels of the entries' gradients.
+    fn enter_panels(&mut self, run: Run<'_>) {
+        for (at, Entry { to_panels, wanted, dense, .. }) in self.entries.iter_mut().enumerate() {
+            if !*wanted || !self.written[at] {
+                continue;
             }
+            let spare = &mut self.scratch[0][..to_panels.len()];
+            let to = if dense.is_some() { &mut *spare } else { &mut to_panels[..] };
+            untranspose(self.batch, &self.gradients[at], to);
+            if dense.is_some() {
+                run.tier.run(Accumulate { from: spare, to: to_panels });
+            }
+        }
+    }
+
+    /// Writes the gradients of a group's feature maps that became vectors.
+    pub(super) fn leave(&self, program: &Program, group: &mut Group<'_>) {
+        for (at, (exit, entry)) in program.exits.iter().zip(&self.entries).enumerate() {
+            if !entry.wanted {
+                continue;
+            }
+            let maps = program.values[exit.value];
+            let first = program.exits[..at].iter().all(|earlier| earlier.value != exit.value);
+            let images = group.images.clone();
+            for (image, gradient) in images.zip(group.get(exit.value).chunks_exact_mut(maps.len())) {
+                if !first {
+                    entry.add_to(image, self.batch, maps, gradient);
+                } else if let Order::Blocked(_) = entry.order {
+                    entry.copy_to(image, self.batch, gradient);
+                } else {
+                    gradient.fill(0.0);
+                    entry.add_to(image, self.batch, maps, gradient);
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// One image's gradient, in blocked order.
+    fn copy_to(&self, image: usize, columns: usize, gradient: &mut [f32]) {
+        for (block, row) in gradient.chunks_exact_mut(WIDTH).enumerate() {
+            row.copy_from_slice(&self.to_panels[(block * columns + image) * WIDTH..][..WIDTH]);
+        }
+    }
+
+    /// Adds one image's gradient to that of its feature maps.
+    fn add_to(&self, image: usize, columns: usize, maps: Maps, gradient: &mut [f32]) {
+        for feature in 0..self.order.features() {
+            let at = self.order.place(feature);
+            let from = (at / WIDTH * columns + image) * WIDTH + at % WIDTH;
+            gradient[Order::Blocked(maps).place(feature)] += self.to_panels[from];
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use super::dense::Trained;
 use crate::kernels::lanes::{Kernel, Lanes};
-use crate::kernels::sgd::update_here;
+use crate::kernels::sgd::{Sgd, update};
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
-use crate::network::shape::{LayerShape, Role};
+use crate::network::shape::{LayerShape, Role, Shape};
 use crate::network::weights::Weights;
-use crate::optim::Sgd;
 
 /// One parameter.
 #[derive(Debug)]
@@ -25,20 +24,19 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Those of the first `count` layers.
+    /// Those of all layers that give feature maps; fully connected ones keep their own.
     pub(super) fn new(layers: &[LayerShape], weights: &Weights) -> Self {
-        let mut all = Self::default();
-        for layer in layers {
-            let own = layer.parameters.iter().map(|spec| {
-                let values = weights.get(&spec.name).map_or_else(Buffer::default, |parameter| parameter.values[..].into());
+        let of = |layer: &LayerShape| {
+            let own = layer.parameters.iter().filter(|_| matches!(layer.output, Shape::Map { .. }));
+            let plain = own.map(|spec| {
+                let values: Buffer = weights.of(layer, spec.role).into();
                 let zeros = || Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
                 let (momentum, gradient) = (zeros(), zeros());
                 Plain { role: spec.role, gradient, trained: Trained { values, momentum } }
             });
-            let own = own.collect();
-            all.layers.push(own);
-        }
-        all
+            plain.collect()
+        };
+        Self { layers: layers.iter().map(of).collect() }
     }
 
     /// The values of a layer's parameter with this role; empty where it has none.
@@ -72,6 +70,6 @@ impl Kernel for Move<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        update_here(&self.sgd, self.values, self.gradient, self.momentum);
+        update(&self.sgd, self.values, self.gradient, self.momentum);
     }
 }

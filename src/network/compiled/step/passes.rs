@@ -1,18 +1,19 @@
 //! The passes over a batch: which groups of images are computed side by side, and what is summed in which order.
 
-use super::backward::Group;
-use super::forward::{Filters, Shared};
-use super::head::Head;
-use super::memory::{Values, Workspace};
-use super::norm::NormParameters;
-use super::program::{Op, Program};
-use super::{Buffers, Step};
+use super::Step;
+use super::backward::{Backward, Way};
+use super::filters::Trained;
+use super::norm::{Groups, NormParameters};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::sgd::Sgd;
+use crate::kernels::stripes::{Share, Stripes};
 use crate::kernels::team::Chunks;
-use crate::network::compiled::lowering::Order;
+use crate::network::compiled::forward::{Hands, Pass, Workspace};
+use crate::network::compiled::group::Group;
+use crate::network::compiled::order::Order;
+use crate::network::compiled::program::{Op, Place, Program};
 use crate::network::shape::Role;
-use crate::optim::Sgd;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
 const PARTS: usize = 8;
@@ -20,15 +21,24 @@ const PARTS: usize = 8;
 const SUMMED: usize = 1 << 16;
 
 impl Program {
-    /// Floats of one image as it comes.
-    pub(super) fn image_len(&self) -> usize {
-        let maps = self.values[0].maps;
-        maps.channels * maps.plane()
+    /// Images of a segment's group. A batch of few images is two groups at least, and so has work for two threads.
+    fn group(&self, segment: usize, batch: usize) -> usize {
+        self.segments[segment].group.min(batch.div_ceil(2))
     }
 
-    /// Groups that one part of a batch is.
-    fn groups_a_part(&self, batch: usize) -> usize {
-        batch.div_ceil(self.group).div_ceil(PARTS)
+    /// Images that one part of a batch is, whole groups.
+    fn images_a_part(&self, segment: usize, batch: usize) -> usize {
+        let group = self.group(segment, batch);
+        batch.div_ceil(group).div_ceil(PARTS) * group
+    }
+
+    fn parts(&self, segment: usize, batch: usize) -> usize {
+        batch.div_ceil(self.images_a_part(segment, batch))
+    }
+
+    /// Floats of one group's partial sums of any batch norm.
+    fn partial(&self) -> usize {
+        self.norms.iter().map(|norm| norm.partial()).max().unwrap_or(0)
     }
 }
 
@@ -39,66 +49,55 @@ impl Step {
         if self.buffers.batch == batch {
             return;
         }
-        // A batch of few images is two groups at least, and so has work for two threads.
-        self.program.group = self.program.largest_group.min(batch.div_ceil(2));
-        let program = &self.program;
-        let groups = batch.div_ceil(program.group);
-        let parts = groups.div_ceil(program.groups_a_part(batch));
-        let gradients = if program.segments.len() == 1 { 0 } else { program.gradients_a_group() };
-        let Buffers { batch: fitted, saved, winners, gradients: kept, parts: sums } = &mut self.buffers;
-        *fitted = batch;
-        saved.resize(groups * program.saved_a_group());
-        winners.resize(groups * program.group * program.sizes.winners);
-        kept.resize(groups * gradients);
-        sums.resize(parts * program.sizes.part);
+        let (program, buffers) = (&self.program, &mut self.buffers);
+        let segments = || 0..program.segments.len();
+        let most = |of: &dyn Fn(usize) -> usize| segments().map(of).max().unwrap_or(0);
+        buffers.batch = batch;
+        buffers.values.resize(batch * program.memory.batch);
+        buffers.gradients.resize(batch * program.gradients.batch);
+        buffers.partial.resize(program.partial() * most(&|segment| batch.div_ceil(program.group(segment, batch))));
+        buffers.parts.resize(self.filters.part() * most(&|segment| program.parts(segment, batch)));
+        let scratch = most(&|at| program.memory.thread[at].max(program.gradients.thread[at]) * program.group(at, batch));
+        let spare = most(&|segment| program.largest_of(segment) * program.group(segment, batch));
+        for workspace in &mut self.workspaces {
+            workspace.scratch.grow(scratch);
+            workspace.spare.grow(spare);
+            workspace.conv.grow(program.workspace());
+        }
     }
 
     /// Brings all filters in the orders the passes read.
     pub(super) fn pack(&mut self) {
-        let (program, parameters, tier) = (&self.program, &self.parameters, self.tier);
-        let Filters { packed, biases } = &mut self.filters;
-        self.team.each(Chunks::new(packed, 1), |at, packed| {
-            let layer = &program.convs[at / 2];
-            let (weights, packed) = (parameters.values(layer.layer, Role::Weight), &mut packed[0]);
-            if at % 2 == 0 { layer.conv.pack(tier, weights, packed) } else { layer.conv.pack_adjoint(tier, weights, packed) }
-        });
-        for (layer, to) in program.convs.iter().zip(biases) {
-            let bias = parameters.values(layer.layer, Role::Bias);
-            to[..bias.len()].copy_from_slice(bias);
-        }
+        self.filters.pack(&self.machine, &self.program, &self.parameters);
     }
 
     /// All feature maps.
     pub(super) fn forward(&mut self, images: &[f32], seed: u64) {
-        let Self { program, buffers, workspaces, team, .. } = self;
+        let Self { program, buffers, workspaces, machine, .. } = self;
         let (program, batch) = (&*program, buffers.batch);
-        let image = program.image_len();
-        for segment in &program.segments {
-            let nodes = &program.nodes[segment.clone()];
-            let shared = Shared { program, tier: self.tier, filters: &self.filters, norms: &self.norms, seed };
-            let saved = Chunks::new(&mut buffers.saved, program.saved_a_group());
-            let winners = program.group * program.sizes.winners;
-            let groups = batch.div_ceil(program.group);
-            // Programs without winners share out an empty slice.
-            let winners = Chunks::of(&mut buffers.winners, winners, groups);
-            team.split((saved, winners), workspaces, |group, (saved, winners), workspace| {
-                let first = group * program.group;
-                let count = program.group.min(batch - first);
+        let (image, stride) = (program.image_len(), program.partial());
+        for (at, segment) in program.segments.iter().enumerate() {
+            let nodes = &program.nodes[segment.nodes.clone()];
+            let parameters = &Trained { filters: &self.filters, norms: &self.norms };
+            let pass = Pass { program, parameters, tier: machine.tier, seed };
+            let share = Share { batch, images: program.group(at, batch) };
+            let values = Stripes::new(&mut buffers.values, &program.memory.regions[at], share);
+            // Programs without norms share out an empty slice.
+            let partial = Chunks::of(&mut buffers.partial, stride, batch.div_ceil(share.images));
+            machine.team.split((values, partial), workspaces, |_, (stripe, moments), workspace| {
                 let Workspace { scratch, conv, .. } = workspace;
-                let mut values = Values { program, images: count, saved, scratch };
-                if segment.start == 0 {
-                    let maps = program.values[0].maps;
-                    let plain = images[first * image..][..count * image].chunks_exact(image);
-                    for (plain, blocked) in plain.zip(values.get(0).chunks_exact_mut(maps.len())) {
-                        maps.block(plain, blocked);
-                    }
+                let own = stripe.images();
+                let mut group = Group { memory: &program.memory, maps: &program.values, images: own.clone(), stripe, scratch };
+                if at == 0 {
+                    pass.enter(&images[own.start * image..own.end * image], &mut group);
                 }
                 for node in nodes {
-                    shared.forward(node, first, &mut values, (&mut *winners, &mut *conv));
+                    pass.compute(node, &mut group, Hands::One(conv), moments);
                 }
             });
-            if let Some(Op::Measure(norm)) = nodes.last().map(|node| &node.op) {
-                let parameters = &mut self.parameters.layers[program.norms[*norm].layer][..];
+            if let Some(&Op::Measure(norm)) = nodes.last().map(|node| &node.op) {
+                let node = &program.norms[norm];
+                let parameters = &mut self.parameters.layers[node.layer][..];
                 let [weight, bias, mean, variance] = parameters else { continue };
                 let parameters = NormParameters {
                     weight: &weight.trained.values,
@@ -106,90 +105,87 @@ impl Step {
                     running_mean: &mut mean.trained.values,
                     running_variance: &mut variance.trained.values,
                 };
-                self.norms[*norm].measured((program, *norm), &buffers.saved, batch, parameters);
+                let groups = Groups { partial: &buffers.partial, stride, batch, images: share.images };
+                self.norms[norm].measured(node, groups, parameters);
             }
         }
     }
 
-    /// Flattens the last feature maps into the head's panels.
-    pub(super) fn enter_head(&mut self, batch: usize) {
-        let Self { program, buffers, head, team, .. } = self;
-        let (program, saved, columns) = (&*program, &buffers.saved[..], head.batch());
-        let (value, order) = (&program.values[program.exit], head.order());
-        let len = value.maps.len();
-        let start = |image: usize| {
-            let (group, within) = (image / program.group, image % program.group);
-            group * program.saved_a_group() + value.offset * program.group + within * len
-        };
-        team.each(Chunks::new(&mut head.panels, 16 * columns * WIDTH), |task, panels| {
-            for (block, panel) in panels.chunks_exact_mut(columns * WIDTH).enumerate() {
-                let block = task * 16 + block;
-                for (image, row) in panel.chunks_exact_mut(WIDTH).take(batch).enumerate() {
-                    let from = &saved[start(image)..][..len];
-                    match order {
-                        Order::Blocked(_) => row.copy_from_slice(&from[block * WIDTH..][..WIDTH]),
-                        Order::Plain(features) => {
-                            for (lane, x) in row.iter_mut().enumerate() {
-                                let feature = block * WIDTH + lane;
-                                *x = if feature < features { from[Order::Blocked(value.maps).place(feature)] } else { 0.0 };
+    /// Flattens feature maps into the head's panels.
+    pub(super) fn enter_head(&mut self) {
+        let Self { program, buffers, head, machine, .. } = self;
+        let (batch, columns) = (buffers.batch, head.batch());
+        for (exit, entry) in program.exits.iter().zip(&mut head.entries) {
+            let maps = program.values[exit.value];
+            // The head reads it when all segments are done, so it is in the batch's memory.
+            let Some(Place::Batch(region)) = program.memory.places[exit.value] else { continue };
+            let from = &buffers.values[region.of(batch, &(0..batch))];
+            machine.team.each(Chunks::new(&mut entry.panels, 16 * columns * WIDTH), |task, panels| {
+                for (block, panel) in panels.chunks_exact_mut(columns * WIDTH).enumerate() {
+                    let block = task * 16 + block;
+                    for (image, row) in from.chunks_exact(region.len).zip(panel.chunks_exact_mut(WIDTH)) {
+                        match exit.order {
+                            Order::Blocked(_) => row.copy_from_slice(&image[block * WIDTH..][..WIDTH]),
+                            Order::Plain(features) => {
+                                for (lane, x) in row.iter_mut().enumerate() {
+                                    let feature = block * WIDTH + lane;
+                                    *x = if feature < features { image[Order::Blocked(maps).place(feature)] } else { 0.0 };
+                                }
                             }
                         }
                     }
                 }
-            }
-        });
+            });
+        }
     }
 
     /// All gradients of the parameters before the head: convolutions' into the first part, norms' into their states.
     pub(super) fn backward(&mut self, seed: u64) {
-        let Self { program, buffers, workspaces, team, head, .. } = self;
-        let (program, batch) = (&*program, buffers.batch);
-        let exit = &program.values[program.exit];
-        if exit.gradient.is_none() {
+        let Self { program, buffers, workspaces, machine, head, filters, .. } = self;
+        let (program, batch, stride) = (&*program, buffers.batch, program.partial());
+        if program.gradients.places.iter().all(Option::is_none) {
             return;
         }
-        let groups = batch.div_ceil(program.group);
-        let a_part = program.groups_a_part(batch);
-        let single = program.segments.len() == 1;
-        for segment in program.segments.iter().rev() {
-            let nodes = &program.nodes[segment.clone()];
-            let shared = Shared { program, tier: self.tier, filters: &self.filters, norms: &self.norms, seed };
-            let parts = Chunks::of(&mut buffers.parts, program.sizes.part, groups.div_ceil(a_part));
-            let persistent = if single { 0 } else { a_part * program.gradients_a_group() };
-            let gradients = Chunks::of(&mut buffers.gradients, persistent, groups.div_ceil(a_part));
-            let (saved, winners) = (&buffers.saved[..], &buffers.winners[..]);
-            team.split((parts, gradients), workspaces, |part, (to, persistent), workspace| {
-                let Workspace { conv, spare, gradients: own, .. } = workspace;
-                for node in nodes {
-                    if let Op::Conv(at) = node.op {
-                        to[program.convs[at].to_bias.clone()].fill(0.0);
-                    }
+        let segments = program.segments.len();
+        for (at, segment) in program.segments.iter().enumerate().rev() {
+            let nodes = &program.nodes[segment.nodes.clone()];
+            let parameters = &Trained { filters, norms: &self.norms };
+            let pass = Pass { program, parameters, tier: machine.tier, seed };
+            let (images, a_part) = (program.group(at, batch), program.images_a_part(at, batch));
+            let count = program.parts(at, batch);
+            let regions = &program.gradients.regions[2 * segments - 1 - at];
+            let gradients = Stripes::new(&mut buffers.gradients, regions, Share { batch, images: a_part });
+            let parts = Chunks::of(&mut buffers.parts, filters.part(), count);
+            let partial = Chunks::of(&mut buffers.partial, stride * a_part / images, count);
+            let way = Way { pass: &pass, values: &buffers.values, batch };
+            machine.team.split((gradients, parts, partial), workspaces, |_, (mut stripe, to, partial), workspace| {
+                let Workspace { scratch, conv, spare } = workspace;
+                for sums in nodes.iter().filter_map(|node| if let Op::Conv(at) = node.op { Some(&filters.sums[at]) } else { None })
+                {
+                    to[sums.bias.clone()].fill(0.0);
                 }
-                for group in part * a_part..groups.min((part + 1) * a_part) {
-                    let first = group * program.group;
-                    let len = program.gradients_a_group();
-                    let gradients = if single { &mut own[..] } else { &mut persistent[(group - part * a_part) * len..][..len] };
-                    let mut group = Group {
-                        first,
-                        images: program.group.min(batch - first),
-                        add: group > part * a_part,
-                        saved: &saved[group * program.saved_a_group()..][..program.saved_a_group()],
-                        winners: &winners[first * program.sizes.winners..],
-                        gradients,
-                        spare,
-                        conv,
-                        to: &mut *to,
+                let own = stripe.images();
+                for (number, first) in own.clone().step_by(images).enumerate() {
+                    let group = Group {
+                        memory: &program.gradients,
+                        maps: &program.values,
+                        images: first..own.end.min(first + images),
+                        stripe: stripe.reborrow(),
+                        scratch,
                     };
-                    if segment.end == program.nodes.len() {
-                        head.leave(program, &mut group);
+                    let moments = partial.get_mut(number * stride..).unwrap_or_default();
+                    let mut backward = Backward { group, add: number > 0, spare, conv, to, moments };
+                    if at + 1 == segments {
+                        head.leave(program, &mut backward.group);
                     }
-                    for (node, again) in nodes.iter().zip(&program.again[segment.clone()]).rev() {
-                        shared.backward(node, &mut group, *again);
+                    for node in segment.nodes.clone().rev() {
+                        way.back(node, &mut backward);
                     }
                 }
             });
-            if let Some(Op::Normalize(norm)) = nodes.first().map(|node| &node.op) {
-                self.norms[*norm].gathered((program, *norm), &buffers.gradients, batch);
+            if let Some(&Op::Normalize(norm)) = nodes.first().map(|node| &node.op) {
+                let groups = Groups { partial: &buffers.partial, stride, batch, images };
+                self.norms[norm].gathered(&program.norms[norm], groups);
             }
         }
         self.sum_parts();
@@ -197,56 +193,39 @@ impl Step {
 
     /// Adds the parts of the convolutions' gradients, in order, into the first.
     fn sum_parts(&mut self) {
-        let len = self.program.sizes.part;
-        let (sum, rest) = self.buffers.parts.split_at_mut(len);
-        self.team.each(Chunks::new(sum, SUMMED), |at, to| {
-            for part in rest.chunks_exact(len) {
-                self.tier.run(Accumulate { from: &part[at * SUMMED..][..to.len()], to });
-            }
-        });
+        let Self { program, buffers, filters, machine, .. } = self;
+        let len = filters.part();
+        if len == 0 {
+            return;
+        }
+        let (sum, rest) = buffers.parts.split_at_mut(len);
+        for segment in 0..program.segments.len() {
+            let own = filters.part_of(program, segment);
+            let others = program.parts(segment, buffers.batch) - 1;
+            machine.team.each(Chunks::new(&mut sum[own.clone()], SUMMED), |at, to| {
+                for part in rest.chunks_exact(len).take(others) {
+                    machine.tier.run(Accumulate { from: &part[own.start + at * SUMMED..][..to.len()], to });
+                }
+            });
+        }
     }
 
     /// Moves the parameters before the head by their gradients.
     pub(super) fn update(&mut self, sgd: &Sgd) {
-        let Self { program, parameters, norms, buffers, team, tier, .. } = self;
-        parameters.update((*tier, team), sgd, |layer, role, to| {
-            if let Some(conv) = program.convs.iter().find(|conv| conv.layer == layer) {
+        let Self { program, parameters, norms, buffers, filters, machine, .. } = self;
+        parameters.update((machine.tier, &machine.team), sgd, |layer, role, to| {
+            if let Some(at) = program.convs.iter().position(|node| node.layer == layer) {
+                let sums = &filters.sums[at];
                 if role == Role::Weight {
                     to.fill(0.0);
-                    conv.conv.unpack(*tier, &buffers.parts[conv.to_filters.clone()], to);
+                    program.convs[at].conv.unpack(machine.tier, &buffers.parts[sums.filters.clone()], to);
                 } else {
-                    to.copy_from_slice(&buffers.parts[conv.to_bias.clone()][..to.len()]);
+                    to.copy_from_slice(&buffers.parts[sums.bias.clone()][..to.len()]);
                 }
             } else if let Some(at) = program.norms.iter().position(|norm| norm.layer == layer) {
                 let from = if role == Role::Scale { &norms[at].to_weight } else { &norms[at].to_bias };
                 to.copy_from_slice(&from[..to.len()]);
             }
         });
-    }
-}
-
-impl Head {
-    /// Writes the gradient of a group's last feature maps.
-    fn leave(&self, program: &Program, group: &mut Group<'_>) {
-        let value = &program.values[program.exit];
-        let (len, columns) = (value.maps.len(), self.batch());
-        let Some(start) = value.gradient.map(|offset| offset * program.group) else { return };
-        let gradients = group.gradients[start..][..group.images * len].chunks_exact_mut(len);
-        for (image, gradient) in (group.first..).zip(gradients) {
-            match self.order() {
-                Order::Blocked(_) => {
-                    for (block, row) in gradient.chunks_exact_mut(WIDTH).enumerate() {
-                        row.copy_from_slice(&self.to_panels[(block * columns + image) * WIDTH..][..WIDTH]);
-                    }
-                }
-                Order::Plain(features) => {
-                    gradient.fill(0.0);
-                    for feature in 0..features {
-                        let from = (feature / WIDTH * columns + image) * WIDTH + feature % WIDTH;
-                        gradient[Order::Blocked(value.maps).place(feature)] = self.to_panels[from];
-                    }
-                }
-            }
-        }
     }
 }

@@ -1,9 +1,12 @@
 //! The compiled step against candle's forward and automatic differentiation.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 
 use super::*;
 use crate::kernels::testing::noise;
+use crate::kernels::{Team, Tier};
 use crate::network::autograd::Autograd;
 use crate::network::init::{self, Init};
 use crate::network::{infer, presets, random};
@@ -38,7 +41,7 @@ impl Case {
     }
 
     fn step(&self, tier: Tier, threads: usize) -> Step {
-        Step::with(&self.architecture, &self.weights, (tier, Arc::new(Team::new(threads)))).unwrap()
+        Step::on(Machine { tier, team: Arc::new(Team::new(threads)) }, &self.architecture, &self.weights).unwrap()
     }
 }
 
@@ -151,7 +154,7 @@ fn batches_of_changing_size_leave_nothing_of_one_in_the_next() {
             // Whole batches, an epoch's last one, a single image, and whole ones again.
             for (seed, count) in [most, most.div_ceil(3), 1, most, most - most / 4].into_iter().enumerate() {
                 let weights = step.weights().unwrap();
-                let mut fresh = Step::with(&case.architecture, &weights, (tier, Arc::new(Team::new(1)))).unwrap();
+                let mut fresh = Step::on(Machine { tier, team: Arc::new(Team::new(1)) }, &case.architecture, &weights).unwrap();
                 fresh.restore_momentum(step.momentum().unwrap()).unwrap();
                 let expected = fresh.step(case.first(count), &settings(seed as u64)).unwrap();
                 assert_eq!(

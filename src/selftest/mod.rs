@@ -1,0 +1,199 @@
+//! Whether this machine computes what it should: every kind of layer, forward and backward, against its formula in f64; whole
+//! training steps against candle's differentiation on the processor; the bundled model's answer against the stored one.
+//!
+//! It proves a processor's instruction sets, and a CUDA card. It knows neither the command line nor how fast anything is.
+
+mod cases;
+mod truth;
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+use serde::Serialize;
+
+use self::cases::Case;
+use self::truth::Truth;
+use crate::network::forward::Mode;
+use crate::network::init::{self, Init};
+use crate::network::shape::Role;
+use crate::network::{
+    Architecture, Autograd, Batch, Error, Evaluator, Model, Parameter, Probe, StepSettings, Weights, infer, presets,
+};
+use crate::optim::Sgd;
+use crate::training::learner;
+
+/// Largest difference from the truth, in units of its root mean square: f32 sums of a few thousand products stay well below.
+pub const FORWARD_LIMIT: f64 = 1e-4;
+/// The same for gradients, which go through more sums.
+pub const BACKWARD_LIMIT: f64 = 1e-3;
+/// Largest difference of a probability of the stored answer.
+pub const ANSWER_LIMIT: f64 = 1e-4;
+
+/// What was compared, and how far apart it was at most.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// A kind of layer, a network, or a model's answer.
+    pub what: String,
+    /// `forward`, `backward`, `step` or `answer`.
+    pub pass: &'static str,
+    /// In units of the truth's root mean square; infinite where a number is none.
+    pub difference: f64,
+    /// What it may be.
+    pub limit: f64,
+}
+
+impl Check {
+    /// Whether the difference is within its limit.
+    pub fn holds(&self) -> bool {
+        self.difference <= self.limit
+    }
+}
+
+/// Tests every kind of layer, then whole steps.
+pub fn layers(device: &Device) -> Result<Vec<Check>, Error> {
+    let mut worst: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    let cases = cases::all()?;
+    for (seed, case) in cases.iter().enumerate() {
+        let [forward, backward] = one(case, device, seed as u64)?;
+        for (pass, difference) in [("forward", forward), ("backward", backward)] {
+            let most = worst.entry((case.kind, pass)).or_default();
+            *most = larger(*most, difference);
+        }
+    }
+    let mut checks = Vec::new();
+    let mut kinds: Vec<&'static str> = cases.iter().map(|case| case.kind).collect();
+    kinds.dedup();
+    for kind in kinds {
+        for (pass, limit) in [("forward", FORWARD_LIMIT), ("backward", BACKWARD_LIMIT)] {
+            checks.push(Check { what: kind.into(), pass, difference: worst[&(kind, pass)], limit });
+        }
+    }
+    let resnet = Architecture::from_toml(include_str!("resnet20.toml"))?;
+    for architecture in presets::named("tutorial").into_iter().chain([resnet]) {
+        let difference = step(&architecture, device)?;
+        checks.push(Check { what: architecture.name, pass: "step", difference, limit: BACKWARD_LIMIT });
+    }
+    Ok(checks)
+}
+
+/// Compares a model's answer to one preprocessed image with the one that was stored.
+pub fn answer(model: &Model, image: &[f32], stored: &[f64], device: &Device) -> Result<Check, Error> {
+    let got = Evaluator::new(model, device)?.evaluate(image, &Probe::default())?.probabilities;
+    let differences = got.iter().zip(stored).map(|(got, stored)| (f64::from(*got) - stored).abs());
+    let difference = if got.len() == stored.len() { differences.fold(0.0, larger) } else { f64::INFINITY };
+    Ok(Check { what: model.metadata().name.clone(), pass: "answer", difference, limit: ANSWER_LIMIT })
+}
+
+/// Numbers that no pattern of a network matches, between −1 and 1, the same for one seed.
+fn noise(seed: u64, count: usize) -> Vec<f32> {
+    let mix = |at: u64| crate::network::learner::dropout_seed(seed, at as usize) >> 40;
+    (0..count as u64).map(|at| mix(at) as f32 / 8_388_608.0 - 1.0).collect()
+}
+
+/// Parameters whose biases and statistics are not those of a fresh network.
+fn weights(architecture: &Architecture, seed: u64) -> Result<Weights, Error> {
+    let layers = infer(architecture)?;
+    let mut weights = init::weights(&layers, Init::Pytorch, seed);
+    let roles: Vec<Role> = layers.iter().flat_map(|layer| &layer.parameters).map(|spec| spec.role).collect();
+    for (at, (parameter, role)) in weights.iter_mut().zip(roles).enumerate() {
+        let noise = noise(seed + at as u64, parameter.values.len());
+        for (x, noise) in parameter.values.iter_mut().zip(noise) {
+            match role {
+                Role::Weight => {}
+                Role::Bias | Role::RunningMean => *x = 0.25 * noise,
+                Role::Scale | Role::RunningVariance => *x = 1.0 + 0.25 * noise,
+            }
+        }
+    }
+    Ok(weights)
+}
+
+/// Without decay and momentum's past the optimizer's buffers after one step are the gradients.
+fn settings() -> StepSettings {
+    StepSettings {
+        sgd: Sgd { learning_rate: 0.0, momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        label_smoothing: 0.0,
+        seed: 7,
+    }
+}
+
+/// How far a case's outputs and gradients are from the truth.
+fn one(case: &Case, device: &Device, seed: u64) -> Result<[f64; 2], Error> {
+    let architecture = &case.architecture;
+    let (layers, weights) = (infer(architecture)?, weights(architecture, seed)?);
+    let input = architecture.input;
+    let images = noise(seed + 1000, case.batch * input.channels * input.height * input.width);
+    let labels: Vec<u32> = (0..case.batch as u32).map(|image| image % 4).collect();
+    let truth = Truth { architecture, layers: &layers, weights: &weights };
+    let exact: Vec<f64> = images.iter().map(|&x| f64::from(x)).collect();
+
+    let taps = (0..layers.len()).collect();
+    let got = Evaluator::of(architecture, &weights, device)?.evaluate(&images, &Probe { taps, masks: vec![] })?;
+    let expected = truth.forward(&exact, Mode::Evaluation);
+    let outputs = got.taps.iter().map(|tap| distance(&tap.values, &expected[tap.layer], 0.0));
+    let forward = outputs.fold(0.0, larger);
+
+    let settings = settings();
+    let mut learner = learner::create(architecture, &weights, device)?;
+    let report = learner.step(Batch { images: &images, labels: &labels }, &settings)?;
+    let (loss, gradients) = truth.gradients(&exact, &labels, settings.seed);
+    let loss = (f64::from(report.loss) - loss).abs() / loss;
+    Ok([forward, larger(loss, apart(&learner.momentum()?, &gradients))])
+}
+
+/// How far a network's training step on `device` is from candle's differentiation on the processor.
+fn step(architecture: &Architecture, device: &Device) -> Result<f64, Error> {
+    let weights = weights(architecture, 3)?;
+    let input = architecture.input;
+    let images = noise(4, 4 * input.channels * input.height * input.width);
+    let batch = Batch { images: &images, labels: &[3, 1, 4, 1] };
+    let (expected, report) = Autograd::new(architecture, &weights, &Device::Cpu)?.gradients(batch, &settings())?;
+    let mut learner = learner::create(architecture, &weights, device)?;
+    let got = learner.step(batch, &settings())?;
+    let expected: Vec<Vec<f64>> = expected.iter().map(|p| p.values.iter().map(|&x| f64::from(x)).collect()).collect();
+    let loss = f64::from((got.loss - report.loss).abs() / report.loss);
+    Ok(larger(loss, apart(&learner.momentum()?, &expected)))
+}
+
+/// The largest distance of any gradient. What is next to nothing beside the others (a bias before a batch norm has no gradient but
+/// rounding errors) is measured in units of theirs.
+fn apart(got: &[Parameter], expected: &[Vec<f64>]) -> f64 {
+    let least = expected.iter().map(|gradient| rms(gradient)).fold(0.0, larger) * 1e-2;
+    let same = got.len() == expected.len();
+    let pairs = got.iter().zip(expected).map(|(got, expected)| distance(&got.values, expected, least));
+    if same { pairs.fold(0.0, larger) } else { f64::INFINITY }
+}
+
+/// The largest difference, in units of the expected numbers' root mean square or of `least` if that is more.
+fn distance(got: &[f32], expected: &[f64], least: f64) -> f64 {
+    let unit = rms(expected).max(least).max(f64::MIN_POSITIVE);
+    let differences = got.iter().zip(expected).map(|(&got, expected)| (f64::from(got) - expected).abs() / unit);
+    if got.len() == expected.len() { differences.fold(0.0, larger) } else { f64::INFINITY }
+}
+
+fn rms(values: &[f64]) -> f64 {
+    (values.iter().map(|x| x * x).sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
+
+/// The larger of two differences; one that is no number is the largest of all.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::INFINITY } else { a.max(b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sound_machine_passes_and_a_wrong_number_anywhere_fails() {
+        let checks = layers(&Device::Cpu).unwrap();
+        for check in &checks {
+            assert!(check.holds(), "{check:?}");
+        }
+        assert!(checks.iter().any(|check| check.difference > 0.0), "something was compared");
+        let truth = [1.0, -2.0, 0.5];
+        let off = |value: f32| distance(&[1.0, -2.0, value], &truth, 0.0);
+        assert!(off(0.5) <= FORWARD_LIMIT && off(0.501) > FORWARD_LIMIT);
+        assert_eq!([off(f32::NAN), distance(&[1.0, -2.0], &truth, 0.0)], [f64::INFINITY; 2]);
+    }
+}

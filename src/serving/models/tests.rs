@@ -1,0 +1,156 @@
+//! Versions that come, go, break and are replaced while others ask.
+
+use std::path::Path;
+
+use super::*;
+use crate::serving::catalog::FRESH;
+use crate::serving::testing::{models, overflowing, small, tiny, write};
+
+/// Asks until `wanted` is true of the answer, for the folders are looked at now and then, and what is new is loaded aside.
+async fn until(models: &Arc<Models>, wanted: impl Fn(&Served) -> bool) -> Arc<Served> {
+    for _ in 0..400 {
+        let served = models.find(Some("m"), None).await.unwrap();
+        if wanted(&served) {
+            return served;
+        }
+        tokio::time::sleep(FRESH / 20).await;
+    }
+    panic!("it never came");
+}
+
+/// Asks through several looks at the folders; the same version of the same file must answer all the time.
+async fn stays(models: &Arc<Models>, expected: &Arc<Served>) {
+    for _ in 0..20 {
+        let served = models.find(Some("m"), None).await.unwrap();
+        assert!(Arc::ptr_eq(&served, expected), "version {} answers", served.version);
+        let by_number = models.find(Some("m"), Some(expected.version)).await.unwrap();
+        assert!(Arc::ptr_eq(&by_number, expected));
+        tokio::time::sleep(FRESH / 5).await;
+    }
+}
+
+fn file(folder: &Path, version: u64) -> std::path::PathBuf {
+    folder.join(format!("m/{version}.safetensors"))
+}
+
+#[tokio::test]
+async fn a_version_answers_after_its_own_canary_and_never_for_another_s() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &tiny(1));
+    let models = models(folder.path(), "m");
+    let first = models.find(None, None).await.unwrap();
+    assert_eq!((first.name.as_str(), first.version), ("m", 1));
+
+    // Finite weights, whole file, and no probabilities: it is left out, by its own canary.
+    write(folder.path(), "m/2", &overflowing());
+    stays(&models, &first).await;
+    let fault = models.find(Some("m"), Some(2)).await.unwrap_err().to_string();
+    assert_eq!(fault, "the model `m` has no version 2; it has 1");
+    assert_eq!(models.list().await.unwrap().iter().find(|listed| listed.name == "m").unwrap().active, 1);
+
+    write(folder.path(), "m/3", &tiny(3));
+    let third = until(&models, |served| served.version == 3).await;
+    assert_eq!(third.model.weights(), tiny(3).weights());
+    assert!(!third.canary.is_empty() && third.canary != first.canary);
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_answer_is_named_once_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &overflowing());
+    let models = models(folder.path(), "m");
+    let fault = models.find(None, Some(1)).await.unwrap_err();
+    assert!(matches!(&fault, Error::Broken { name, version: 1 } if name == "m"), "{fault}");
+    for version in [None, Some(1)] {
+        let fault = models.find(None, version).await.unwrap_err();
+        assert!(matches!(&fault, Error::Unusable { name } if name == "m"), "{fault}");
+    }
+    assert!(matches!(models.find(Some("n"), None).await.unwrap_err(), Error::Unknown(_)));
+    write(folder.path(), "m/1", &tiny(1));
+    models.find(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_model_in_memory_serves_on_until_a_whole_file_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &tiny(1));
+    let models = models(folder.path(), "m");
+    let path = file(folder.path(), 1);
+    let first = models.find(None, None).await.unwrap();
+    let whole = checkpoint::write(&tiny(2), checkpoint::Dtype::F32);
+
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    stays(&models, &first).await;
+    std::fs::write(&path, b"").unwrap();
+    stays(&models, &first).await;
+    let mut no_model = whole.clone();
+    no_model[8..16].fill(b'x');
+    std::fs::write(&path, &no_model).unwrap();
+    stays(&models, &first).await;
+    std::fs::write(&path, checkpoint::write(&overflowing(), checkpoint::Dtype::F32)).unwrap();
+    stays(&models, &first).await;
+
+    std::fs::write(&path, &whole).unwrap();
+    let second = until(&models, |served| !std::ptr::eq(&raw const *served, Arc::as_ptr(&first))).await;
+    assert_eq!(second.model.weights(), tiny(2).weights());
+    std::fs::remove_file(&path).unwrap();
+    tokio::time::sleep(FRESH).await;
+    assert!(models.find(None, None).await.is_err(), "what is gone is gone");
+}
+
+#[tokio::test]
+async fn a_file_of_equal_length_and_time_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &tiny(1));
+    let models = models(folder.path(), "m");
+    models.find(None, None).await.unwrap();
+    let path = file(folder.path(), 1);
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let length = std::fs::metadata(&path).unwrap().len();
+    write(folder.path(), "m/1", &tiny(2));
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let now = std::fs::metadata(&path).unwrap();
+    assert_eq!((now.modified().unwrap(), now.len()), (time, length));
+    until(&models, |served| served.model.weights() == tiny(2).weights()).await;
+}
+
+#[tokio::test]
+async fn whoever_asks_at_the_same_time_gets_the_same_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &small(1));
+    let models = models(folder.path(), "m");
+    let mut asking = tokio::task::JoinSet::new();
+    for i in 0..32 {
+        let models = Arc::clone(&models);
+        asking.spawn(async move { models.find(None, (i % 2 == 0).then_some(1)).await.unwrap() });
+    }
+    let found = asking.join_all().await;
+    assert!(found.iter().all(|served| Arc::ptr_eq(served, &found[0])), "loaded once");
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_bytes_and_the_one_asked_for_longest_ago_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in 1..=4 {
+        write(folder.path(), &format!("m/{version}"), &small(version));
+    }
+    let store = Store::new(vec![folder.path().into()]);
+    let one = crate::serving::testing::prepared(small(1)).bytes();
+    let settings = |bytes| Settings { store: store.clone(), default_name: "m".into(), device: Device::Cpu, bytes };
+    let models = Arc::new(Models::open(settings(one * 5 / 2)));
+    let at = async |version| models.find(None, Some(version)).await.unwrap();
+    let first = at(1).await;
+    let second = at(2).await;
+    at(1).await;
+    at(3).await;
+    assert!(Arc::ptr_eq(&first, &at(1).await), "two fit, and it was asked for after the second");
+    let weak = Arc::downgrade(&second);
+    drop(second);
+    assert!(weak.upgrade().is_none(), "its memory is free once nobody has it");
+    at(2).await;
+
+    // A single one that is larger than all that is allowed is served all the same.
+    let models = Arc::new(Models::open(settings(1)));
+    let only = models.find(None, None).await.unwrap();
+    assert!(Arc::ptr_eq(&only, &models.find(None, None).await.unwrap()));
+}

@@ -1,0 +1,90 @@
+//! A run's images: read, told apart from others, and checked against the network before an epoch is spent on them.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::error::Error;
+use super::event::{DataStage, Event};
+use super::recipe::Normalize;
+use super::state::DataSummary;
+use super::trainer::{OnEvent, Run};
+use crate::dataset::{self, Dataset, Reading};
+use crate::network::{LayerShape, Preprocessing};
+
+/// How often somebody who wants the run to end is listened to while its images are read.
+const LISTEN_EVERY: Duration = Duration::from_millis(50);
+
+/// Reads the images of `run`; none where `on_event` ended it. They are read by a thread of their own, so that a disk that does not
+/// answer keeps nobody waiting: it hears of it when it reads on, or ends with the process.
+pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Dataset, DataSummary)>, Error> {
+    let (path, normalize) = (run.data.clone(), run.recipe.normalize);
+    let unit = Preprocessing::unit(run.architecture.input);
+    let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
+    let (done, result) = sync_channel(1);
+    let over = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&over);
+    let reader = thread::Builder::new().name("images".into()).spawn(move || {
+        let mut goes_on = |_, _| if asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let read = dataset::open_watched(&path, &reading, &mut goes_on).map(|dataset| {
+            let summary = summary(&dataset, unit, normalize);
+            (dataset, summary)
+        });
+        // Nobody waits any more where the run was ended.
+        let _ = done.send(read);
+    });
+    let reader = reader.map_err(Error::io("start a thread that reads", &run.data))?;
+    loop {
+        match result.recv_timeout(LISTEN_EVERY) {
+            Ok(read) => return Ok(Some(read?)),
+            Err(RecvTimeoutError::Timeout) => {
+                if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
+                    over.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+            }
+            // It panicked, and so does whoever waited for it.
+            Err(RecvTimeoutError::Disconnected) => match reader.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Err(Error::Mismatch("the images were not read to their end".into())),
+            },
+        }
+    }
+}
+
+/// Whether the network with these `layers` tells the classes of `dataset` apart.
+pub(super) fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<(), Error> {
+    let (classes, scores) = (dataset.classes.len(), layers.last().map_or(0, |last| last.output.elements()));
+    if classes == scores {
+        return Ok(());
+    }
+    let last = layers.last().map_or("", |last| &last.name);
+    Err(Error::Mismatch(format!(
+        "the images have {classes} classes and the network gives {scores} scores: let its last layer, `{last}`, have \
+         `out_features = {classes}`"
+    )))
+}
+
+/// What a run depends on of `dataset`, whose images lie as `unit` has them.
+fn summary(dataset: &Dataset, unit: Preprocessing, normalize: Normalize) -> DataSummary {
+    let preprocessing = match normalize {
+        Normalize::Unit => unit,
+        Normalize::Channel => {
+            let measured = dataset.train.statistics();
+            // A channel that never changes has no deviation to divide by.
+            let std = measured.std.iter().map(|&std| if std > 0.0 { std as f32 } else { 1.0 }).collect();
+            Preprocessing { mean: measured.mean.iter().map(|&mean| mean as f32).collect(), std, ..unit }
+        }
+    };
+    DataSummary {
+        preprocessing,
+        classes: dataset.classes.clone(),
+        train_images: dataset.train.len(),
+        train_digest: dataset.train.digest(),
+        test_images: dataset.test.len(),
+        test_digest: dataset.test.digest(),
+    }
+}
