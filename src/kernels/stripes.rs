@@ -160,9 +160,12 @@ mod tests {
         };
         let share = Share { batch: 10, images: 4 };
         let [a, b, c] = REGIONS;
-        assert!(refused(&|memory| drop(Stripes::new(memory, &[a, Region { offset: 1, len: 1 }], share))), "overlapping");
-        assert!(refused(&|memory| drop(Stripes::new(memory, &[c], Share { batch: 11, ..share }))), "outside");
-        assert!(refused(&|memory| drop(Stripes::new(memory, &[Region { offset: usize::MAX, len: 1 }], share))), "wrapping");
+        let made = |memory: &mut [f32], regions: &[Region], share| {
+            let _ = Stripes::new(memory, regions, share);
+        };
+        assert!(refused(&|memory| made(memory, &[a, Region { offset: 1, len: 1 }], share)), "overlapping");
+        assert!(refused(&|memory| made(memory, &[c], Share { batch: 11, ..share })), "outside");
+        assert!(refused(&|memory| made(memory, &[Region { offset: usize::MAX, len: 1 }], share)), "wrapping");
         let get = |memory: &mut [f32], images: Range<usize>, regions: [Option<Region>; 2]| {
             let _ = Stripes::new(memory, &[a, b], share).stripe(1).get(&images, regions);
         };

@@ -49,14 +49,14 @@ impl Group<'_> {
             Some((Place::Thread(offset), value)) => Some(offset * count..(offset + self.maps[value].len()) * count),
             _ => None,
         });
-        let mut own = cut(self.scratch, ranges).into_iter();
+        let mut own = cut(self.scratch, &ranges).into_iter();
         let mut shared = self.stripe.get(&self.images, regions).into_iter();
         std::array::from_fn(|_| own.next().flatten().or(shared.next().flatten()).unwrap_or_default())
     }
 }
 
 /// Ranges of one slice that do not overlap.
-pub(super) fn cut<const N: usize>(slice: &mut [f32], ranges: [Option<Range<usize>>; N]) -> [Option<&mut [f32]>; N] {
+pub(super) fn cut<'a, const N: usize>(slice: &'a mut [f32], ranges: &[Option<Range<usize>>; N]) -> [Option<&'a mut [f32]>; N] {
     let mut order: [usize; N] = std::array::from_fn(|at| at);
     order.sort_unstable_by_key(|&at| ranges[at].as_ref().map(|range| range.start));
     let mut cut = [const { None }; N];

@@ -87,7 +87,7 @@ impl Lowering<'_> {
             }
             LayerKind::MaxPool2d(pool) => self.max(&pool, input, false),
             LayerKind::AvgPool2d(pool) => self.push(Op::Mean(sizes::sliding(from, &pool)), input, to, 1),
-            LayerKind::AdaptiveAvgPool2d(pool) => self.push(Op::Mean(sizes::adaptive(from, &pool)), input, to, 1),
+            LayerKind::AdaptiveAvgPool2d(pool) => self.push(Op::Mean(sizes::adaptive(from, pool)), input, to, 1),
             LayerKind::Add => {
                 let other = self.value_of(self.network.layers[at].sources[1]);
                 self.push(Op::Add { other }, input, to, 1);

@@ -44,9 +44,9 @@ pub(super) fn find(program: &mut Program, purpose: Purpose) {
     let training = purpose == Purpose::Training;
     let moments = Moments::new(program);
     let mut values = Lives::new(program);
-    values.needed(program, 0, moments.entry());
+    values.needed(program, 0, Moments::ENTRY);
     for (at, node) in program.nodes.iter().enumerate() {
-        node.reads().chain(node.writes()).for_each(|value| values.needed(program, value, moments.forward(at)));
+        node.reads().chain(node.writes()).for_each(|value| values.needed(program, value, Moments::forward(at)));
         if training {
             node.remembers().into_iter().for_each(|value| values.needed(program, value, moments.backward(at)));
         }
@@ -56,7 +56,7 @@ pub(super) fn find(program: &mut Program, purpose: Purpose) {
         // In training vectors are made when all nodes are done, else at the end of the segment that completes their maps.
         let completed = program.nodes.iter().rposition(|node| node.output == value).map_or(0, |node| program.segment_of(node));
         program.exits[at].segment = completed;
-        values.needed(program, value, if training { moments.middle() } else { moments.last_of(program, completed) });
+        values.needed(program, value, if training { moments.middle() } else { Moments::last_of(program, completed) });
     }
     program.memory = place(&values, &moments);
     if training {
@@ -142,11 +142,10 @@ impl Moments {
         Self { stretch, nodes, segments }
     }
 
-    fn entry(&self) -> usize {
-        0
-    }
+    /// When images come in.
+    const ENTRY: usize = 0;
 
-    fn forward(&self, node: usize) -> usize {
+    fn forward(node: usize) -> usize {
         1 + node
     }
 
@@ -159,7 +158,7 @@ impl Moments {
     }
 
     /// The last moment of a segment's way forward.
-    fn last_of(&self, program: &Program, segment: usize) -> usize {
+    fn last_of(program: &Program, segment: usize) -> usize {
         program.segments[segment].nodes.end
     }
 

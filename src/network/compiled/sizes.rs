@@ -16,6 +16,6 @@ pub(super) fn sliding(from: Maps, pool: &Pool2d) -> Windows {
 }
 
 /// The windows of an adaptive pooling layer on `from`.
-pub(super) fn adaptive(from: Maps, pool: &AdaptiveAvgPool2d) -> Windows {
+pub(super) fn adaptive(from: Maps, pool: AdaptiveAvgPool2d) -> Windows {
     Windows::adaptive(from, pool.output_size)
 }

@@ -12,11 +12,13 @@ mod head;
 mod norm;
 mod parameters;
 mod passes;
+mod run;
 
 use self::filters::Filters;
-use self::head::{Head, Run};
+use self::head::Head;
 use self::norm::NormState;
 use self::parameters::Parameters;
+use self::run::Run;
 use super::forward::Workspace;
 use super::program::{Program, Purpose};
 use super::{Machine, Network};

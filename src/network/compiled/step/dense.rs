@@ -1,6 +1,6 @@
 //! A fully connected layer in training: its weights in the order its products read, moved where they lie.
 
-use super::head::Run;
+use super::run::Run;
 use crate::kernels::Buffer;
 use crate::kernels::dense::{Backward, Dense, Forward, Update};
 use crate::kernels::lanes::WIDTH;

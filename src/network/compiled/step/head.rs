@@ -3,6 +3,8 @@
 //! Values are columns (feature × image), so all of a layer's images are computed in vectors however few features it has.
 
 use super::dense::DenseLayer;
+use super::run::Run;
+use crate::kernels::Buffer;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::{Activate, ActivateBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, DropColumns};
@@ -12,7 +14,6 @@ use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
-use crate::kernels::{Buffer, Team, Tier};
 use crate::network::compiled::group::Group;
 use crate::network::compiled::order::Order;
 use crate::network::compiled::program::{Program, VectorNode, VectorOp};
@@ -56,22 +57,6 @@ pub(super) struct Entry {
     wanted: bool,
     /// The node of the first fully connected layer that reads it: that one reads and writes panels.
     dense: Option<usize>,
-}
-
-/// What all layers share in one step.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) team: &'a Team,
-    pub(super) tier: Tier,
-    pub(super) seed: u64,
-    pub(super) batch: usize,
-}
-
-impl Run<'_> {
-    /// Images as columns have them.
-    pub(super) fn columns(&self) -> usize {
-        padded(self.batch)
-    }
 }
 
 impl Head {

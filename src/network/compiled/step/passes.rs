@@ -12,7 +12,7 @@ use crate::kernels::team::Chunks;
 use crate::network::compiled::forward::{Hands, Pass, Workspace};
 use crate::network::compiled::group::Group;
 use crate::network::compiled::order::Order;
-use crate::network::compiled::program::{Op, Place, Program};
+use crate::network::compiled::program::{NormNode, Op, Place, Program};
 use crate::network::shape::Role;
 
 /// Parts that a batch's parameter gradients are summed in: what can be computed side by side, and a fixed number of sums.
@@ -38,7 +38,7 @@ impl Program {
 
     /// Floats of one group's partial sums of any batch norm.
     fn partial(&self) -> usize {
-        self.norms.iter().map(|norm| norm.partial()).max().unwrap_or(0)
+        self.norms.iter().map(NormNode::partial).max().unwrap_or(0)
     }
 }
 
