@@ -18,10 +18,12 @@ export const token = {
   forget: () => sessionStorage.removeItem(TOKEN),
   /** Takes the token out of the address, where it would be copied along with the link. */
   adopt() {
-    const given = new URLSearchParams(location.hash.slice(1)).get("token");
+    const parts = new URLSearchParams(location.hash.slice(1));
+    const given = parts.get("token");
     if (!given) return;
     this.keep(given);
-    history.replaceState(null, "", location.pathname + location.search);
+    parts.delete("token");
+    history.replaceState(null, "", location.pathname + location.search + (parts.size ? `#${parts}` : ""));
   },
 };
 

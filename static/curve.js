@@ -2,6 +2,7 @@
 
 import { svg } from "./dom.js";
 import { percent } from "./format.js";
+import { t } from "./texts.js";
 
 const WIDTH = 640;
 const HEIGHT = 240;
@@ -14,7 +15,7 @@ const LINES = [
 /** An SVG of `epochs` (records of `epoch` events), laid out for `total` of them. */
 export function curve(epochs, total) {
   const last = epochs.at(-1);
-  const said = last ? `Accuracy after epoch ${last.epoch}: test ${percent(last.test_accuracy)}, training ${percent(last.train_accuracy)}` : "No epoch yet";
+  const said = last ? t("curve.said", last.epoch, percent(last.test_accuracy), percent(last.train_accuracy)) : t("curve.none");
   const x = (epoch) => INNER.left + ((INNER.right - INNER.left) * (epoch - 1)) / Math.max(total - 1, 1);
   const y = (share) => INNER.bottom - (INNER.bottom - INNER.top) * share;
   const drawing = svg("svg", { class: "curve", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": said });
@@ -23,7 +24,7 @@ export function curve(epochs, total) {
     const known = epochs.filter((record) => record[key] != null);
     drawing.append(svg("polyline", { class: `line ${name}`, points: known.map((r) => `${x(r.epoch)},${y(r[key])}`).join(" ") }));
     for (const record of known) {
-      const tip = svg("title", {}, `epoch ${record.epoch}, ${name} ${percent(record[key])}`);
+      const tip = svg("title", {}, t(`curve.${name}`, record.epoch, percent(record[key])));
       drawing.append(svg("circle", { class: `dot ${name}`, cx: x(record.epoch), cy: y(record[key]), r: known.length > 60 ? 1.5 : 3 }, tip));
     }
   }

@@ -32,9 +32,3 @@ export async function showBlob(image, blob) {
   if (before.startsWith("blob:")) URL.revokeObjectURL(before);
   await image.decode();
 }
-
-/** Puts `error`'s sentence into `place`, or hides it where there is none. */
-export function showProblem(place, error) {
-  place.hidden = !error;
-  place.textContent = error?.message ?? "";
-}

@@ -1,16 +1,35 @@
-// The page: one model, one picture, and everything else follows from the two.
+// The page: one view, one look through the network, and everything else is drawn from the two.
 
-import { blob, json, token } from "./api.js";
-import { classify } from "./classify.js";
-import { $, h, showBlob, showProblem } from "./dom.js";
-import { percent, count } from "./format.js";
-import * as layers from "./layers.js";
+import * as address from "./address.js";
+import * as alter from "./alter.js";
+import * as answer from "./answer.js";
+import { json, token } from "./api.js";
+import * as blueprint from "./blueprint.js";
+import * as compare from "./compare.js";
+import * as cover from "./cover.js";
+import { $, h } from "./dom.js";
+import { percent } from "./format.js";
+import * as layer from "./layer.js";
+import { Look } from "./look.js";
+import * as photo from "./photo.js";
 import * as picture from "./picture.js";
+import * as pixel from "./pixel.js";
+import { sentence, showProblem } from "./problem.js";
+import { redrawn } from "./redraw.js";
+import { named } from "./stages.js";
+import * as strip from "./strip.js";
+import * as take from "./take.js";
+import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
+import { maskText, query, switched, view, which } from "./view.js";
 
 const FIRST_MODEL = "tutorial";
+const FIRST_SAMPLE = "horse";
+const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
+const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
 
-const chosen = { model: "", picture: null };
+/** The network as `/layers` and `/models` tell of it, the look at it, the picture as the network gets it, untouched and as altered, and both answers. */
+const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null };
 
 /** Each call gives up what the one before it began. */
 function latest() {
@@ -21,82 +40,308 @@ function latest() {
     return work.signal;
   };
 }
-const newest = { picture: latest(), model: latest() };
+/** Pictures of one's own that this tab has seen, so that going back finds them. */
+const own = [];
+const newest = { look: latest(), model: latest() };
 
-const problem = (error) => showProblem($("problem"), error);
-
-/** Runs `task` and shows the sentence of what stopped it; giving up in favour of newer work is no problem. */
-async function guard(task) {
+/** Runs `task`; what stopped it is said, and leaves no older answer standing. Giving up in favour of newer work is no problem. */
+async function guard(task, file) {
   try {
-    problem(null);
+    showProblem($("problem"), null);
+    state.problem = null;
     await task();
   } catch (error) {
-    if (error.name !== "AbortError") problem(error);
+    if (error.name !== "AbortError") failed(error, file);
   }
 }
 
-/** Everything the page knows of the chosen picture, by the chosen model. */
-async function look() {
-  if (!chosen.picture) return;
-  const ask = { model: chosen.model, signal: newest.picture() };
-  const [seen] = await Promise.all([see(ask), classify(chosen.picture, ask)]);
-  // Already at the network's size, it passes preprocessing unchanged: a large photo crosses the wire twice, not once a layer.
-  layers.show(seen, ask);
+function failed(error, file) {
+  clear();
+  state.problem = { error, file };
+  if (error instanceof TypeError || error instanceof RangeError) console.error(error);
+  showProblem($("problem"), error, file);
 }
 
-async function see({ model, signal }) {
-  const seen = await blob("featuremaps/input", { method: "POST", body: chosen.picture, query: { model, format: "png" }, signal });
-  await showBlob($("seen"), seen);
-  const { naturalWidth: width, naturalHeight: height } = $("seen");
-  $("seen-note").textContent = ` ${width} × ${height}`;
-  $("seen").alt = `The picture at the network’s ${width} × ${height} pixels`;
-  return seen;
+function clear() {
+  state.look = null;
+  for (const part of [answer, strip, layer, pixel, compare]) part.clear();
+  for (const mark of ["field", "cover", "frame", "changed"]) $(mark).hidden = true;
+  $("seen").getContext("2d").clearRect(0, 0, $("seen").width, $("seen").height);
+  busy(false);
 }
 
-function choose(file, name) {
-  chosen.picture = file;
+const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
+
+/** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
+function choose(chosen, { cover: covering = null, alter: altering = alter.none() } = {}) {
+  if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
+  newest.look(); // what is still on its way is about another picture
+  Object.assign(view, { picture: { ...chosen }, cover: covering, alter: altering });
+  state.seen = state.before = null;
+  cover.arm(Boolean(covering));
+  busy(true);
   guard(async () => {
-    await Promise.all([given(file, name), look()]);
-  });
+    await photo.given();
+    try {
+      await look();
+    } catch (error) {
+      if (!READ_OTHERWISE.includes(error.code) || view.picture.file !== chosen.file) throw error;
+      const file = await redrawn(chosen.file).catch(() => null);
+      if (!file || view.picture.file !== chosen.file) throw error;
+      Object.assign(view.picture, { file, note: () => t("given.redrawn", sentence(error, chosen.file)) });
+      await photo.given();
+      await look();
+    }
+  }, chosen.file);
 }
 
-async function given(file, name) {
-  const image = $("given");
-  image.alt = name;
-  await showBlob(image, file).catch(() => (image.hidden = true)); // the server says what is wrong with it
-  const { naturalWidth: width, naturalHeight: height } = image;
-  image.classList.toggle("pixels", width < 200);
-  $("given-note").textContent = image.hidden ? "" : ` ${width} × ${height}`;
+/** Everything the page knows of the view's picture. */
+async function look() {
+  if (!view.picture || !state.network) return;
+  const signal = newest.look();
+  busy(true);
+  const late = setTimeout(() => (clear(), busy(true)), PATIENCE);
+  signal.addEventListener("abort", () => clearTimeout(late), { once: true });
+  try {
+    // Already at the network's size, it passes preprocessing unchanged: a large photo crosses the wire once.
+    const seen = state.seen ?? (await photo.see(new Look(view.picture.file, which(), signal)));
+    signal.throwIfAborted();
+    const asItCame = !view.cover && alter.isNone();
+    const shown = asItCame ? null : alter.altered(seen.bitmap);
+    const body = asItCame ? seen.file : await cover.covered(shown);
+    const next = new Look(body, query(), signal);
+    const untouched = asItCame && !maskText();
+    const { classes, layers } = state.network;
+    const needed = [layers.at(-1).name, "input", ...strip.names()].map((name) => next.layer(name));
+    const [told, last] = await Promise.all([next.answer(), ...needed]);
+    const before = untouched ? told : (state.before ?? (await new Look(seen.file, which(), signal).answer()));
+    signal.throwIfAborted();
+    clearTimeout(late);
+    await strip.draw(next);
+    signal.throwIfAborted();
+    Object.assign(state, { look: next, seen, shown, before });
+    state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before };
+    photo.seen(state);
+    answer.draw(state.told);
+    changed();
+    drawChosen();
+    busy(false);
+  } finally {
+    clearTimeout(late);
+  }
 }
 
-async function listModels(signal) {
-  const { models } = await json("models", { signal });
-  $("model").replaceChildren(...models.map(({ name }) => h("option", { value: name }, name)));
-  $("model").disabled = models.length < 2;
-  return models;
+/** What is covered or switched off, and what that did. */
+function changed() {
+  const { answer: told } = state.told;
+  const what = [view.cover && t("changed.cover"), !alter.isNone() && t("changed.alter"), maskText() && t("changed.mask", maskText())].filter(Boolean).join(t("comma"));
+  $("changed").hidden = !what;
+  alter.mark();
+  $("invite-cover").setAttribute("aria-pressed", String(Boolean(view.cover)));
+  $("invite-off").setAttribute("aria-pressed", String(Boolean(maskText())));
+  if (!what) return;
+  const { label, probability } = state.before;
+  $("changed").firstChild.textContent = t("changed", what, label, percent(probability), percent(told.probabilities[label]));
 }
 
-async function useModel(name) {
+/** Where one looks: `opens` also brings the opened layer into sight. */
+function point(where, opens) {
+  const before = { ...view };
+  Object.assign(view, where);
+  fit();
+  if (view.scale !== before.scale && state.look) strip.draw(state.look);
+  if (view.layer !== before.layer) layer.lay(state.network, point, switchOver);
+  if (opens) {
+    $("layers").scrollIntoView();
+    $("opened-title").focus({ preventScroll: true });
+  }
+  drawChosen();
+}
+
+/** Keeps what is chosen within the layer. */
+function fit() {
+  const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
+  view.channel = Math.min(view.channel, channels - 1);
+  view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
+}
+
+function drawChosen() {
+  address.write();
+  if (!state.look) return;
+  strip.mark(state.network);
+  blueprint.mark(view.layer);
+  const ignore = (error) => error.name !== "AbortError" && showProblem($("problem"), error);
+  layer.draw(state).catch(ignore);
+  compare.draw(state).catch(ignore);
+  pixel.draw(state, point).catch(ignore);
+}
+
+/** Switches a channel off, or on again. */
+function switchOver(name, channel) {
+  view.mask = switched(name, channel);
+  guard(look);
+}
+
+function touch(patch) {
+  Object.assign(view, patch);
+  guard(look);
+}
+
+async function useModel(name, version = null, mask = new Map()) {
   const signal = newest.model();
-  const models = await listModels(signal);
-  const model = models.find((each) => each.name === name) ?? models[0];
-  if (!model) throw new Error("The server has no model yet: train one below, or put a .safetensors file into its models folder.");
-  chosen.model = model.name;
+  const { models } = await json("models", { signal });
+  const model = models.find((each) => each.name === name) ?? models.find((each) => each.default) ?? models[0];
+  if (!model) throw new Error(t("error.no_model"));
+  $("model").replaceChildren(...models.map((each) => h("option", { value: each.name }, each.name)));
+  $("model").disabled = models.length < 2;
   $("model").value = model.name;
-  $("limits").textContent = limits(model);
-  await layers.layOut(model.name, signal);
+  versions(model, version);
+  Object.assign(view, { model: model.name, version });
+  const network = await json("layers", { query: which(), signal });
+  view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
+  state.network = { ...network, classes: model.classes, accuracy: model.accuracy };
+  newest.look();
+  state.look = state.seen = state.before = null;
+  strip.lay(state.network, point);
+  answer.lay(model.classes);
+  limits();
+  if (!named(network.layers, view.layer)) {
+    const [first] = network.layers;
+    const [, ...plane] = first.output;
+    Object.assign(view, { layer: first.name, channel: 0, cell: plane.length ? plane.map((size) => Math.floor(size / 2)) : [0, 0] });
+  }
+  fit();
+  layer.lay(state.network, point, switchOver);
+  takeAlong();
+  classText();
   await look();
 }
 
-function limits({ classes, accuracy, name }) {
-  const measured = accuracy ? ` It was right on ${percent(accuracy.accuracy)} of ${count(accuracy.images)} test pictures.` : "";
-  return `${name} knows ${classes.length} things: ${classes.join(", ")}. It answers with one of them whatever the picture shows.${measured}`;
+/** The network as a class; a line that is pointed at rings its stage. */
+const classText = () => blueprint.lay(state.network, point, (name) => strip.ring(state.network, name));
+
+/** The versions to choose from, where there is more than one. */
+function versions({ active, versions }, chosen) {
+  $("version-field").hidden = versions.length < 2;
+  const option = ({ version }) => h("option", { value: version }, version === active ? t("version.active", version) : String(version));
+  $("version").replaceChildren(...versions.map(option));
+  $("version").value = String(chosen ?? active);
 }
 
-token.adopt();
-$("model").addEventListener("change", () => guard(() => useModel($("model").value)));
-guard(() => useModel(FIRST_MODEL).finally(() => picture.listen(choose, problem)));
-train.prepare((name) => {
-  $("picture").scrollIntoView();
-  guard(() => useModel(name));
-});
+/** Files and commands of what the strip shows. */
+function takeAlong() {
+  const ask = () => ({ body: state.look?.body, query: query() });
+  $("answer-take").replaceChildren(take.row(t("take.answer"), "classify", ask));
+  $("seen-take").replaceChildren(take.row(t("take.input"), "featuremaps/input", ask, ["png"]));
+}
+
+function limits() {
+  const { classes, accuracy } = state.network;
+  const measured = accuracy ? ` ${t("limits.measured", percent(accuracy.accuracy), accuracy.images)}` : "";
+  $("limits").textContent = t("limits", view.model, classes.length, classes.join(t("comma"))) + measured;
+}
+
+/** Where the address leads. */
+async function go() {
+  const wanted = address.read();
+  const { layer, channel = 0, cell, scale, sample, mask } = wanted;
+  Object.assign(view, { layer: layer ?? view.layer, channel, scale, ...(cell && { cell }) });
+  view.picture = null; // the model is laid out first, the picture after it
+  await useModel(wanted.model ?? FIRST_MODEL, wanted.version, mask);
+  $("page").hidden = false;
+  const kept = own[wanted.own - 1];
+  const touched = { cover: wanted.cover, alter: wanted.alter };
+  $("alter").hidden = !wanted.alter;
+  $("invite-alter").setAttribute("aria-expanded", String(Boolean(wanted.alter)));
+  if (kept) return picture.again(kept, touched);
+  const names = picture.names();
+  const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
+  await picture.sample(name, touched, wanted.own ? () => t("address.own", name) : null);
+}
+
+/** Says everything again, in the other language. */
+function retell() {
+  fill();
+  for (const part of [picture, train]) part.retell();
+  alter.lay((wanted) => touch({ alter: wanted }));
+  if (state.problem) showProblem($("problem"), state.problem.error, state.problem.file);
+  if (!state.network) return;
+  strip.retell(state.network);
+  limits();
+  layer.lay(state.network, point, switchOver);
+  takeAlong();
+  classText();
+  if (view.picture) photo.retell();
+  if (!state.look) return;
+  photo.seen(state);
+  answer.draw(state.told);
+  changed();
+  drawChosen();
+}
+
+function begin() {
+  fill();
+  $("language").addEventListener("click", () => {
+    speakOther();
+    retell();
+  });
+  token.adopt();
+  $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
+  $("version").addEventListener("change", () => guard(() => useModel(view.model, Number($("version").value))));
+  picture.listen(choose, failed);
+  strip.onTurn(() => {
+    if (!state.network) return;
+    strip.lay(state.network, point);
+    if (state.look) guard(() => strip.draw(state.look).then(drawChosen));
+  });
+  cover.listen((rectangle) => touch({ cover: rectangle }), () => state.network, (cell) => view.layer && overInput(cell));
+  $("invite-cover").addEventListener("click", () => {
+    cover.arm(!view.cover);
+    touch({ cover: view.cover ? null : cover.middle(state.network.input) });
+    if (view.cover) $("seen-plate").focus({ preventScroll: false });
+  });
+  $("invite-alter").addEventListener("click", () => {
+    $("alter").hidden = !$("alter").hidden;
+    $("invite-alter").setAttribute("aria-expanded", String(!$("alter").hidden));
+  });
+  alter.lay((wanted) => touch({ alter: wanted }));
+  $("invite-off").addEventListener("click", () => (maskText() ? touch({ mask: new Map() }) : switchOver(view.layer, view.channel)));
+  $("changed").lastElementChild.addEventListener("click", () => {
+    cover.arm(false);
+    touch({ cover: null, alter: alter.none(), mask: new Map() });
+  });
+  $("keep").addEventListener("click", () => {
+    if (!state.look) return;
+    compare.keep(state);
+    drawChosen();
+  });
+  $("to-class").addEventListener("click", (event) => {
+    event.preventDefault(); // the address is the view's
+    $("blueprint").scrollIntoView();
+    $("class").querySelector(".line").focus({ preventScroll: true });
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    $("samples").querySelector("button")?.focus();
+  });
+  address.listen(() => guard(go));
+  guard(async () => {
+    // Nothing is shown before everything has its place, so that nothing moves afterwards.
+    await picture.samples();
+    await go();
+  }).finally(() => ($("page").hidden = false));
+  train.prepare((name) => {
+    $("first").scrollIntoView();
+    guard(() => useModel(name));
+  });
+}
+
+/** The pointer over what the network gets: the number in the same place of the chosen layer. */
+function overInput([y, x]) {
+  const { input, layers } = state.network;
+  const [, height, width] = named(layers, view.layer).output;
+  if (!height || !state.look) return;
+  point({ cell: [Math.floor((y * height) / input.height), Math.floor((x * width) / input.width)] }, false);
+}
+
+begin();

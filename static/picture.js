@@ -1,14 +1,23 @@
-// The ways a picture comes in: a sample, a file, the camera, a drop, the clipboard. All end in `choose(blob, name)`.
+// The ways a picture comes in: a sample, a file, the camera, a drawing, a drop, the clipboard. All end in `choose(picture)`.
 
-import { blob, json } from "./api.js";
+import { blob, json, Refusal } from "./api.js";
 import { $, h } from "./dom.js";
+import * as drawing from "./drawing.js";
+import { t } from "./texts.js";
 
-/** Fills the samples and listens; shows the first sample. `problem` is told what went wrong. */
-export async function listen(choose, problem) {
-  const pick = (file) => {
+let known = [];
+let choose = null;
+let fail = null;
+let asked = 0; // for a picture; of several on their way only the last counts
+
+/** Listens; `chosen({ file, name, sample })` gets each picture, `failed(error)` what went wrong on the way. */
+export function listen(chosen, failed) {
+  [choose, fail] = [chosen, failed];
+  const pick = (file, name) => {
     if (!file) return;
+    asked++;
     press(null);
-    choose(file, file.name || "pasted picture");
+    choose({ file, name: name ?? file.name ?? "" });
   };
   for (const input of [$("file"), $("camera")]) {
     input.addEventListener("change", () => {
@@ -16,47 +25,93 @@ export async function listen(choose, problem) {
       input.value = ""; // the same file can be chosen again
     });
   }
+  $("invite-own").addEventListener("click", () => $("file").click());
+  drawing.listen((file) => pick(file, t("drawing.name")));
   dropping(pick);
-  document.addEventListener("paste", (event) => pick([...event.clipboardData.files][0]));
-  await samples(choose, problem);
-}
-
-async function samples(choose, problem) {
-  const { samples } = await json("samples");
-  const buttons = samples.map(({ name }) => {
-    const image = h("img.pixels", { src: samplePath(name), alt: "", width: 48, height: 48 });
-    const button = h("button.sample", { type: "button", title: name, "aria-label": name, "aria-pressed": "false" }, image);
-    button.addEventListener("click", async () => {
-      press(button);
-      try {
-        choose(await blob(samplePath(name)), name);
-      } catch (error) {
-        problem(error);
-      }
-    });
-    return button;
+  document.addEventListener("paste", (event) => {
+    if (!event.target.closest?.("input[type=text], input[type=password], textarea")) pick([...event.clipboardData.files][0]);
   });
-  $("samples").replaceChildren(...buttons);
-  buttons[0]?.click();
 }
 
-const samplePath = (name) => `samples/${encodeURIComponent(name)}`;
+/** Fills the row of samples. */
+export async function samples() {
+  known = (await json("samples")).samples.map(({ name }) => name);
+  $("samples").replaceChildren(
+    ...known.map((name) => {
+      const image = h("img.pixels", { src: path(name), alt: "", width: 40, height: 40 });
+      const button = h("button.sample", { type: "button", "aria-pressed": "false", "data-name": name }, image);
+      button.addEventListener("click", () => sample(name));
+      return button;
+    }),
+  );
+  retell();
+}
+
+/** Names of the samples. */
+export const names = () => known;
+
+/** Says everything again, in another language. */
+export function retell() {
+  for (const button of $("samples").children) {
+    const { name } = button.dataset;
+    const said = name === "horse" ? t("sample.trained", name) : t("sample.test", name);
+    Object.assign(button, { title: said, ariaLabel: said });
+  }
+}
+
+/** Chooses the sample called `name`, covered or altered as `touched` says, and with a note on it. */
+export async function sample(name, touched, note = null) {
+  const turn = ++asked;
+  press(name);
+  try {
+    const file = await blob(path(name));
+    if (turn === asked) choose({ file, name, sample: name, note }, touched);
+  } catch (error) {
+    if (turn === asked) fail(error);
+  }
+}
+
+/** Chooses a picture of one's own again, that this tab still has. */
+export function again(picture, touched) {
+  asked++;
+  press(null);
+  choose(picture, touched);
+}
+
+const path = (name) => `samples/${encodeURIComponent(name)}`;
 
 function press(chosen) {
-  for (const button of $("samples").children) button.setAttribute("aria-pressed", String(button === chosen));
+  for (const button of $("samples").children) button.setAttribute("aria-pressed", String(button.dataset.name === chosen));
 }
 
+/** A file, or a picture dragged out of a web page, dropped anywhere. */
 function dropping(pick) {
-  const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
+  const welcome = ({ dataTransfer }) => dataTransfer && ["Files", "text/uri-list"].some((type) => dataTransfer.types.includes(type));
   document.addEventListener("dragover", (event) => {
-    if (!carriesFile(event)) return;
+    if (!welcome(event)) return;
     event.preventDefault();
-    $("drop").classList.add("over");
+    $("first").classList.add("over");
   });
-  for (const end of ["dragleave", "drop"]) document.addEventListener(end, () => $("drop").classList.remove("over"));
-  document.addEventListener("drop", (event) => {
-    if (!carriesFile(event)) return;
+  for (const end of ["dragleave", "drop"]) document.addEventListener(end, () => $("first").classList.remove("over"));
+  document.addEventListener("drop", async (event) => {
+    if (!welcome(event)) return;
     event.preventDefault();
-    pick(event.dataTransfer.files[0]);
+    $("first").scrollIntoView();
+    const [file] = event.dataTransfer.files;
+    if (file) return pick(file);
+    try {
+      pick(await fetched(event.dataTransfer.getData("text/uri-list").split(/\r?\n/)[0]), t("picture.dragged"));
+    } catch (error) {
+      fail(error);
+    }
   });
+}
+
+/** Of a page's picture the browser may give only the address; this page asks no other host. */
+async function fetched(address) {
+  const [, type, base64, data] = /^data:([^;,]*)(;base64)?,(.*)$/s.exec(address) ?? [];
+  if (data !== undefined && base64) return new Blob([Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0))], { type });
+  if (data !== undefined) return new Blob([decodeURIComponent(data)], { type });
+  if (new URL(address, location).origin !== location.origin) throw new Refusal("", "only_address", 0);
+  return (await fetch(address)).blob();
 }

@@ -5,45 +5,48 @@ import { curve } from "./curve.js";
 import { h } from "./dom.js";
 import { events } from "./events.js";
 import { count, duration, number, percent } from "./format.js";
+import { t } from "./texts.js";
 
 const ENDS = ["done", "failed", "cancelled"];
 const LIVE = ["queued", "running"];
-const STAGES = {
-  reading: () => "reading the data set",
-  ready: (data) => `${count(data.train_images)} pictures to train on, ${count(data.test_images)} to measure with`,
-};
-const COLUMNS = ["epoch", "test accuracy", "training accuracy", "training loss", "learning rate", "images a second"];
+const COLUMNS = ["epoch", "test_accuracy", "train_accuracy", "train_loss", "learning_rate", "rate"];
 
 /** A run's panel: `node` is its element, `watch` keeps it up to date until the run ends. */
 export class Run {
   constructor(job, { onModel, cancel }) {
-    Object.assign(this, { job, onModel, records: [], state: job.state });
-    this.status = h("p.status", { "aria-live": "polite" });
-    this.progress = h("progress", { max: 1, value: 0, "aria-label": "This epoch" });
-    this.step = h("p.fine");
-    this.chart = h("div.chart");
-    this.rows = h("tbody");
-    this.cancel = h("button", { type: "button", onclick: cancel }, "Cancel");
-    this.use = h("button", { type: "button", hidden: true, onclick: () => onModel(this.model) }, "Look through this network");
-    const table = h("table", {}, h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name)))), this.rows);
-    const legend = h("p.keys", {}, h("span.key.test", {}, "test pictures"), h("span.key.train", {}, "training pictures"));
-    this.node = h(
-      "article.run",
-      {},
-      h("header", {}, h("h3", {}, `${job.arch} on ${job.data}`), h("p.actions", {}, this.cancel, this.use)),
-      this.status,
-      this.progress,
-      this.step,
-      legend,
-      this.chart,
-      h("details", {}, h("summary", {}, "Every epoch in numbers"), h("div.scroll", {}, table)),
-    );
-    this.draw();
+    Object.assign(this, { job, onModel, stop: cancel, records: [], state: job.state, at: null });
+    this.node = h("article.run");
+    this.retell();
   }
 
   /** The model its epochs are versions of. */
   get model() {
     return `run-${this.job.id}`;
+  }
+
+  /** Builds the panel in the language of the page. */
+  retell() {
+    const { job } = this;
+    this.status = h("p.status", { "aria-live": "polite" });
+    this.progress = h("progress", { max: 1, value: 0, "aria-label": t("run.progress") });
+    this.step = h("p.fine");
+    this.chart = h("div.chart");
+    this.rows = h("tbody");
+    this.cancel = h("button", { type: "button", onclick: this.stop }, t("run.cancel"));
+    this.use = h("button", { type: "button", hidden: true, onclick: () => this.onModel(this.model) }, t("run.use"));
+    const heads = COLUMNS.map((name) => h("th", { scope: "col" }, t(`run.column.${name}`)));
+    const table = h("table", {}, h("thead", {}, h("tr", {}, heads)), this.rows);
+    this.node.replaceChildren(
+      h("header", {}, h("h3", {}, t("train.on", job.arch, job.data)), h("p.actions", {}, this.cancel, this.use)),
+      this.status,
+      this.progress,
+      this.step,
+      h("p.keys", {}, h("span.key.test", {}, t("run.test")), h("span.key.train", {}, t("run.train"))),
+      this.chart,
+      h("details", {}, h("summary", {}, t("run.numbers")), h("div.scroll", { tabIndex: 0, role: "group", "aria-label": t("run.numbers") }, table)),
+    );
+    this.draw();
+    this.tell();
   }
 
   /** Follows the run's events until it has ended or `signal` is given up. */
@@ -63,11 +66,9 @@ export class Run {
     if (event === "epoch") {
       this.records = [...this.records.filter((record) => record.epoch < data.epoch), data];
       this.draw();
-    } else if (event === "step") {
-      this.progress.value = data.step / data.steps;
-      this.step.textContent = `epoch ${data.epoch}, step ${data.step} of ${data.steps}, loss ${number(data.train_loss)}, ${count(Math.round(data.images_per_second))} images a second`;
-    } else if (event === "data") {
-      this.step.textContent = STAGES[data.stage]?.(data) ?? data.stage;
+    } else if (event === "step" || event === "data") {
+      this.at = { event, data };
+      this.tell();
     } else if (ENDS.includes(event)) {
       this.state = event;
       this.job.error = data.error ?? this.job.error;
@@ -75,11 +76,24 @@ export class Run {
     }
   }
 
+  /** The line that changes with every step. */
+  tell() {
+    if (!this.at) return;
+    const { event, data } = this.at;
+    if (event === "data") {
+      const known = { reading: "run.reading", ready: "run.ready" }[data.stage];
+      this.step.textContent = known ? t(known, data) : data.stage;
+      return;
+    }
+    this.progress.value = data.step / data.steps;
+    this.step.textContent = t("run.step", data, number(data.train_loss), count(Math.round(data.images_per_second)));
+  }
+
   draw() {
     const last = this.records.at(-1);
     const total = last?.epochs ?? this.job.epochs ?? 1;
     const ended = !LIVE.includes(this.state);
-    this.status.textContent = last ? summary(this.state, last) : (this.job.error ?? this.state);
+    this.status.textContent = last ? summary(this.state, last) : (this.job.error ?? t(`state.${this.state}`));
     if (ended && this.job.error) this.status.textContent = this.job.error;
     this.status.classList.toggle("error", this.state === "failed");
     for (const part of [this.progress, this.step, this.cancel]) part.hidden = ended;
@@ -89,10 +103,8 @@ export class Run {
   }
 }
 
-function summary(state, last) {
-  const measured = `${percent(last.test_accuracy)} of ${count(last.test_images)} test pictures right`;
-  return `${state}: epoch ${last.epoch} of ${last.epochs}, ${measured}, after ${duration(last.elapsed_seconds * 1000)}`;
-}
+const summary = (state, last) =>
+  t("run.summary", t(`state.${state}`), last, percent(last.test_accuracy), duration(last.elapsed_seconds * 1000));
 
 const row = (record) =>
   h(

@@ -7,9 +7,7 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageReader};
 
 use super::error::Error;
-use super::fit;
 use super::format::Format;
-use super::target::Target;
 use super::{exif, gif, jpeg, png, riff};
 
 /// Most bytes a decoder may take for what is not pixels: profiles, texts, buffers.
@@ -33,15 +31,6 @@ pub struct Header {
     pub format: Format,
     /// Most bytes decoding takes at once, the pixels included.
     pub memory: u64,
-}
-
-impl Header {
-    /// Most bytes that decoding takes and bringing the image to `target` on top of it: what to reserve before it.
-    pub fn needs(&self, target: &Target) -> u64 {
-        let fitted = |orientation| fit::Plan::new(self, orientation, target).memory();
-        // Which way up it is to be is not known yet.
-        self.memory.saturating_add(fitted(Orientation::NoTransforms).max(fitted(Orientation::Rotate90)))
-    }
 }
 
 /// Most bytes that decoding takes at once for an ordinary file of `format` with `pixels` pixels, the pixels included: what a budget

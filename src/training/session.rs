@@ -17,6 +17,7 @@ use crate::checkpoint::{self, Dtype};
 use crate::dataset::Dataset;
 use crate::evaluation;
 use crate::kernels::Tier;
+use crate::network::learner::check_batch_size;
 use crate::network::model::{FORMAT, created_by};
 use crate::network::{Accuracy, Evaluator, Metadata, Model, Parameter, Weights, infer, init};
 use crate::optim::Ema;
@@ -49,6 +50,11 @@ impl<'a> Session<'a> {
         }
         let Some((dataset, data)) = images::read(run, on_event)? else { return Ok(None) };
         images::check_classes(&dataset, &layers)?;
+        let (images, batch) = (dataset.train.len(), run.recipe.batch_size);
+        // An epoch's last batch is what is left.
+        for images in [batch.min(images), images % batch].into_iter().filter(|&images| images > 0) {
+            check_batch_size(&layers, images)?;
+        }
         let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));
         let mut kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };

@@ -3,178 +3,235 @@
 //   node tests/browser/check.mjs target/release/convscope [--pictures FOLDER]
 //
 // Wants /usr/bin/chromium (or CHROMIUM=path) and `npm install` in this folder. With --pictures it leaves screenshots:
-// `--pictures docs` makes the README's.
+// `--pictures docs` makes the README's. PARTS=keeping,training in the environment runs only these parts.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
+import * as access from "./access.mjs";
+import * as address from "./address.mjs";
+import * as classes from "./class.mjs";
+import * as first from "./first.mjs";
+import * as languages from "./languages.mjs";
+import * as maps from "./maps.mjs";
+import * as networks from "./networks.mjs";
+import { proxy } from "./proxy.mjs";
 import { start, TOKEN } from "./server.mjs";
+import * as sums from "./sums.mjs";
+import * as train from "./train.mjs";
+import { answered, open, visit } from "./visit.mjs";
+import * as ways from "./ways.mjs";
+import * as whatif from "./whatif.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DATA = resolve(HERE, "../data");
+const CIFAR = join(DATA, "cifar-10-batches-bin");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const WIDTHS = [1280, 390];
-const PAGE_LIMIT = 100 * 1024;
-const CLASSES = 10;
-const GIVEN_UP = "net::ERR_ABORTED"; // by the page itself, in favour of a newer picture
+const REFUSED = /status of 4\d\d/;
+const BROKEN = /status of 4\d\d|ERR_|Failed to fetch|network error/;
 const PICTURE_HEIGHT = 880;
 
 const [program, option, pictures] = process.argv.slice(2);
+const PARTS = {
+  whole: async (layers) => {
+    for (const width of [1280, 390]) await wholeVisit(width, layers);
+  },
+  languages: async () => {
+    await languages.complete(resolve(HERE, "../../static"));
+    for (const width of [1280, 390]) await inChinese(width);
+  },
+  colours: async () => {
+    for (const width of [1280, 390]) await shortVisit({ width, dark: true });
+    await shortVisit({ width: 1280, forced: true });
+  },
+  adding,
+  honest: async () => {
+    for (const width of [1280, 390]) await honest(width);
+  },
+  blueprint,
+  altering: async () => {
+    for (const width of [1280, 390]) await altering(width);
+  },
+  keeping,
+  training,
+  elsewhere,
+};
+const wanted = process.env.PARTS?.split(",") ?? Object.keys(PARTS);
 const server = await start(program);
+const between = await proxy(server.url);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 try {
-  const layers = await (await fetch(`${server.url}layers`)).json();
+  const { layers } = await (await fetch(`${server.url}layers`)).json();
   await sameNumbersEitherWay(server.url);
-  for (const width of WIDTHS) await visit(width, layers.layers);
-  console.log("browser: the page is right at", WIDTHS.join(" and "), "px");
+  for (const [name, part] of Object.entries(PARTS)) if (wanted.includes(name)) await part(layers);
+  console.log("browser: the page is right");
 } finally {
   await browser.close();
+  await between.stop();
   await server.stop();
 }
 
-/** One visit at one width; anything the browser complains of fails it. */
-async function visit(width, layers) {
+/** Everything a person may do with pictures, at one width. */
+async function wholeVisit(width, layers) {
   const phone = width < 600;
-  const context = await browser.newContext({ viewport: { width, height: phone ? 844 : 900 }, isMobile: phone, hasTouch: phone, reducedMotion: "reduce" });
-  const page = await context.newPage();
-  const complaints = watch(page);
-  await step(width, "opens on the tutorial model, under a strict policy", () => opens(page));
-  await step(width, "classifies the horse", () => horse(page));
-  await step(width, "shows every layer", () => everyLayer(page, layers));
-  await step(width, "enlarges a channel by keyboard", () => enlarges(page));
-  await step(width, "picks a sample by keyboard", () => byKeyboard(page));
+  const { page, step, forgive, close } = await visit(browser, { width, url: server.url });
+  await step("opens on the tutorial model, under a strict policy", () => first.opens(page, server.url, TOKEN));
+  await step("shows the first half-minute on one screen", () => first.oneScreen(page, phone));
+  await step("axe-core finds nothing", () => access.clean(page));
+  if (phone) await step("what is pressed is large enough", () => access.targets(page));
   if (option === "--pictures") await photograph(page, width);
-  await step(width, "takes a file, and says why another cannot be read", () => files(page));
-  assert.deepEqual(complaints.splice(0).filter((text) => !/status of 415/.test(text)), [], "the browser complained");
-  await step(width, "trains, and draws the curve", () => trains(page));
+  if (!phone) await step("the pointer moves the number", () => first.pointerMoves(page));
+  await step("picks a sample by keyboard", () => first.byKeyboard(page));
+  await step("keeps up with a hurry", () => first.hurries(page));
+  await step("opens every layer", () => first.everyLayer(page, layers));
+  await step("covers, and switches off", () => first.invitations(page));
+  await step("takes a file, and frames what is cut out of it", async () => {
+    await ways.file(page, DATA);
+    await ways.framed(page);
+  });
+  forgive(/never/);
+  await step("draws again what the server cannot read", () => ways.redrawn(page));
+  await step("leaves no old answer beside what nobody can read", () => ways.unreadable(page));
+  await step("takes what is pasted, dropped, dragged and drawn", () => ways.otherWays(page, phone));
+  forgive(REFUSED);
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "the page is wider than the window");
-  assert.deepEqual(complaints, [], "the browser complained");
-  await context.close();
+  await close();
 }
 
-async function step(width, what, work) {
+/** In Chinese, and back. */
+async function inChinese(width) {
+  const { page, step, forgive, close } = await visit(browser, { width, url: server.url, locale: "zh-CN" });
+  await step("speaks the reader's language", () => languages.speaks(page, server.url));
+  forgive(REFUSED);
+  await step("axe-core finds nothing", () => access.clean(page));
+  await step("the chosen map is a table, too", () => languages.twin(page));
+  await step("axe-core finds nothing in the table", () => access.clean(page));
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "the page is wider than the window");
+  await close();
+}
+
+/** In other colours. */
+async function shortVisit(how) {
+  const { page, step, close } = await visit(browser, { ...how, url: server.url });
+  await open(page, server.url);
+  await step("axe-core finds nothing", () => access.clean(page));
+  if (how.forced) await step("bars, legends and marks are drawn", () => access.forced(page));
+  await close();
+}
+
+/** The arithmetic, on the bundled network and on one of every kind of layer. */
+async function adding() {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-classes-"));
+  const { page, step, close } = await visit(browser, { width: 1280, url: server.url });
   try {
-    await work();
-  } catch (error) {
-    error.message = `at ${width} px: ${what}: ${error.message}`;
-    throw error;
-  }
-  console.log(`browser ${width} px: ${what}`);
-}
-
-/** Collects what should never happen: console messages, exceptions, failed requests, other hosts. */
-function watch(page) {
-  const complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("requestfailed", (request) => {
-    const fault = request.failure().errorText;
-    if (fault !== GIVEN_UP) complaints.push(`${request.url()}: ${fault}`);
-  });
-  page.on("request", (request) => {
-    const local = request.url().startsWith(server.url) || request.url().startsWith("blob:");
-    if (!local) complaints.push(`asked another host: ${request.url()}`);
-  });
-  return complaints;
-}
-
-async function opens(page) {
-  const sizes = [];
-  const count = async (response) => {
-    if (/text|javascript|svg/.test(response.headers()["content-type"] ?? "")) sizes.push(gzipSync(await response.body()).length);
-  };
-  page.on("response", count);
-  const response = await page.goto(`${server.url}#token=${TOKEN}`);
-  const policy = response.headers()["content-security-policy"] ?? "";
-  assert.match(policy, /default-src '(none|self)'/);
-  assert.doesNotMatch(policy, /unsafe|\*|https?:/);
-  await page.waitForSelector("#bars li");
-  page.off("response", count);
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  assert.ok(sizes.length > 10 && total < PAGE_LIMIT, `${sizes.length} files, ${total} bytes compressed`);
-  assert.equal(await page.inputValue("#model"), "tutorial");
-  assert.equal(new URL(page.url()).hash, "", "the token stays in the address");
-  assert.equal(await page.isVisible("#token-field"), false);
-}
-
-async function horse(page) {
-  await page.click('.sample[aria-label="horse"]');
-  await page.waitForFunction(() => document.querySelector("#label b")?.textContent === "horse");
-  const values = await page.locator("#bars .value").allTextContents();
-  assert.equal(values.length, CLASSES);
-  assert.ok(values.every((text) => /^[<>]? ?\d+\.\d\s%$/.test(text)), values.join());
-  const lengths = await page.locator("#bars .fill").evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentNode.clientWidth));
-  assert.ok(Math.abs(lengths.reduce((sum, length) => sum + length, 0) - 1) < 0.01, "the bars do not add up to one");
-  const seen = await page.$eval("#seen", (image) => [image.naturalWidth, image.naturalHeight]);
-  assert.deepEqual(seen, [32, 32]);
-}
-
-async function everyLayer(page, layers) {
-  for (const layer of layers) {
-    const section = page.locator(`[id="layer-${layer.name}"]`);
-    await section.scrollIntoViewIfNeeded();
-    await section.locator(".legend .scale").waitFor();
-    const drawn = await section.locator(".grid > img").evaluate((image) => image.complete && image.naturalWidth > 0 && !image.hidden);
-    assert.ok(drawn, `${layer.name} has no picture`);
-    if (layer.output.length === 3) assert.equal(await section.locator(".tile").count(), layer.output[0], layer.name);
-    assert.match(await section.innerText(), new RegExp(layer.output[0].toLocaleString("en")), layer.name);
-    assert.equal(await section.locator(".error:visible").count(), 0, layer.name);
+    await open(page, server.url);
+    await step("every number adds up", () => sums.everyNumber(page, ["conv2d", "relu", "max_pool2d", "flatten", "linear"]));
+    await step("what is written adds up", () => sums.written(page));
+    await step("softmax in numbers", () => sums.softmax(page));
+    await networks.pictures(folder);
+    const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+    await step("classes called 1 to 12 keep their order", () => networks.inOrder(page, server.url, model));
+    await step("every number of another network adds up", () => sums.everyNumber(page, networks.MIXED.layers.map(({ kind }) => kind)));
+    await step("shows another network on one screen", () => access.clean(page));
+    await close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function enlarges(page) {
-  const tiles = page.locator('[id="layer-conv1"] .tile');
-  await tiles.first().scrollIntoViewIfNeeded();
-  await tiles.first().focus();
-  await page.keyboard.press("ArrowRight");
-  await page.keyboard.press("Enter");
-  await page.waitForFunction(() => document.querySelector("#inspect").open && document.querySelector("#inspect-image").naturalWidth === 32);
-  assert.match(await page.innerText("#inspect-title"), /conv1, channel 1\b/);
-  await page.keyboard.press("ArrowRight");
-  await page.waitForFunction(() => /channel 2\b/.test(document.querySelector("#inspect-title").textContent));
-  assert.match(await page.innerText("#inspect-facts"), /smallest.*largest.*mean.*zeros/s);
-  await page.keyboard.press("Escape");
-  assert.equal(await page.isVisible("#inspect"), false);
-  assert.equal(await page.evaluate(() => document.activeElement.title), "Channel 1", "focus is not back on the tile");
+/** What the maps show. */
+async function honest(width) {
+  const { page, step, close } = await visit(browser, { width, url: server.url });
+  await open(page, server.url);
+  await step("paints in the server's colours", () => maps.colours(page));
+  await step("enlarges whole cells", () => maps.wholeCells(page));
+  await step("says the exact value", () => maps.exactValue(page));
+  await step("shows the tutorial's scale, and what it blows up", () => maps.asInTheTutorial(page));
+  await step("marks what is silent, and writes out short vectors", () => maps.silentAndShort(page));
+  await step("axe-core finds nothing", () => access.clean(page));
+  await close();
 }
 
-/** From the top of the page by Tab alone, as without a mouse. */
-async function byKeyboard(page) {
-  await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
-  await page.locator(".skip").focus();
-  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
-  for (let i = 0; i < 20 && (await focused()) !== "cat"; i++) await page.keyboard.press("Tab");
-  assert.equal(await focused(), "cat", "Tab does not reach the samples");
-  const before = await page.innerText("#timing");
-  await page.keyboard.press("Enter");
-  await page.waitForFunction((text) => document.querySelector("#timing").textContent !== text, before);
-  assert.equal(await page.getAttribute('.sample[aria-label="cat"]', "aria-pressed"), "true");
+/** The class, of the bundled network and of one of every kind of layer. */
+async function blueprint() {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-class-"));
+  const { page, step, close } = await visit(browser, { width: 1280, url: server.url });
+  const run = async (about) => console.log(`browser: PyTorch runs the class of ${about.model}: ${(await classes.runs(page, { url: server.url, folder, ...about })) || "the same scores"}`);
+  try {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await open(page, server.url);
+    await step("explains the class", () => classes.explained(page));
+    await step("axe-core finds nothing", () => access.clean(page));
+    await run({ model: "tutorial", name: "Tutorial", weights: resolve(HERE, "../../models/tutorial.safetensors") });
+    await networks.pictures(folder);
+    const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+    await networks.inOrder(page, server.url, model);
+    await run({ model, name: await page.$eval(".line", (node) => node.textContent.match(/class (\w+)/)[1]), weights: join(server.folder, `data/models/${model}/1.safetensors`) });
+    await close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
-async function files(page) {
-  await page.setInputFiles("#file", join(DATA, "odd/cmyk.jpg"));
-  await page.waitForFunction(() => document.querySelector("#given").alt === "cmyk.jpg" && !document.querySelector("#given").hidden);
-  await page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("not a picture") });
-  await page.locator("#problem:visible").waitFor();
-  assert.match(await page.innerText("#problem"), /\w+ \w+ \w+/, "no sentence");
-  await page.click('.sample[aria-label="horse"]');
-  await page.locator("#problem").waitFor({ state: "hidden" });
+/** What if it were otherwise. */
+async function altering(width) {
+  const folder = await mkdtemp(join(tmpdir(), "convscope-models-"));
+  await networks.pictures(folder);
+  const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
+  await rm(folder, { recursive: true, force: true });
+  const { page, step, close } = await visit(browser, { width, url: server.url });
+  await open(page, server.url);
+  await step("ranks the maps", () => whatif.ranks(page));
+  await step("shifts, turns and lightens", () => whatif.alters(page));
+  await step("compares two pictures, and two models", () => whatif.compares(page, model));
+  await step("axe-core finds nothing", () => access.clean(page));
+  if (width < 600) await step("what is pressed is large enough", () => access.targets(page));
+  await close();
 }
 
-async function trains(page) {
-  await page.fill("#data", join(DATA, "cifar-10-batches-bin"));
-  await page.fill("#epochs", "2");
-  await page.click("#train-form button[type=submit]");
-  await page.waitForFunction(() => document.querySelectorAll(".dot.test").length === 2, null, { timeout: 120_000 });
-  await page.waitForFunction(() => /^done:/.test(document.querySelector(".status").textContent));
-  assert.match(await page.innerText(".status"), /\d+\.\d\s% of 200 test pictures right/);
-  const bounds = await page.locator(".curve .dot.test").evaluateAll((dots) => dots.map((dot) => dot.getBoundingClientRect().left));
-  assert.ok(bounds[0] < bounds[1], "the curve does not go to the right");
-  await page.click("text=Look through this network");
-  await page.waitForFunction(() => document.querySelector("#model").value.startsWith("run-") && document.querySelector("#timing").textContent.startsWith("run-"));
+/** The address and the commands, through a proxy with a path of its own. */
+async function keeping() {
+  const { page, step, forgive, close } = await visit(browser, { width: 1280, url: between.url });
+  const another = () => page.context().newPage();
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await open(page, between.url);
+  await step("the address holds the view", () => address.shared(page, another));
+  await step("goes back and forth", () => address.back(page));
+  await step("copies commands that work", () => address.commands(page));
+  await step("saves files", () => address.files(page));
+  await step("says that a picture of one's own is not in the address", () => address.own(page, join(DATA, "odd/cmyk.jpg"), another));
+  forgive(/never/);
+  await close();
+}
+
+/** Runs, through a proxy with a path of its own whose line breaks. */
+async function training() {
+  const { page, step, forgive, close } = await visit(browser, { width: 1280, url: between.url });
+  await open(page, `${between.url}#token=${TOKEN}`);
+  await step("trains, and draws the curve", () => train.trains(page, CIFAR));
+  await step("cancels a run", () => train.cancels(page, CIFAR));
+  forgive(/never/);
+  await step("connects again when the line breaks", () => train.reconnects(page, CIFAR, between.cut));
+  forgive(BROKEN);
+  await step("axe-core finds nothing in a run", () => access.clean(page));
+  await close();
+}
+
+/** A server that takes no paths. */
+async function elsewhere() {
+  const strict = await start(program, { CONVSCOPE_TRAIN__ALLOW_PATHS: "never" });
+  try {
+    const { page, step, forgive, close } = await visit(browser, { width: 1280, url: strict.url });
+    await open(page, strict.url);
+    await step("keeps a right token and forgets a wrong one", () => train.refusals(page, CIFAR, TOKEN));
+    forgive(REFUSED);
+    await close();
+  } finally {
+    await strict.stop();
+  }
 }
 
 /** The page asks the layers about the network's own view of a photo; that must give what the photo itself gives. */
@@ -187,10 +244,8 @@ async function sameNumbersEitherWay(url) {
 }
 
 async function photograph(page, width) {
-  await page.click('.sample[aria-label="horse"]');
-  await page.waitForFunction(() => document.querySelector("#label b")?.textContent === "horse");
+  await answered(page, "horse");
   await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
   await page.mouse.move(0, 0);
-  await page.waitForTimeout(300); // the layers below the fold
   await page.screenshot({ path: join(pictures, `page-${width}.png`), fullPage: true, clip: { x: 0, y: 0, width, height: PICTURE_HEIGHT } });
 }

@@ -10,10 +10,10 @@ const LAST_LINES = 15;
 
 export const TOKEN = "browser-check-token";
 
-/** Starts `program` on a free port; `{ url, stop }` once it listens. */
-export async function start(program) {
+/** Starts `program` on a free port, with more `settings` in its environment; `{ url, folder, stop }` once it listens. */
+export async function start(program, settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), "convscope-browser-"));
-  const environment = { ...process.env, CONVSCOPE_ADMIN_TOKEN: TOKEN };
+  const environment = { ...process.env, CONVSCOPE_ADMIN_TOKEN: TOKEN, ...settings };
   const child = spawn(resolve(program), ["--listen", "127.0.0.1:0"], { cwd: folder, env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise((done) => child.on("exit", done));
   const lines = [];
@@ -31,5 +31,5 @@ export async function start(program) {
     await rm(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the server ended with ${code}:\n${lines.slice(-LAST_LINES).join("\n")}`);
   };
-  return { url, stop };
+  return { url, folder, stop };
 }

@@ -153,6 +153,7 @@ fn every_command_has_its_help() {
       fetch-data  Download CIFAR-10
       health      Ask a running server whether it is ready
       bench       Time a model on this machine
+      selftest    Find out whether this machine computes what it should
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -175,7 +176,7 @@ fn every_command_has_its_help() {
           --log <FORMAT>
               How the log on stderr is written: pretty or json [default: pretty]
     ");
-    for command in ["serve", "train", "eval", "classify", "import", "fetch-data", "health", "bench"] {
+    for command in ["serve", "train", "eval", "classify", "import", "fetch-data", "health", "bench", "selftest"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let own = convscope(&[command, "--help"]).succeeded();
         assert!(own.contains(&format!("Usage: convscope {command} ")) && own.contains("--config <FILE>"), "{own}");

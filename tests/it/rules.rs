@@ -47,8 +47,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dataset", &["picture", "network/data"]),
     ("evaluation", &["network", "dataset"]),
     ("serving", &["network", "checkpoint", "picture", "classification"]),
-    ("training", &["network", "checkpoint", "dataset", "evaluation", "optim", "kernels::Tier"]),
-    ("http", &["serving", "training", "network", "checkpoint", "dataset", "evaluation", "classification", "picture", "config"]),
+    ("training", &["network", "checkpoint", "dataset", "evaluation", "optim", "kernels::Tier", "picture::Pixels"]),
+    (
+        "http",
+        &[
+            "serving",
+            "training",
+            "network",
+            "checkpoint",
+            "dataset",
+            "evaluation",
+            "classification",
+            "picture",
+            "config",
+            "console",
+        ],
+    ),
     (
         "cli",
         &[
@@ -87,7 +101,7 @@ const NOT_KNOWN: &[(&str, &[&str], &[&str])] = &[
     (
         "http knows no tensor, and neither do kernels, pictures, data and rules of update",
         &["candle_core", "candle_nn"],
-        &["network", "ops", "checkpoint", "serving", "training", "cli"],
+        &["network", "ops", "checkpoint", "serving", "training", "selftest", "cli"],
     ),
 ];
 

@@ -48,12 +48,6 @@ impl Statistics {
         let (mean, variance) = measured.unzip();
         Self { mean, variance }
     }
-
-    /// The unbiased variances, which PyTorch's running statistics are made of.
-    pub fn unbiased_variance(&self, shape: &NormShape) -> Vec<f64> {
-        let count = shape.count() as f64;
-        self.variance.iter().map(|variance| variance * count / (count - 1.0)).collect()
-    }
 }
 
 /// What a normalisation computes with.

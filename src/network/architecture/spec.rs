@@ -114,7 +114,7 @@ impl Activation {
             Self::Silu => kernels::Activation::Silu,
             Self::Tanh => kernels::Activation::Tanh,
             Self::Sigmoid => kernels::Activation::Sigmoid,
-            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
+            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope as f32),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Activation {
 pub struct LeakyRelu {
     /// What numbers below 0 are multiplied with.
     #[serde(default = "hundredth")]
-    pub negative_slope: f32,
+    pub negative_slope: f64,
 }
 
 /// Arguments of `conv2d`.
@@ -298,7 +298,7 @@ fn is_one(n: &usize) -> bool {
 fn yes() -> bool {
     true
 }
-fn hundredth() -> f32 {
+fn hundredth() -> f64 {
     0.01
 }
 fn half() -> f64 {

@@ -2,6 +2,7 @@
 
 mod vectors;
 
+use self::vectors::{alone_reads, readers};
 use super::Network;
 use super::order::Order;
 use super::program::{ConvNode, Exit, Node, NormNode, Op, Program, Purpose};
@@ -26,7 +27,7 @@ impl Program {
             lowering.layer();
         }
         let mut program = lowering.program;
-        program.vectors = vectors::lower(network, purpose, &program.exits);
+        vectors::lower(network, purpose, &mut program);
         program.segments = segments::cut(&program);
         places::find(&mut program, purpose);
         program
@@ -54,16 +55,6 @@ impl Lowering<'_> {
             Source::Image => 0,
             Source::Layer(layer) => self.of_layer[layer],
         }
-    }
-
-    /// Whether the layer at `at` exists, reads the one before it, and is the only one that does, so that both can be one node.
-    fn alone_reads(&self, at: usize) -> bool {
-        let before = Source::Layer(at - 1);
-        self.network.layers.get(at).is_some_and(|layer| layer.sources == [before]) && self.readers(before) == 1
-    }
-
-    fn readers(&self, source: Source) -> usize {
-        self.network.layers.iter().flat_map(|layer| &layer.sources).filter(|&&read| read == source).count()
     }
 
     /// Compiles the next layer and perhaps some that follow.
@@ -122,7 +113,7 @@ impl Lowering<'_> {
         let at = self.covered;
         let conv = Conv::new(sizes::convolution(self.program.values[input], conv));
         let (mut covers, mut finish, mut norm) = (1, Finish::default(), None);
-        while self.purpose == Purpose::Evaluation && self.alone_reads(at + covers) {
+        while self.purpose == Purpose::Evaluation && alone_reads(self.network, at + covers) {
             match self.kind(at + covers) {
                 LayerKind::Dropout(_) => {}
                 LayerKind::BatchNorm2d(layer) if norm.is_none() && finish == Finish::default() => {
@@ -142,7 +133,7 @@ impl Lowering<'_> {
     /// A rectifier, and what it goes into of the layer that follows.
     fn rectify(&mut self, input: usize) {
         let next = self.covered + 1;
-        if self.purpose == Purpose::Training && self.alone_reads(next) {
+        if self.purpose == Purpose::Training && alone_reads(self.network, next) {
             match *self.kind(next) {
                 LayerKind::MaxPool2d(pool) => return self.max(&pool, input, true),
                 LayerKind::Dropout(dropout) => {
@@ -178,7 +169,7 @@ impl Lowering<'_> {
     /// a value that is changed in place is never one of theirs unless it has two readers.
     fn change(&mut self, op: Op, input: usize, covers: usize) {
         let source = self.network.layers[self.covered].sources[0];
-        let value = if self.readers(source) == 1 {
+        let value = if readers(self.network, source) == 1 {
             input
         } else {
             let copy = self.value(self.program.values[input]);

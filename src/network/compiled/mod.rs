@@ -7,6 +7,8 @@
 //! runs all of it and moves its own.
 
 mod forward;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod lower;
 mod order;

@@ -151,12 +151,21 @@ pub(super) struct Exit {
     pub(super) segment: usize,
 }
 
+/// A fully connected layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DenseNode {
+    /// Its position.
+    pub(super) layer: usize,
+    /// How the numbers of the vector it reads lie.
+    pub(super) order: Order,
+}
+
 /// What a node does to a vector.
 #[derive(Debug, Clone)]
 pub(super) enum VectorOp {
-    /// The fully connected layer at this position, perhaps rectified.
+    /// The fully connected layer at this place of [`Program::dense`], perhaps rectified.
     Dense {
-        layer: usize,
+        dense: usize,
         rectify: bool,
     },
     Activate(Activation),
@@ -222,6 +231,7 @@ pub(super) struct Program {
     pub(super) segments: Vec<Segment>,
     pub(super) exits: Vec<Exit>,
     pub(super) vectors: Vec<VectorNode>,
+    pub(super) dense: Vec<DenseNode>,
     pub(super) memory: Memory,
     /// Of the values' gradients; empty but in training.
     pub(super) gradients: Memory,
@@ -231,14 +241,6 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// How the numbers of a vector lie.
-    pub(super) fn order(&self, vector: usize) -> Order {
-        match vector.checked_sub(self.exits.len()) {
-            None => self.exits[vector].order,
-            Some(node) => Order::Plain(self.vectors[node].features),
-        }
-    }
-
     /// Floats of one image as it comes.
     pub(super) fn image_len(&self) -> usize {
         self.values[0].channels * self.values[0].plane()

@@ -48,3 +48,35 @@ fn images_wanted(program: &Program, op: &Op) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::compiled::Network;
+    use crate::network::compiled::program::Purpose;
+    use crate::network::{Architecture, infer, presets};
+
+    fn segments(architecture: &Architecture, purpose: Purpose) -> Vec<Segment> {
+        let layers = infer(architecture).unwrap();
+        Program::new(Network { architecture, layers: &layers }, purpose).segments
+    }
+
+    #[test]
+    fn small_planes_do_not_make_large_ones_go_through_many_at_a_time() {
+        let resnet = Architecture::from_toml(include_str!("../../../tests/data/networks/resnet18.toml")).unwrap();
+        let groups: Vec<usize> = segments(&resnet, Purpose::Evaluation).iter().map(|segment| segment.group).collect();
+        assert!(groups.len() > 1 && groups[0] < groups[groups.len() - 1], "{groups:?}");
+        let nodes: usize = segments(&resnet, Purpose::Training).iter().map(|segment| segment.nodes.len()).sum();
+        assert_eq!(nodes, segments(&resnet, Purpose::Training).last().unwrap().nodes.end, "every node once");
+    }
+
+    #[test]
+    fn a_network_whose_planes_are_small_is_one_segment_but_for_batch_norm() {
+        let speedrun = Architecture::from_toml(include_str!("../../../benches/speedrun.toml")).unwrap();
+        for architecture in [speedrun, presets::named("tutorial").unwrap()] {
+            assert_eq!(segments(&architecture, Purpose::Evaluation).len(), 1);
+            let training = segments(&architecture, Purpose::Training);
+            assert!(training.windows(2).all(|pair| pair[0].group == pair[1].group), "{training:?}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::kernels::lanes::WIDTH;
 use crate::kernels::{Buffer, Tier};
 use crate::network::compiled::forward::{Affine, Parameters};
 use crate::network::compiled::order::Order;
-use crate::network::compiled::program::{ConvNode, NormNode, Program, VectorOp};
+use crate::network::compiled::program::{ConvNode, NormNode, Program};
 use crate::network::shape::{LayerShape, Role, Shape};
 use crate::network::weights::Weights;
 
@@ -44,7 +44,6 @@ struct Running {
 /// A fully connected layer, packed.
 #[derive(Debug)]
 pub(super) struct Dense {
-    pub(super) layer: usize,
     pub(super) panels: Panels,
     weights: Kept,
     bias: Vec<f32>,
@@ -149,18 +148,13 @@ impl Running {
 }
 
 impl Dense {
-    /// All fully connected layers of `program`.
+    /// All fully connected layers of `program`, in its numbering.
     pub(super) fn all(layers: &[LayerShape], program: &Program, weights: &Weights) -> Vec<Self> {
-        let dense = program.vectors.iter().filter_map(|node| match node.op {
-            VectorOp::Dense { layer, .. } => Some((layer, program.order(node.input))),
-            _ => None,
-        });
-        dense
-            .map(|(layer, order)| Self::new(layer, order, [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role))))
-            .collect()
+        let values = |layer: usize| [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role));
+        program.dense.iter().map(|node| Self::new(node.order, values(node.layer))).collect()
     }
 
-    fn new(layer: usize, order: Order, [plain, bias]: [&[f32]; 2]) -> Self {
+    fn new(order: Order, [plain, bias]: [&[f32]; 2]) -> Self {
         let mut bias = bias.to_vec();
         let features = order.features();
         let panels = Panels { inputs: order.padded(), outputs: plain.len() / features };
@@ -171,7 +165,7 @@ impl Dense {
             }
         }
         bias.resize(panels.outputs.next_multiple_of(WIDTH), 0.0);
-        Self { layer, panels, weights: Kept::new(weights), bias }
+        Self { panels, weights: Kept::new(weights), bias }
     }
 
     pub(super) fn applied(&self, rectify: bool) -> Layer<'_> {

@@ -89,9 +89,8 @@ impl Vectors {
             let (input, from) = read(node.input);
             let (to, stride) = (&mut output.numbers[..batch * output.stride], output.stride);
             match node.op {
-                VectorOp::Dense { layer, rectify } => {
-                    // The list's fully connected layers are there, all of them.
-                    let Some(layer) = dense.iter().find(|dense| dense.layer == layer) else { continue };
+                VectorOp::Dense { dense: at, rectify } => {
+                    let layer = &dense[at];
                     let places = (batch == 1).then(|| {
                         places.find(&input[..layer.panels.inputs]);
                         &*places

@@ -26,7 +26,9 @@ const TRANSPOSED: usize = 16;
 /// All vectors of one batch, in the program's numbering: first those that come in through the exits, then one a node.
 #[derive(Debug)]
 pub(super) struct Head {
-    layers: Vec<HeadLayer>,
+    nodes: Vec<VectorNode>,
+    /// Position of each fully connected layer, and its parameters, in the program's numbering.
+    dense: Vec<(usize, DenseLayer)>,
     pub(super) entries: Vec<Entry>,
     /// Images there is room for, whole vectors.
     batch: usize,
@@ -56,13 +58,6 @@ pub(super) struct Entry {
     dense: Option<usize>,
 }
 
-/// A node, and the parameters of a fully connected one.
-#[derive(Debug)]
-struct HeadLayer {
-    node: VectorNode,
-    dense: Option<Box<DenseLayer>>,
-}
-
 /// What all layers share in one step.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
@@ -89,19 +84,15 @@ impl Head {
             let wanted = program.gradients.places[exit.value].is_some();
             Entry { panels, to_panels, order: exit.order, wanted, dense: program.vectors.iter().position(reads) }
         });
-        let dense = |node: &VectorNode| match node.op {
-            VectorOp::Dense { layer, .. } => {
-                let [values, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role));
-                let bias = (!bias.is_empty()).then_some(bias);
-                Some(Box::new(DenseLayer::new(program.order(node.input), values, bias)))
-            }
-            _ => None,
-        };
-        let own = program.vectors.iter().map(|node| HeadLayer { dense: dense(node), node: node.clone() });
+        let dense = program.dense.iter().map(|node| {
+            let [values, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[node.layer], role));
+            (node.layer, DenseLayer::new(node.order, values, (!bias.is_empty()).then_some(bias)))
+        });
         let count = exits + program.vectors.len();
         let empty = || vec![Buffer::default(); count];
         Self {
-            layers: own.collect(),
+            nodes: program.vectors.clone(),
+            dense: dense.collect(),
             entries: entries.collect(),
             batch: 0,
             values: empty(),
@@ -116,12 +107,12 @@ impl Head {
 
     /// The fully connected layer at this position of the list.
     pub(super) fn dense(&self, layer: usize) -> Option<&DenseLayer> {
-        self.layers.iter().find(|own| own.node.layer == layer)?.dense.as_deref()
+        self.dense.iter().find(|(own, _)| *own == layer).map(|(_, dense)| dense)
     }
 
     /// The same, to be changed.
     pub(super) fn dense_mut(&mut self, layer: usize) -> Option<&mut DenseLayer> {
-        self.layers.iter_mut().find(|own| own.node.layer == layer)?.dense.as_deref_mut()
+        self.dense.iter_mut().find(|(own, _)| *own == layer).map(|(_, dense)| dense)
     }
 
     /// Images there is room for, whole vectors.
@@ -142,7 +133,7 @@ impl Head {
             buffer.resize(features.next_multiple_of(WIDTH) * batch);
         };
         let entries = self.entries.iter().map(|entry| entry.order.padded());
-        let sizes = entries.chain(self.layers.iter().map(|layer| layer.node.features));
+        let sizes = entries.chain(self.nodes.iter().map(|node| node.features));
         for ((value, gradient), features) in self.values.iter_mut().zip(&mut self.gradients).zip(sizes.clone()) {
             fit(value, features);
             fit(gradient, features);
@@ -165,21 +156,21 @@ impl Head {
                 transpose(batch, &entry.panels[at * task..][..columns.len()], columns);
             });
         }
-        for (at, HeadLayer { node, dense }) in self.layers.iter().enumerate() {
+        for (at, node) in self.nodes.iter().enumerate() {
             let (before, rest) = self.values.split_at_mut(exits + at);
             let (input, output) = (&before[node.input], &mut rest[0]);
-            match (&node.op, dense) {
-                (_, Some(dense)) => dense.forward(run, (input, &mut output[..node.features * batch])),
-                (VectorOp::Activate(activation), _) => run.tier.run(Activate { activation: *activation, input, output }),
-                (VectorOp::Drop { p, layer }, _) => {
+            match node.op {
+                VectorOp::Dense { dense, .. } => self.dense[dense].1.forward(run, (input, &mut output[..node.features * batch])),
+                VectorOp::Activate(activation) => run.tier.run(Activate { activation, input, output }),
+                VectorOp::Drop { p, layer } => {
                     output.copy_from_slice(input);
-                    drop_columns(run, (*layer, node.features), *p, output);
+                    drop_columns(run, (layer, node.features), p, output);
                 }
-                (VectorOp::Add { other }, _) => {
+                VectorOp::Add { other } => {
                     output.copy_from_slice(input);
-                    run.tier.run(Accumulate { from: &before[*other], to: output });
+                    run.tier.run(Accumulate { from: &before[other], to: output });
                 }
-                (VectorOp::Same | VectorOp::Dense { .. }, _) => output.copy_from_slice(input),
+                VectorOp::Same => output.copy_from_slice(input),
             }
         }
     }
@@ -211,13 +202,13 @@ impl Head {
         self.written.fill(false);
         // The scores', by the loss.
         self.written[self.values.len() - 1] = true;
-        for (at, HeadLayer { node, dense }) in self.layers.iter_mut().enumerate().rev() {
+        for (at, node) in self.nodes.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(exits + at);
             let (to, output) = (&mut before[node.input], &after[0]);
             let entry = self.entries.get_mut(node.input).filter(|entry| entry.dense == Some(at));
-            if let (Some(dense), Some(Entry { panels, to_panels, wanted, .. })) = (&mut *dense, entry) {
+            if let (VectorOp::Dense { dense, .. }, Some(Entry { panels, to_panels, wanted, .. })) = (&node.op, entry) {
                 let to_input = wanted.then_some(&mut to_panels[..]);
-                dense.backward(run, sgd, (panels, &output[..node.features * batch]), to_input);
+                self.dense[*dense].1.backward(run, sgd, (panels, &output[..node.features * batch]), to_input);
                 continue;
             }
             let again = std::mem::replace(&mut self.written[node.input], true);
@@ -225,23 +216,23 @@ impl Head {
             let len = to.len();
             let spare = &mut spare[0][..len];
             let target = if again { &mut *spare } else { &mut to[..] };
-            match (&node.op, dense) {
-                (_, Some(dense)) => {
+            match node.op {
+                VectorOp::Dense { dense, .. } => {
                     let (input, to_input) = panels.split_at_mut(1);
                     let (input, to_input) = (&mut input[0][..len], &mut to_input[0][..len]);
                     untranspose(batch, &self.values[node.input], input);
-                    dense.backward(run, sgd, (input, &output[..node.features * batch]), Some(to_input));
+                    self.dense[dense].1.backward(run, sgd, (input, &output[..node.features * batch]), Some(to_input));
                     transpose(batch, to_input, target);
                 }
-                (VectorOp::Activate(activation), _) => {
+                VectorOp::Activate(activation) => {
                     let input = &self.values[node.input];
-                    run.tier.run(ActivateBackward { activation: *activation, input, output, gradient: target });
+                    run.tier.run(ActivateBackward { activation, input, output, gradient: target });
                 }
-                (VectorOp::Drop { p, layer }, _) => {
+                VectorOp::Drop { p, layer } => {
                     target.copy_from_slice(output);
-                    drop_columns(run, (*layer, node.features), *p, target);
+                    drop_columns(run, (layer, node.features), p, target);
                 }
-                (VectorOp::Add { .. } | VectorOp::Same | VectorOp::Dense { .. }, _) => target.copy_from_slice(output),
+                VectorOp::Add { .. } | VectorOp::Same => target.copy_from_slice(output),
             }
             if again {
                 run.tier.run(Accumulate { from: spare, to });

@@ -98,7 +98,8 @@ impl Step {
             if let Some(&Op::Measure(norm)) = nodes.last().map(|node| &node.op) {
                 let node = &program.norms[norm];
                 let parameters = &mut self.parameters.layers[node.layer][..];
-                let [weight, bias, mean, variance] = parameters else { continue };
+                // A batch norm has these four.
+                let [weight, bias, mean, variance] = parameters else { unreachable!("a batch norm without parameters") };
                 let parameters = NormParameters {
                     weight: &weight.trained.values,
                     bias: &bias.trained.values,
@@ -118,7 +119,7 @@ impl Step {
         for (exit, entry) in program.exits.iter().zip(&mut head.entries) {
             let maps = program.values[exit.value];
             // The head reads it when all segments are done, so it is in the batch's memory.
-            let Some(Place::Batch(region)) = program.memory.places[exit.value] else { continue };
+            let Some(Place::Batch(region)) = program.memory.places[exit.value] else { unreachable!("an exit is a batch's") };
             let from = &buffers.values[region.of(batch, &(0..batch))];
             machine.team.each(Chunks::new(&mut entry.panels, 16 * columns * WIDTH), |task, panels| {
                 for (block, panel) in panels.chunks_exact_mut(columns * WIDTH).enumerate() {

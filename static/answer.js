@@ -1,0 +1,63 @@
+// The answer: one bar a class, in the model's own order, so that two pictures can be compared by eye.
+
+import { $, h } from "./dom.js";
+import { percent } from "./format.js";
+import { t } from "./texts.js";
+
+const MOST = 20;
+
+/** Shows `answer`; `classes` in their order, `scores` beside them, and how it was (`before`) if something was covered or switched off. */
+export function draw({ answer, classes, scores, before }) {
+  $("label").replaceChildren(h("b", {}, answer.label), ` ${percent(answer.probability)}`);
+  const rows = classes.map((name, i) => ({ name, share: answer.probabilities[name], score: scores[i], was: before?.probabilities[name] }));
+  // Of very many, the most probable.
+  bars(rows.length <= MOST ? rows : rows.sort((a, b) => b.share - a.share).slice(0, MOST), answer.label);
+  const { familiarity } = answer;
+  $("familiarity").hidden = familiarity == null;
+  if (familiarity != null) $("familiarity").textContent = t(familiarity < 0.01 ? "familiarity.none" : "familiarity", percent(familiarity));
+}
+
+/** Nothing of an older picture stays. */
+export function clear() {
+  $("label").replaceChildren();
+  $("familiarity").hidden = true;
+  for (const bar of $("bars").children) {
+    bar.classList.remove("best");
+    bar.querySelector(".fill").style.transform = "scaleX(0)";
+    bar.querySelector(".was").hidden = true;
+    for (const part of [".value", ".score"]) bar.querySelector(part).textContent = "";
+  }
+}
+
+/** Empty rows, so that nothing moves when the answer comes. */
+export function lay(classes) {
+  $("bars").replaceChildren(...classes.slice(0, MOST).map((name) => row(name)));
+}
+
+/** Rows are kept from picture to picture, so that a bar moves from its old length to its new one. */
+function bars(rows, winner) {
+  const list = $("bars");
+  const names = [...list.children].map((bar) => bar.dataset.name);
+  if (names.join("\n") !== rows.map(({ name }) => name).join("\n")) list.replaceChildren(...rows.map(({ name }) => row(name)));
+  rows.forEach(({ name, share, score, was }, i) => {
+    const bar = list.children[i];
+    bar.classList.toggle("best", name === winner);
+    bar.querySelector(".fill").style.transform = `scaleX(${share})`;
+    bar.querySelector(".value").textContent = percent(share);
+    bar.querySelector(".score").textContent = score == null ? "" : score.toFixed(2).replace("-", "−");
+    const mark = bar.querySelector(".was");
+    mark.hidden = was == null;
+    if (was != null) mark.style.left = `${was * 100}%`;
+    mark.title = was == null ? "" : t("answer.was", percent(was));
+  });
+}
+
+const row = (name) =>
+  h(
+    "li",
+    { "data-name": name },
+    h("span.name", { title: name }, name),
+    h("span.score"),
+    h("span.track", {}, h("span.fill"), h("i.was", { hidden: true })),
+    h("span.value"),
+  );

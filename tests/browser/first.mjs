@@ -1,0 +1,162 @@
+// The first half-minute: what is there without a click, without scrolling, and by keyboard alone.
+
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { answered, open } from "./visit.mjs";
+
+const PAGE_LIMIT = 100 * 1024;
+
+/** Opens on the horse; counts what the page weighs. */
+export async function opens(page, url, token) {
+  const sizes = [];
+  const weigh = async (response) => {
+    if (/text|javascript|svg/.test(response.headers()["content-type"] ?? "")) sizes.push(gzipSync(await response.body()).length);
+  };
+  page.on("response", weigh);
+  const response = await open(page, `${url}#token=${token}`);
+  page.off("response", weigh);
+  const policy = response.headers()["content-security-policy"] ?? "";
+  assert.match(policy, /default-src '(none|self)'/);
+  assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(sizes.length > 10 && total < PAGE_LIMIT, `${sizes.length} files, ${total} bytes compressed`);
+  assert.equal(await page.inputValue("#model"), "tutorial");
+  assert.doesNotMatch(page.url(), /token/, "the token stays in the address");
+  assert.equal(await page.isVisible("#token-field"), false);
+}
+
+/** Photo, input, stages with numbers between them, named bars, one pulsing number with its sum: at a desk without scrolling. */
+export async function oneScreen(page, phone) {
+  assert.match(await page.innerText("#given-note"), /trained on/, "the horse is not said to be a training picture");
+  assert.equal(await page.getAttribute('.sample[data-name="horse"]', "aria-pressed"), "true");
+  assert.deepEqual(await page.locator(".stage .caption b").allTextContents(), ["conv1", "conv2", "pool2", "fc3"]);
+  const how = await page.locator(".stage .how").allTextContents();
+  assert.match(how[0], /32 filters of 3×3×3$/);
+  assert.match(how[1], /32 filters of 3×3×32/);
+  assert.match(how[2], /largest of each 2×2/);
+  assert.match(how[3], /512 weighted sums of all 8,192 = 32·16·16/);
+  const seen = await page.$eval("#seen", ({ width, height }) => [width, height]);
+  assert.deepEqual(seen, [32, 32]);
+  const values = await page.locator("#bars .value").allTextContents();
+  assert.equal(values.length, 10);
+  assert.ok(values.every((text) => /^[<>]? ?\d+\.\d\s%$/.test(text)), values.join());
+  const lengths = await page.locator("#bars .fill").evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentNode.clientWidth));
+  assert.ok(Math.abs(lengths.reduce((sum, length) => sum + length, 0) - 1) < 0.01, "the bars do not add up to one");
+  for (const canvas of await page.locator(".stage canvas:first-child, #seen").all()) assert.ok(await isPainted(canvas), "a stage is empty");
+  assert.ok((await page.locator(".stage .pulse:not([hidden])").count()) === 1, "nothing pulses");
+  const bottom = (selector) => page.$eval(selector, (node) => node.getBoundingClientRect().bottom + scrollY);
+  if (phone) assert.ok((await bottom("#bars")) <= 844, "the answer is not beneath the photo");
+  else assert.ok((await bottom(".invitations")) <= 900, "the first screen needs scrolling");
+  const shifts = await page.evaluate(() => window.shifts);
+  assert.ok(shifts.total < 0.05, `the layout shifts by ${shifts.total}: ${shifts.what.join("; ")}`);
+}
+
+const isPainted = (canvas) =>
+  canvas.evaluate((node) => {
+    const { data } = node.getContext("2d").getImageData(0, 0, node.width, node.height);
+    return new Set(new Uint32Array(data.buffer)).size > 8;
+  });
+
+/** The pointer moves the number and its window in the picture, and the sum follows. */
+export async function pointerMoves(page) {
+  const field = () => page.$eval("#field", (node) => [node.style.left, node.style.top].join());
+  const before = [await field(), await page.innerText("#pixel .sum")];
+  const box = await page.locator(".stage canvas").first().boundingBox();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.3);
+  await page.waitForFunction((sum) => document.querySelector("#pixel .sum").textContent !== sum, before[1]);
+  assert.notEqual(await field(), before[0], "the window does not follow");
+  assert.notEqual(await page.inputValue('#pixel [data-step="channel"]'), "0");
+  const seen = await page.locator("#seen").boundingBox();
+  await page.mouse.move(seen.x + seen.width * (10.5 / 32), seen.y + seen.height * (20.5 / 32));
+  await page.waitForFunction(() => document.querySelector('#pixel [data-step="row"]').value === "20");
+  assert.equal(await page.inputValue('#pixel [data-step="column"]'), "10");
+}
+
+/** From the top of the page by Tab alone, as without a mouse. */
+export async function byKeyboard(page) {
+  await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
+  await page.locator(".skip").focus();
+  const focused = () => page.evaluate(() => document.activeElement.dataset.name);
+  for (let i = 0; i < 20 && (await focused()) !== "cat"; i++) await page.keyboard.press("Tab");
+  assert.equal(await focused(), "cat", "Tab does not reach the samples");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector("#given").alt === "cat" && document.querySelector("#strip").getAttribute("aria-busy") === "false");
+  assert.equal(await page.getAttribute('.sample[data-name="cat"]', "aria-pressed"), "true");
+  assert.match(await page.innerText("#given-note"), /never seen/);
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
+/** Every layer opens, those that change nothing when asked for; the grid and the cells work by keyboard. */
+export async function everyLayer(page, layers) {
+  await page.click(".chip.quiet");
+  for (const layer of layers) {
+    await page.click(`.chip >> text=/^${layer.name}$/`);
+    await page.waitForFunction((name) => document.querySelector("#opened-title").textContent.startsWith(name) && document.querySelector("#opened .legend .scale"), layer.name);
+    const maps = layer.output.length === 3;
+    assert.equal(await page.locator("#opened .tile").count(), maps ? layer.output[0] : 0, layer.name);
+    assert.match(await page.innerText("#opened"), new RegExp(layer.output[0].toLocaleString("en")), layer.name);
+    assert.ok(await isPainted(page.locator("#opened .large canvas")), `${layer.name} has no picture`);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "opened-title", "focus is not on what was opened");
+  }
+  await page.click('.chip >> text="conv1"');
+  await page.locator("#opened .tile.chosen").focus();
+  const chosen = await page.inputValue('#pixel [data-step="channel"]');
+  await page.keyboard.press("ArrowRight");
+  await page.waitForFunction((channel) => document.querySelector('#pixel [data-step="channel"]').value === channel, String(Number(chosen) + 1));
+  await page.locator("#opened .large").focus();
+  const before = await page.innerText(".value-here");
+  await page.keyboard.press("ArrowDown");
+  assert.notEqual(await page.innerText(".value-here"), before, "the arrow keys do not move");
+}
+
+/** Whoever is in a hurry gets the last picture asked for, and nothing of those before. */
+export async function hurries(page) {
+  const names = await page.locator(".sample").evaluateAll((all) => all.map((node) => node.dataset.name));
+  for (const gap of [0, 3, 10, 30]) {
+    await page.evaluate(
+      async ([order, wait]) => {
+        for (const name of order) {
+          document.querySelector(`.sample[data-name="${name}"]`).click();
+          if (wait) await new Promise((done) => setTimeout(done, wait));
+        }
+      },
+      [names, gap],
+    );
+    await page.waitForFunction((name) => document.querySelector("#given").alt === name && document.querySelector("#strip").getAttribute("aria-busy") === "false" && document.querySelector("#label b"), names.at(-1));
+    const [shown, told] = await page.evaluate(async (name) => {
+      const picture = await (await fetch(`samples/${name}`)).blob();
+      const { label } = await (await fetch("classify", { method: "POST", body: picture })).json();
+      return [document.querySelector("#label b").textContent, label];
+    }, names.at(-1));
+    assert.equal(shown, told, `${gap} ms apart, another picture's answer stands`);
+  }
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
+/** The three invitations do what they say, and undo it. */
+export async function invitations(page) {
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.click("#invite-own")]);
+  assert.ok(chooser);
+  const answer = () => page.locator("#bars .value").allTextContents();
+  const before = await answer();
+  await page.click("#invite-cover");
+  await page.waitForFunction(() => !document.querySelector("#changed").hidden && !document.querySelector("#cover").hidden);
+  assert.notDeepEqual(await answer(), before, "covering changes nothing");
+  assert.equal(await page.locator("#bars .was:visible").count(), 10, "how it was is not marked");
+  const left = await page.$eval("#cover", (node) => node.style.left);
+  await page.locator("#seen-plate").focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.waitForFunction((was) => document.querySelector("#cover").style.left !== was, left);
+  await page.click("#changed button");
+  await page.waitForFunction(() => document.querySelector("#changed").hidden && document.querySelector("#cover").hidden);
+  assert.deepEqual(await answer(), before);
+  await page.click("#invite-off");
+  await page.waitForFunction(() => /conv1:\d+/.test(document.querySelector("#changed").textContent));
+  assert.equal(await page.getAttribute("#invite-off", "aria-pressed"), "true");
+  assert.notDeepEqual(await page.locator("#bars .score").allTextContents(), [], "no scores");
+  await page.click("#invite-off");
+  await page.waitForFunction(() => document.querySelector("#changed").hidden);
+  assert.deepEqual(await answer(), before);
+}
