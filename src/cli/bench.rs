@@ -21,6 +21,8 @@ const WARM_UP: usize = 3;
 /// Batches are timed for at least this long, and at least this many.
 const DURATION: Duration = Duration::from_secs(2);
 const LEAST: usize = 20;
+/// For a slow machine's selftest, which is to take less than a minute.
+const LEAST_OF_SELFTEST: usize = 1;
 /// Steps whose losses are answers: from the second on they also show the gradients and the update. At the learning rate of
 /// a real run, so that they move by far more than rounding.
 const ANSWER_STEPS: u64 = 3;
@@ -77,7 +79,8 @@ struct Answers {
 /// Images a second of a model on its sample images: forward, and in training.
 pub(super) fn rates(found: &Found, device: &candle_core::Device, batch: usize) -> anyhow::Result<[f64; 2]> {
     let (values, labels) = samples(found)?.batch(batch);
-    let times = [passes(found, device, &values)?, steps(found, device, Batch { images: &values, labels: &labels })?];
+    let least = LEAST_OF_SELFTEST;
+    let times = [passes(found, device, &values, least)?, steps(found, device, Batch { images: &values, labels: &labels }, least)?];
     Ok(times.map(|times| summary(batch, "", times).images_per_second))
 }
 
@@ -104,9 +107,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     for &batch in &args.batch {
         let (values, labels) = images.batch(batch as usize);
         let times = if args.train {
-            steps(&found, &device, Batch { images: &values, labels: &labels })?
+            steps(&found, &device, Batch { images: &values, labels: &labels }, LEAST)?
         } else {
-            passes(&found, &device, &values)?
+            passes(&found, &device, &values, LEAST)?
         };
         figures.push(summary(batch as usize, mode, times));
     }
@@ -130,7 +133,7 @@ fn answer(args: &Args, found: &Found, device: &candle_core::Device, images: &Ima
 }
 
 /// Forward passes over preprocessed images.
-fn passes(found: &Found, device: &candle_core::Device, values: &[f32]) -> anyhow::Result<Vec<Duration>> {
+fn passes(found: &Found, device: &candle_core::Device, values: &[f32], least: usize) -> anyhow::Result<Vec<Duration>> {
     let mut evaluator = Evaluator::new(&found.model, device)?;
     let probe = Probe::default();
     let first = evaluator.evaluate(values, &probe)?;
@@ -138,17 +141,17 @@ fn passes(found: &Found, device: &candle_core::Device, values: &[f32]) -> anyhow
         first.probabilities.iter().all(|p| p.is_finite()),
         "the model's probabilities are no numbers: there is nothing to time"
     );
-    time(|| {
+    time(least, || {
         evaluator.evaluate(values, &probe)?;
         Ok(())
     })
 }
 
 /// Training steps, at a learning rate too small to lead anywhere.
-fn steps(found: &Found, device: &candle_core::Device, batch: Batch<'_>) -> anyhow::Result<Vec<Duration>> {
+fn steps(found: &Found, device: &candle_core::Device, batch: Batch<'_>, least: usize) -> anyhow::Result<Vec<Duration>> {
     let mut learner = learner::create(&found.model.metadata().architecture, found.model.weights(), device)?;
     let mut settings = settings(1e-6);
-    time(|| {
+    time(least, || {
         settings.seed += 1;
         let report = learner.step(batch, &settings)?;
         ensure!(report.loss.is_finite(), "the loss is no number: there is nothing to time");
@@ -174,10 +177,10 @@ fn settings(learning_rate: f32) -> StepSettings {
     StepSettings { sgd, label_smoothing: 0.1, seed: 0 }
 }
 
-fn time(mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
+fn time(least: usize, mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
     (0..WARM_UP).try_for_each(|_| once())?;
     let (begin, mut times) = (Instant::now(), Vec::new());
-    while times.len() < LEAST || begin.elapsed() < DURATION {
+    while times.len() < least || begin.elapsed() < DURATION {
         let start = Instant::now();
         once()?;
         times.push(start.elapsed());

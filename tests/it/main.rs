@@ -16,6 +16,7 @@ mod featuremaps;
 mod field_pictures;
 mod finite;
 mod folders;
+mod gpu;
 mod gradients;
 mod grey;
 mod grids;

@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn every_argument_that_is_a_number_is_read() {
+        let text =
+            "kind = 'leaky_relu'\nnegative_slope = 0.2\n[[layers]]\nname = 'm'\nkind = 'batch_norm2d'\neps = 1e-3\nmomentum = 1";
+        let read = Architecture::from_toml(&format!("{HEAD}[[layers]]\nname = 'l'\n{text}\n")).unwrap();
+        let json = serde_json::to_value(&read).unwrap();
+        assert!((json["layers"][0]["negative_slope"].as_f64().unwrap() - 0.2).abs() < 1e-7, "{json}");
+        assert_eq!((json["layers"][1]["eps"].as_f64(), json["layers"][1]["momentum"].as_f64()), (Some(1e-3), Some(1.0)));
+        assert_eq!(serde_json::from_value::<Architecture>(json).unwrap(), read);
+        let found = faults(&format!("{HEAD}[[layers]]\nname = 'l'\nkind = 'leaky_relu'\nnegative_slope = 'steep'\n"));
+        assert_eq!(found, ["line 6: layer `l` (leaky_relu): `negative_slope` must be a number, not \"steep\""]);
+    }
+
+    #[test]
     fn all_faults_of_a_list_are_found_at_once() {
         let text = format!(
             "{HEAD}[[layers]]\nname = 'a'\nkind = 'conv2d'\nout_chanels = 3\nkernel_sise = 3\n\
