@@ -34,7 +34,7 @@ pub struct Times {
     pub headers: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// For the next [`READING`] bytes of an answer to be taken.
+    /// For the next `READING` bytes of an answer to be taken.
     pub write: Duration,
 }
 

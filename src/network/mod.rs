@@ -1,7 +1,7 @@
 //! A network is data: a list of named layers. Everything that computes with it is derived from that list.
 //!
 //! [`architecture`] is that list and what follows from it, [`parameters`] its numbers, [`model`] both together with what is needed
-//! to use them rightly. [`reference`] reads the list with candle; [`compiled`] makes of it what runs on the processor. [`evaluator`]
+//! to use them rightly. [`mod@reference`] reads the list with candle; [`compiled`] makes of it what runs on the processor. [`evaluator`]
 //! and [`learner`] are the doors to either. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 

@@ -1,8 +1,8 @@
 //! Weights of other programs: PyTorch's `torch.save(model.state_dict(), …)` and plain safetensors files, fitted to an
 //! architecture. What the file does not say (preprocessing, classes) the caller gives as [`Metadata`].
 //!
-//! Both readers find dicts of tensors ([`state_dict`]) without reading a number ([`view`]); [`choose`] says which one is the network's;
-//! only then the numbers are read that the network has, in the shapes it has. [`nature`] says what a file is that is neither.
+//! Both readers find dicts of tensors (`state_dict`) without reading a number (`view`); `choose` says which one is the network's;
+//! only then the numbers are read that the network has, in the shapes it has. `nature` says what a file is that is neither.
 
 mod choose;
 mod nature;

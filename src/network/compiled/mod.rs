@@ -1,9 +1,9 @@
 //! The layer list compiled onto the kernels: what runs on the processor, in evaluation and in training. It knows no tensor.
 //!
-//! [`lower`] makes one [`program`] of a list, for one of three purposes: evaluation (whatever can be is fused), inspection (every
-//! layer's output as it is) or training. [`segments`] cuts it where a whole batch is needed at once, or where so many images
-//! would not stay in the cache together; [`places`] finds every value and every gradient memory for as long as it is needed.
-//! [`forward`] computes a node for a group of images. [`plan`] runs a program's forward half on a model's parameters, [`step`]
+//! `lower` makes one `program` of a list, for one of three purposes: evaluation (whatever can be is fused), inspection (every
+//! layer's output as it is) or training. `segments` cuts it where a whole batch is needed at once, or where so many images
+//! would not stay in the cache together; `places` finds every value and every gradient memory for as long as it is needed.
+//! `forward` computes a node for a group of images. [`plan`] runs a program's forward half on a model's parameters, [`step`]
 //! runs all of it and moves its own.
 
 mod forward;
