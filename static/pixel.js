@@ -4,7 +4,7 @@ import { css, range, scaleOf } from "./colours.js";
 import { $, h } from "./dom.js";
 import { brief, count, exact, number } from "./format.js";
 import { fields, isFolded, named, source } from "./stages.js";
-import { at, explain } from "./sums.js";
+import { at, explain, isFunction } from "./sums.js";
 import { row } from "./take.js";
 import { t } from "./texts.js";
 import { view, which } from "./view.js";
@@ -148,7 +148,7 @@ function proof(made, value, after) {
 async function after(network, look, layer) {
   const found = [];
   for (const next of network.layers.slice(network.layers.indexOf(layer) + 1)) {
-    if (!["relu", "gelu", "silu", "leaky_relu", "tanh", "sigmoid", "batch_norm2d"].includes(next.kind) || next.inputs[0] !== layer.name) break;
+    if (!(isFunction(next.kind) || next.kind === "batch_norm2d") || next.inputs[0] !== layer.name) break;
     const value = at({ from: await look.layer(next.name), channel: view.channel, cell: view.cell });
     found.push({ layer: next, value });
     layer = next;

@@ -13,18 +13,26 @@ export function explain({ layer, channel, cell, inputs, learned }) {
   return KINDS[layer.kind]?.({ layer, channel, cell, inputs, learned, from: inputs[0] }) ?? null;
 }
 
-const KINDS = {
-  conv2d,
-  linear,
-  max_pool2d: (about) => pool(about, "largest"),
-  avg_pool2d: (about) => pool(about, "mean"),
-  adaptive_avg_pool2d: (about) => pool(about, "mean"),
+/** The activation functions. */
+const FUNCTIONS = {
   relu: bend(({ x }) => Math.max(0, x)),
   leaky_relu: bend(({ x, layer }) => (x < 0 ? x * (layer.negative_slope ?? 0.01) : x)),
   silu: bend(({ x }) => x / (1 + Math.exp(-x))),
   gelu: bend(({ x }) => (x / 2) * (1 + erf(x / Math.SQRT2))),
   tanh: bend(({ x }) => Math.tanh(x)),
   sigmoid: bend(({ x }) => 1 / (1 + Math.exp(-x))),
+};
+
+/** Whether a layer of `kind` is a function of each number. */
+export const isFunction = (kind) => kind in FUNCTIONS;
+
+const KINDS = {
+  ...FUNCTIONS,
+  conv2d,
+  linear,
+  max_pool2d: (about) => pool(about, "largest"),
+  avg_pool2d: (about) => pool(about, "mean"),
+  adaptive_avg_pool2d: (about) => pool(about, "mean"),
   dropout: bend(({ x }) => x),
   flatten: ({ from, channel }) => ({ form: "same", steps: [["x", from.values[channel]]], value: from.values[channel] }),
   batch_norm2d,

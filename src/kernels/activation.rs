@@ -10,9 +10,14 @@ pub enum Activation {
     /// `x · sigmoid(x)` (Elfwing et al., arXiv 1702.03118).
     Silu,
     /// `x` above 0, else this many times `x`; at 0 and below that is the gradient too (as PyTorch).
-    LeakyRelu(f32),
+    LeakyRelu(f64),
     /// The hyperbolic tangent.
     Tanh,
     /// `1 / (1 + e⁻ˣ)`.
     Sigmoid,
+}
+
+impl Activation {
+    /// One of each.
+    pub const ALL: [Self; 6] = [Self::Relu, Self::Gelu, Self::Silu, Self::LeakyRelu(0.01), Self::Tanh, Self::Sigmoid];
 }

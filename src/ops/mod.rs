@@ -17,7 +17,7 @@ mod mean_pool2d;
 mod sgd;
 mod window;
 
-pub use activation::{activate, gelu, leaky_relu, relu, sigmoid, silu, tanh};
+pub use activation::activate;
 pub use batch_norm2d::{batch_norm2d, batch_norm2d_eval};
 pub use conv2d::{Conv2d, conv2d};
 pub use cross_entropy::cross_entropy;

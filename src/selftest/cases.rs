@@ -1,7 +1,8 @@
 //! The networks that a machine is tested with: each kind of layer between a convolution, whose gradient shows what the layer hands
 //! back, and a fully connected one; at odd sizes, and where algorithms change.
 
-use crate::network::{Architecture, Error};
+use crate::network::spec::Activation;
+use crate::network::{Architecture, Error, LayerKind};
 
 /// A network for one kind.
 pub(super) struct Case {
@@ -25,12 +26,6 @@ const ROWS: &[Row] = &[
     ("conv2d", "kind = 'conv2d', out_channels = 17, kernel_size = 3, padding = 2, dilation = 2", [16, 9, 11], 2),
     ("batch_norm2d", "kind = 'batch_norm2d'", [18, 7, 5], 3),
     ("batch_norm2d", "kind = 'batch_norm2d', eps = 1e-3", [3, 33, 34], 2),
-    ("relu", "kind = 'relu'", [5, 9, 7], 3),
-    ("gelu", "kind = 'gelu'", [17, 9, 7], 2),
-    ("silu", "kind = 'silu'", [17, 9, 7], 2),
-    ("leaky_relu", "kind = 'leaky_relu', negative_slope = 0.2", [5, 9, 7], 2),
-    ("tanh", "kind = 'tanh'", [5, 9, 7], 2),
-    ("sigmoid", "kind = 'sigmoid'", [5, 9, 7], 2),
     ("max_pool2d", "kind = 'max_pool2d', kernel_size = 2", [17, 9, 7], 2),
     ("max_pool2d", "kind = 'max_pool2d', kernel_size = 3, stride = 2, padding = 1", [4, 8, 11], 2),
     ("avg_pool2d", "kind = 'avg_pool2d', kernel_size = 3, stride = 2, padding = 1", [17, 9, 7], 2),
@@ -49,7 +44,13 @@ const ROWS: &[Row] = &[
 
 /// All of them.
 pub(super) fn all() -> Result<Vec<Case>, Error> {
-    ROWS.iter().map(case).collect()
+    ROWS.iter().map(case).chain(Activation::ALL.into_iter().map(function)).collect()
+}
+
+fn function(function: Activation) -> Result<Case, Error> {
+    let mut case = case(&("relu", "kind = 'relu'", [17, 9, 7], 2))?;
+    case.architecture.layers[1].kind = LayerKind::Activation(function);
+    Ok(Case { kind: function.name(), ..case })
 }
 
 fn case(&(kind, layers, [channels, height, width], batch): &Row) -> Result<Case, Error> {

@@ -5,6 +5,7 @@ mod cases;
 mod training;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use convscope::kernels::activation::Activation;
 use convscope::kernels::blocked::{Convolution, Maps};
 use convscope::kernels::naive::window::Pool2dShape;
 use convscope::kernels::naive::{self, conv2d as formula};
@@ -212,7 +213,7 @@ fn strides_of_the_input_do_not_matter() -> Result<()> {
             normal,
             ops::linear(&rows, &rows.t()?.matmul(&rows)?.t()?, None)?,
             ops::dropout(&rows.t()?, 0.5, 1)?,
-            ops::silu(&pooled[1].t()?)?,
+            ops::activate(&pooled[1].t()?, Activation::Silu)?,
         ])
     };
     let plain_network = network(&turned.contiguous()?, &weight.contiguous()?)?;

@@ -70,7 +70,7 @@ fn value<L: Lanes>(l: L, activation: Activation, x: L::V) -> L::V {
         Activation::Relu => l.max(l.zero(), x),
         Activation::Gelu => l.mul(x, normal(l, x).0),
         Activation::Silu => l.mul(x, sigmoid(l, x)),
-        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), x, l.mul(x, l.splat(slope))),
+        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), x, l.mul(x, l.splat(slope as f32))),
         Activation::Tanh => tanh(l, x).0,
         Activation::Sigmoid => sigmoid(l, x),
     }
@@ -88,7 +88,7 @@ fn gradient<L: Lanes>(l: L, activation: Activation, (x, dy): (L::V, L::V)) -> L:
             let (one, sigmoid) = (l.splat(1.0), sigmoid(l, x));
             l.mul(l.mul(dy, sigmoid), l.mul_add(x, l.sub(one, sigmoid), one))
         }
-        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), dy, l.mul(dy, l.splat(slope))),
+        Activation::LeakyRelu(slope) => l.where_greater((x, l.zero()), dy, l.mul(dy, l.splat(slope as f32))),
         Activation::Tanh => l.mul(dy, tanh(l, x).1),
         // Not 1 less the value, which would lose its digits where that is near 1.
         Activation::Sigmoid => l.mul(l.mul(dy, sigmoid(l, x)), sigmoid(l, l.sub(l.zero(), x))),

@@ -35,8 +35,8 @@ pub fn backward(activation: Activation, input: &[f64], grad_output: &[f64], grad
     }
 }
 
-fn leak(slope: f32, x: f64) -> f64 {
-    if x > 0.0 { 1.0 } else { f64::from(slope) }
+fn leak(slope: f64, x: f64) -> f64 {
+    if x > 0.0 { 1.0 } else { slope }
 }
 
 fn sigmoid(x: f64) -> f64 {

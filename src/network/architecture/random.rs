@@ -6,8 +6,7 @@ use rand::{RngExt, SeedableRng};
 use crate::network::infer;
 use crate::network::shape::{LayerShape, Shape};
 use crate::network::spec::{
-    Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, LeakyRelu, Linear,
-    Pool2d,
+    Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, IMAGE, Input, Layer, LayerKind, Linear, Pool2d,
 };
 
 /// A valid network of a few layers, of odd sizes, with every kind among them over enough seeds.
@@ -54,16 +53,7 @@ fn kind(rng: &mut ChaCha8Rng) -> LayerKind {
         }),
         4 => LayerKind::BatchNorm2d(BatchNorm2d { eps: 1e-5, momentum: 0.1 }),
         5 => LayerKind::Activation(Activation::Relu),
-        6 => LayerKind::Activation(*pick(
-            rng,
-            &[
-                Activation::Sigmoid,
-                Activation::Tanh,
-                Activation::Gelu,
-                Activation::Silu,
-                Activation::LeakyRelu(LeakyRelu { negative_slope: 0.1 }),
-            ],
-        )),
+        6 => LayerKind::Activation(*pick(rng, &Activation::ALL)),
         7 => LayerKind::MaxPool2d(pool),
         8 => LayerKind::AvgPool2d(pool),
         9 => LayerKind::AdaptiveAvgPool2d(AdaptiveAvgPool2d { output_size: rng.random_range(1..=6) }),

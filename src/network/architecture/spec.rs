@@ -94,6 +94,10 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// One of each.
+    pub const ALL: [Self; 6] =
+        [Self::Relu, Self::Gelu, Self::Silu, Self::Tanh, Self::Sigmoid, Self::LeakyRelu(LeakyRelu { negative_slope: 0.1 })];
+
     /// The kind as it is written in an architecture file.
     pub fn name(self) -> &'static str {
         match self {
@@ -114,7 +118,7 @@ impl Activation {
             Self::Silu => kernels::Activation::Silu,
             Self::Tanh => kernels::Activation::Tanh,
             Self::Sigmoid => kernels::Activation::Sigmoid,
-            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope as f32),
+            Self::LeakyRelu(leaky) => kernels::Activation::LeakyRelu(leaky.negative_slope),
         }
     }
 }

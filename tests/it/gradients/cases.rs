@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use convscope::kernels::activation::Activation;
+use convscope::network::{Architecture, LayerKind};
 use convscope::ops::{self, Conv2d, Pool2d};
 use convscope::optim::Sgd;
 use safetensors::SafeTensors;
@@ -90,6 +92,17 @@ impl Case {
         (y * &self.tensors["dy"])?.sum_all()?.to_scalar()
     }
 
+    /// The activation function that a layer of this kind applies.
+    fn activation(&self, kind: &str) -> Activation {
+        let mut layer = serde_json::json!({ "name": "act", "kind": kind });
+        layer.as_object_mut().unwrap().extend(self.arguments.as_object().cloned().unwrap_or_default());
+        let list = serde_json::json!({ "name": "x", "input": { "channels": 1, "height": 1, "width": 1 }, "layers": [layer] });
+        match serde_json::from_value::<Architecture>(list).unwrap().layers[0].kind {
+            LayerKind::Activation(function) => function.kernel(),
+            _ => panic!("`{kind}` is no activation"),
+        }
+    }
+
     /// The output, and what else the layer tells.
     fn forward(&self, inputs: &[&Tensor]) -> Result<(Tensor, Outcome)> {
         let x = inputs[0];
@@ -107,12 +120,6 @@ impl Case {
             "max_pool2d" => ops::max_pool2d(x, pool())?,
             "avg_pool2d" => ops::avg_pool2d(x, pool())?,
             "adaptive_avg_pool2d" => ops::adaptive_avg_pool2d(x, size("output_size"))?,
-            "relu" => ops::relu(x)?,
-            "gelu" => ops::gelu(x)?,
-            "silu" => ops::silu(x)?,
-            "sigmoid" => ops::sigmoid(x)?,
-            "tanh" => ops::tanh(x)?,
-            "leaky_relu" => ops::leaky_relu(x, self.arguments["negative_slope"].as_f64().unwrap())?,
             "batch_norm2d" => {
                 let (y, mean, variance) = ops::batch_norm2d(x, inputs[1], inputs[2], eps)?;
                 return Ok((y, vec![("mean".into(), plain(&mean)?), ("variance".into(), plain(&variance)?)]));
@@ -127,7 +134,7 @@ impl Case {
                 let (loss, correct) = ops::cross_entropy(x, &labels, self.arguments["smoothing"].as_f64().unwrap())?;
                 return Ok((loss, vec![("correct".into(), vec![correct as f64])]));
             }
-            other => panic!("no op `{other}`"),
+            other => ops::activate(x, self.activation(other))?,
         };
         Ok((y, Vec::new()))
     }
