@@ -17,6 +17,8 @@ pub const JSON_LENGTH: &str = "inference-header-content-length";
 
 /// Tensors out of JSON take so many times its bytes, at most, while they are read.
 const READ: u64 = 4;
+/// So much of that is not charged: whoever sends something small is not refused because others send something large.
+const FREE: u64 = 256 << 10;
 
 /// A body, with a place for its first image and its share of the memory.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl FromRequest<Arc<App>> for Body {
             return Err(Error::new(Code::BadRequest, sentence));
         }
         let memory = READ * json as u64 + (bytes.len() - json) as u64;
-        let made = app.bodies.try_take(memory).ok_or_else(|| app.engine.full())?;
+        let made = app.bodies.try_take(memory.saturating_sub(FREE)).ok_or_else(|| app.engine.full())?;
         Ok(Self { bytes, json, places, share: Arc::new(share), made: Arc::new(made) })
     }
 }

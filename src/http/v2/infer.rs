@@ -92,8 +92,11 @@ fn read(bytes: &[u8], json: usize, dimensions: Dimensions) -> Result<Order, Erro
 }
 
 /// What became of every image, in order. Dropping the future gives them all up.
-async fn evaluate(app: &Arc<App>, starts: Vec<Start>, question: &Question) -> Result<Vec<Reply>, Error> {
-    let several = starts.len() > 1;
+async fn evaluate(app: &Arc<App>, mut starts: Vec<Start>, question: &Question) -> Result<Vec<Reply>, Error> {
+    let only = if starts.len() == 1 { starts.pop() } else { None };
+    if let Some(start) = only {
+        return Ok(vec![one(app, start, question).await?]);
+    }
     let task = |start| {
         let (app, question) = (Arc::clone(app), question.clone());
         AbortOnDropHandle::new(tokio::spawn(async move { one(&app, start, &question).await }))
@@ -103,7 +106,7 @@ async fn evaluate(app: &Arc<App>, starts: Vec<Start>, question: &Question) -> Re
     let tasks: Vec<_> = starts.into_iter().map(task).collect();
     for (n, task) in tasks.into_iter().enumerate() {
         let outcome = task.await.unwrap_or_else(|e| Err(Error::internal(format!("an image was lost: {e}"))));
-        replies.push(outcome.map_err(|e| if several { e.about_image(n + 1) } else { e })?);
+        replies.push(outcome.map_err(|e| e.about_image(n + 1))?);
     }
     Ok(replies)
 }
