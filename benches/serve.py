@@ -140,7 +140,8 @@ def markdown(about, files, differences, rows, given):
     yield f"{about['processor']}, {about['cores']} cores, the client on them too; {versions}."
     sizes = ", ".join(f"{picture} of {file.stat().st_size:,} bytes" for picture, file in files.items())
     differ = ", ".join(f"{far:.1e} ({picture})" for picture, far in differences.items())
-    yield f"{sizes}. Probabilities differ by at most {differ}. Medians of {given.rounds} rounds."
+    rounds = f"{given.rounds} round" + "s" * (given.rounds > 1)
+    yield f"{sizes}. Probabilities differ by at most {differ}. Medians of {rounds}."
     if about["load_at_start"] > QUIET:
         yield f"\n**Not to be quoted: the machine was busy (load average {about['load_at_start']} before the start).**"
     names = list(best(next(iter(rows.values()))))
@@ -154,10 +155,12 @@ def markdown(about, files, differences, rows, given):
 
 
 def figures(rounds):
-    middle = lambda key: median([one[key] for one in rounds if one[key] is not None] or [float("nan")])
+    middle = lambda key: median(one[key] for one in rounds if one[key] is not None)
     refused = sum(one["refused"] for one in rounds)
     lost = sum(one["failed"] + one["broken"] for one in rounds)
     notes = [f"{refused:,} refused"] * (refused > 0) + [f"**{lost:,} lost**"] * (lost > 0)
+    if not any(one["answered"] for one in rounds):
+        return "none in time" + (f" ({', '.join(notes)})" if notes else "")
     rate = middle("requests_per_second")
     said = f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
     return f"{said}, {middle('p50_ms'):.2f}, {middle('p99_ms'):.2f}" + (f" ({', '.join(notes)})" if notes else "")
@@ -165,9 +168,9 @@ def figures(rounds):
 
 def ratio(ours, theirs):
     """Of the rates of each round: the median, with the least and the greatest."""
-    pairs = zip(ours, theirs)
-    of = sorted(our["requests_per_second"] / max(their["requests_per_second"], 1e-9) for our, their in pairs)
-    return f"× {median(of):.2f} ({of[0]:.2f}–{of[-1]:.2f})"
+    pairs = [(our["requests_per_second"], their["requests_per_second"]) for our, their in zip(ours, theirs)]
+    of = sorted(our / their for our, their in pairs if our and their)
+    return f"× {median(of):.2f} ({of[0]:.2f}–{of[-1]:.2f})" if of else "–"
 
 
 def main():
