@@ -1,7 +1,8 @@
 //! A tensor's elements as JSON: a list of numbers or of strings, flat or nested as its shape is, row by row either way.
 //!
-//! What it is a tensor of is said elsewhere, perhaps only after it, so numbers are kept as the smallest type that holds every one that can
-//! be right: a body of the largest size becomes twice as many bytes at most, where a tree of JSON values would be twenty times as many.
+//! What it is a tensor of is said elsewhere, perhaps only after it, so numbers are kept as the smallest type that holds every one
+//! that can be right: a body of the largest size becomes twice as many bytes at most, where a tree of JSON values would be
+//! twenty times as many.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! `POST /v2/models/{model}[/versions/{version}]/infer`: images as tensors in, probabilities out. All are answered, or the first in order
-//! that cannot be is the request's refusal.
+//! `POST /v2/models/{model}[/versions/{version}]/infer`: images as tensors in, probabilities out. All are answered, or the first
+//! in order that cannot be is the request's refusal.
 
 use std::sync::Arc;
 

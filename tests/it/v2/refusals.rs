@@ -81,7 +81,10 @@ async fn names_shapes_and_types_that_are_wrong_are_named() {
 async fn bytes_that_do_not_fit_their_tensor_are_counted() {
     let server = Server::start().await;
     let samples = planes(&horse());
-    let tensor = |datatype: &str, shape: Value, size: usize| json!({"inputs": [{"name": "image", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}]});
+    let tensor = |datatype: &str, shape: Value, size: usize| {
+        let parameters = json!({"binary_data_size": size});
+        json!({"inputs": [{"name": "image", "datatype": datatype, "shape": shape, "parameters": parameters}]})
+    };
     let uint8 = |size| tensor("UINT8", json!([1, 3, 32, 32]), size);
     let mut nan: Vec<u8> = floats(&samples).iter().flat_map(|value| value.to_le_bytes()).collect();
     nan[4 * (1024 + 32)..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
