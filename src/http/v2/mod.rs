@@ -1,4 +1,4 @@
-//! The Open Inference Protocol, version 2: what clients of Triton and KServe speak, over HTTP.
+//! The Open Inference Protocol, version 2: what clients of Triton and `KServe` speak, over HTTP.
 //!
 //! The standard is the [specification](https://github.com/kserve/open-inference-protocol)'s REST part; tensors as bytes and
 //! answers as classes are Triton's extensions `binary_tensor_data` and `classification`. Every model has one input, [`INPUT`],
