@@ -36,6 +36,7 @@ pub mod serve;
 pub mod state;
 pub mod token;
 pub mod upload;
+pub mod v2;
 pub mod whole;
 
 pub use serve::{Setup, run};

@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
 use super::state::App;
-use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples};
+use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples, v2};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
@@ -26,13 +26,20 @@ pub fn router(app: Arc<App>) -> Router {
     let inference = Routes::default()
         .add::<classify::Options>("/classify", post(classify::post))
         .add::<featuremaps::AllOptions>("/featuremaps", post(featuremaps::all))
-        .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload));
+        .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload))
+        .add::<NoOptions>("/v2/models/{model}/infer", post(v2::infer::post))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}/infer", post(v2::infer::post_to_version));
     let catalog = Routes::default()
         .add::<NoOptions>("/models", get(models::list))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
         .add::<NoOptions>("/samples", get(samples::list))
-        .add::<NoOptions>("/samples/{name}", get(samples::get));
+        .add::<NoOptions>("/samples/{name}", get(samples::get))
+        .add::<NoOptions>("/v2", get(v2::server::metadata))
+        .add::<NoOptions>("/v2/models/{model}", get(v2::model::metadata))
+        .add::<NoOptions>("/v2/models/{model}/ready", get(v2::model::ready))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}", get(v2::model::metadata_of_version))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}/ready", get(v2::model::ready_of_version));
     let open = inference.0.merge(catalog.0).route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
     let admin = Routes::default()
         .add::<NoOptions>("/admin/train", post(admin::train::post))
@@ -45,8 +52,11 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(admin)
         .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
         .route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
-    let health =
-        Routes::default().add::<NoOptions>("/health/live", get(health::live)).add::<NoOptions>("/health/ready", get(health::ready));
+    let health = Routes::default()
+        .add::<NoOptions>("/health/live", get(health::live))
+        .add::<NoOptions>("/health/ready", get(health::ready))
+        .add::<NoOptions>("/v2/health/live", get(v2::server::live))
+        .add::<NoOptions>("/v2/health/ready", get(v2::server::ready));
     Router::new()
         .merge(api)
         .merge(health.0)

@@ -41,6 +41,13 @@ pub struct Encoded {
     _share: Option<Arc<Share>>,
 }
 
+impl Encoded {
+    /// `bytes` of a body whose share is `share`.
+    pub fn new(bytes: Vec<u8>, share: &Arc<Share>) -> Self {
+        Self { bytes: Cow::Owned(bytes), _share: Some(Arc::clone(share)) }
+    }
+}
+
 impl Deref for Encoded {
     type Target = [u8];
 
@@ -84,14 +91,14 @@ impl FromRequest<Arc<App>> for Upload {
             return Err(Error::new(Code::NoImage, sentence));
         }
         places.extend(app.engine.admit(bodies.len() - 1)?);
-        let encoded = |bytes| Encoded { bytes: Cow::Owned(bytes), _share: Some(Arc::clone(&share)) };
-        let images = bodies.into_iter().zip(places).map(|(bytes, place)| Image { bytes: encoded(bytes), place }).collect();
+        let image = |(bytes, place)| Image { bytes: Encoded::new(bytes, &share), place };
+        let images = bodies.into_iter().zip(places).map(image).collect();
         Ok(Self { images })
     }
 }
 
 /// One place, and the memory of a body that says it is `announced` bytes long.
-fn admit(app: &App, announced: Option<u64>) -> Result<(Vec<Place>, Share), Error> {
+pub fn admit(app: &App, announced: Option<u64>) -> Result<(Vec<Place>, Share), Error> {
     let limit = app.config.limits.body_bytes as u64;
     if announced.is_some_and(|length| length > limit) {
         return Err(body_too_large(app.config.limits.body_bytes));
@@ -134,7 +141,8 @@ async fn read_form(request: Request, app: &Arc<App>, limit: usize) -> Result<Vec
     Ok(images)
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+/// The length of the body, as its headers have it.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

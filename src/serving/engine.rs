@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::input::Input;
 use super::load::Load;
 use super::served::Served;
 use super::worker::{self, Job};
 use crate::network::{Probe, Tap};
-use crate::picture::Pixels;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub struct Request {
     /// The model, as [`Models`](super::Models) gave it.
     pub served: Arc<Served>,
     /// The image, as the model takes it.
-    pub pixels: Pixels,
+    pub input: Input,
     /// What is wanted beyond the probabilities.
     pub probe: Probe,
     /// After this nobody waits for the answer.
@@ -167,7 +167,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let share = request.place.is_some().then(|| self.load.submit(&request.served));
         let job = Job { request, queued: Instant::now(), reply, share };
-        let (wanted, given) = (job.request.served.dimensions(), job.request.pixels.dimensions());
+        let (wanted, given) = (job.request.served.dimensions(), job.request.input.dimensions());
         if given != wanted {
             // Alone: in a batch it would fail those beside it.
             let reason = format!("an image of {given:?} was decoded for a model that takes {wanted:?}");

@@ -11,6 +11,7 @@ mod cache;
 pub mod canary;
 pub mod catalog;
 pub mod engine;
+pub mod input;
 mod load;
 pub mod models;
 mod scan;
@@ -20,5 +21,6 @@ mod testing;
 mod worker;
 
 pub use engine::{Engine, Place, Reply, Request};
+pub use input::Input;
 pub use models::Models;
 pub use served::Served;

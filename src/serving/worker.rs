@@ -108,7 +108,7 @@ impl Worker {
         let (parts, images) = served.with(|evaluator| {
             images.clear();
             for job in batch {
-                served.model.metadata().preprocessing.normalize(&job.request.pixels, &mut images)?;
+                job.request.input.normalize(&served.model.metadata().preprocessing, &mut images)?;
             }
             // Jobs share a batch only where no probe is set, so the first one's is everyone's.
             let evaluation = evaluator.evaluate(&images, &batch[0].request.probe)?;

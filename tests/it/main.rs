@@ -37,4 +37,5 @@ mod supervisor;
 mod support;
 mod train_command;
 mod training;
+mod v2;
 mod weights;

@@ -15,7 +15,7 @@ fn request(served: &Arc<Served>) -> Request {
 /// An image of its own for each seed.
 fn image(served: &Arc<Served>, seed: u64) -> Request {
     let pixels = Pixels::from_fn(served.dimensions(), |i| (((seed + 1) * (i as u64 + 7) * 2_654_435_761) >> 7) as u8);
-    Request { served: Arc::clone(served), pixels, probe: Probe::default(), deadline: None, place: None }
+    Request { served: Arc::clone(served), input: pixels.into(), probe: Probe::default(), deadline: None, place: None }
 }
 
 fn placed(engine: &Engine, request: Request) -> Request {
@@ -176,7 +176,7 @@ async fn an_image_of_another_size_fails_alone() {
     let gate = Gate::closed(&model);
     let right = engine.submit(placed(&engine, request(&model)));
     let larger = Dimensions { width: 3, ..model.dimensions() };
-    let wrong = engine.submit(Request { pixels: Pixels::from_fn(larger, |_| 0), ..placed(&engine, request(&model)) });
+    let wrong = engine.submit(Request { input: Pixels::from_fn(larger, |_| 0).into(), ..placed(&engine, request(&model)) });
     let also = engine.submit(placed(&engine, request(&model)));
     gate.open();
     assert!(matches!(wrong.await.unwrap(), Err(Error::Failed(_))));
@@ -194,7 +194,7 @@ async fn what_leaves_the_finite_numbers_is_no_answer() {
     let model = crate::network::Model::new(sound.metadata().clone(), parameters);
     let model = prepared(model.unwrap());
     let engine = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
-    let bright = Request { pixels: Pixels::from_fn(model.dimensions(), |_| 255), ..placed(&engine, request(&model)) };
+    let bright = Request { input: Pixels::from_fn(model.dimensions(), |_| 255).into(), ..placed(&engine, request(&model)) };
     let outcome = engine.evaluate(bright).await;
     assert!(matches!(&outcome, Err(Error::Failed(reason)) if reason.contains("finite")), "{outcome:?}");
     engine.close();
