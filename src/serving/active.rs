@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::catalog::{Found, Key, Known};
+use crate::checkpoint;
 use crate::checkpoint::activation::{self, Activation, Activations};
-use crate::checkpoint::{self};
 
 /// The version of each model that answers.
 #[derive(Debug)]

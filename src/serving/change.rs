@@ -11,10 +11,10 @@ use std::time::Instant;
 use super::catalog::{Key, Known};
 use super::models::{self, Listed, Models};
 use super::served::Served;
+use crate::checkpoint;
 use crate::checkpoint::activation::{Activation, Origin};
 use crate::checkpoint::atomic::{sync_folder, write_file};
 use crate::checkpoint::store::{Source, check_name, version_path};
-use crate::checkpoint::{self};
 
 /// The names of the runs' own models begin so: their versions are epochs, and written by nobody else.
 const RUNS: &str = "run-";
@@ -199,9 +199,10 @@ impl Models {
                 return Ok(served);
             }
             // What fails is among the broken ones then, and what is gone among none; what landed may be an earlier file's.
-            match self.fly(&known).land().await.ok_or(models::Error::Stopped)? {
-                Ok(served) if served.known.stamp == known.stamp => return Ok(served),
-                _ => {}
+            if let Ok(served) = self.fly(&known).land().await.ok_or(models::Error::Stopped)?
+                && served.known.stamp == known.stamp
+            {
+                return Ok(served);
             }
         }
     }
@@ -294,9 +295,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Removes a version's file, and its folder below `own` if it was the last in it.
 fn unlink(path: &Path, own: &Path) -> Result<(), checkpoint::Error> {
-    match fs::remove_file(path) {
-        Err(fault) if fault.kind() != ErrorKind::NotFound => return Err(failed("remove", path)(fault)),
-        _ => {}
+    if let Err(fault) = fs::remove_file(path)
+        && fault.kind() != ErrorKind::NotFound
+    {
+        return Err(failed("remove", path)(fault));
     }
     let folder = path.parent().unwrap_or(own);
     // One that is not empty stays.

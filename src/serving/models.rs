@@ -3,7 +3,7 @@
 //! A version answers only once it is in memory, warm, and its own canary image is answered; that happens on a thread of its own
 //! while another version, or the same one from the file that was there before, goes on answering. A file that is no model, or
 //! fails its canary, is named, logged and left out until it is another file. What looks at the folders without being asked is in
-//! [`super::watch`]; what an operator changes, in [`super::change`].
+//! `watch`; what an operator changes, in [`super::change`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
