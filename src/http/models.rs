@@ -25,7 +25,7 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
 
 /// Every model there is, and every file that is none.
 #[derive(Debug, Serialize)]
-struct Models<'a> {
+struct List<'a> {
     /// The one that answers where none is named.
     default: &'a str,
     /// By name.
@@ -96,7 +96,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
     let faults = app.models.faults().into_iter();
     let faults = faults.map(|fault| Fault { model: fault.name, version: fault.version, error: fault.reason }).collect();
-    Ok(Json(Models { default, models, faults }).into_response())
+    Ok(Json(List { default, models, faults }).into_response())
 }
 
 /// One model, as it is listed.

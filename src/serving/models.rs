@@ -168,6 +168,7 @@ impl Models {
                 self.look_since(asked).await?;
                 self.wanted(name, version)?
             };
+            let tried = self.catalog.found().doubts(&wanted);
             let at_hand = self.cache.get(&wanted.key, version.is_some());
             if let Some(served) = at_hand.as_ref().filter(|served| served.known.stamp == wanted.stamp) {
                 return Ok(self.answer(Arc::clone(served), version));
@@ -181,7 +182,8 @@ impl Models {
                 Ok(served) => return Ok(self.answer(served, version)),
                 // It is out of the catalog now, so the next turn ends in another version or in an error.
                 Err(Failure::Gone) => {}
-                Err(Failure::Broken) if version.is_none() => {}
+                // So it does where it was tried in vain before: that it is no model has been said.
+                Err(Failure::Broken) if version.is_none() || tried => {}
                 Err(Failure::Broken) => return Err(Error::Broken { name: name.into(), version: wanted.key.version }),
             }
         }
