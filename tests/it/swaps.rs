@@ -204,7 +204,7 @@ async fn after_a_hundred_exchanges_memory_is_back() {
     let models = server.data_dir().join("models/tutorial");
     let [one, other] = [1, 2].map(|seed| checkpoint::write(&crate::support::untrained("tutorial", seed), Dtype::F32));
     let exchange = async |version: u64| {
-        put(&models.join(format!("{version}.safetensors")), if version % 2 == 0 { &other } else { &one });
+        put(&models.join(format!("{version}.safetensors")), if version.is_multiple_of(2) { &other } else { &one });
         server.admin(Method::POST, "/admin/models/refresh", None).await.ok();
         assert_eq!(server.post("/classify", horse()).await.ok()["model"]["version"], version);
         let _ = fs::remove_file(models.join(format!("{}.safetensors", version - 1)));
