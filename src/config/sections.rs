@@ -60,6 +60,8 @@ pub struct Models {
     pub dir: PathBuf,
     /// `default`: the model that answers when a request names none.
     pub default: String,
+    /// `poll_seconds`: between two looks at the folders, 1 to 3600.
+    pub poll: Duration,
 }
 
 /// `[train]`: training started over HTTP.
@@ -70,6 +72,10 @@ pub struct Train {
     pub allow_paths: bool,
     /// `max_runs`: runs at the same time, 1 to 64; more are queued.
     pub max_runs: usize,
+    /// `keep_epochs`: about so many epochs of a run are kept, spread over all of it, beside the best and the last, 1 to 100,000.
+    pub keep_epochs: u32,
+    /// `keep_runs`: runs that are over, the newest, 1 to 1,000,000; none where it is 0, which keeps all of them.
+    pub keep_runs: Option<usize>,
 }
 
 /// `train.allow_paths` as it is written.
@@ -148,7 +154,11 @@ impl Limits {
 
 impl Models {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        Self { dir: reader.path("models.dir", "models"), default: reader.text("models.default", "tutorial", model_name) }
+        Self {
+            dir: reader.path("models.dir", "models"),
+            default: reader.text("models.default", "tutorial", model_name),
+            poll: Duration::from_secs(reader.number("models.poll_seconds", 1, 1..=3600)),
+        }
     }
 }
 
@@ -160,7 +170,12 @@ impl Train {
             "never" => Ok(AllowPaths::Never),
             _ => Err("must be loopback, always or never".into()),
         });
-        Self { allow_paths: allow_paths.on(listen), max_runs: reader.number("train.max_runs", 1, 1..=64) as usize }
+        Self {
+            allow_paths: allow_paths.on(listen),
+            max_runs: reader.number("train.max_runs", 1, 1..=64) as usize,
+            keep_epochs: reader.number("train.keep_epochs", 20, 1..=100_000) as u32,
+            keep_runs: Some(reader.number("train.keep_runs", 0, 0..=1_000_000) as usize).filter(|&runs| runs > 0),
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::checkpoint;
 use crate::dataset::catalog;
 use crate::network;
 use crate::picture::{decode, grid};
-use crate::serving::{engine, models};
+use crate::serving::{change, engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
@@ -232,6 +233,24 @@ impl From<models::Error> for Error {
     }
 }
 
+impl From<change::Error> for Error {
+    fn from(error: change::Error) -> Self {
+        use checkpoint::Error as File;
+        let code = match error {
+            change::Error::Models(error) => return error.into(),
+            change::Error::Refused { .. } | change::Error::Reserved | change::Error::Checkpoint(File::Name(_)) => {
+                Code::Unprocessable
+            }
+            change::Error::Active { .. } | change::Error::Single { .. } | change::Error::Checkpoint(File::TwoPlaces { .. }) => {
+                Code::Conflict
+            }
+            change::Error::ReadOnly { .. } => Code::Forbidden,
+            change::Error::Checkpoint(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<network::Error> for Error {
     fn from(error: network::Error) -> Self {
         let code = match error {
@@ -294,6 +313,7 @@ impl From<training::Error> for Error {
             E::UnknownRecipe { .. }
             | E::UnknownArchitecture { .. }
             | E::RecipeFile(_)
+            | E::Name
             | E::Recipe(_)
             | E::Mismatch(_)
             | E::Dataset(_) => Code::Unprocessable,

@@ -1,6 +1,6 @@
 //! HTTP: requests become calls of [`crate::serving`] and [`crate::training`], their results become answers.
 //!
-//! [`router`] is every route there is, [`error`] the one table of refusals, [`serve`] what starts and stops everything; [`mod@line`]
+//! [`router`] is every route there is, [`error`] the one table of refusals, [`serve`] what starts and stops everything, [`housekeeping`] what is done unasked; [`mod@line`]
 //! is a connection, [`intake`] and [`answers`] are what comes and goes on it;
 //! [`extract`] and [`upload`] hand out values that are right already; then one file a group of endpoints. An image goes
 //! `upload` → `forward` → [`crate::serving::Engine`]. This module does not know what a tensor is, how a network is evaluated,
@@ -21,6 +21,7 @@ pub mod extract;
 pub mod featuremaps;
 pub mod forward;
 pub mod health;
+pub mod housekeeping;
 pub mod intake;
 pub mod layers;
 pub mod line;

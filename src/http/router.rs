@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::de::DeserializeOwned;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -44,9 +44,12 @@ pub fn router(app: Arc<App>) -> Router {
     let admin = Routes::default()
         .add::<NoOptions>("/admin/train", post(admin::train::post))
         .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
-        .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).delete(admin::jobs::delete))
+        .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).patch(admin::jobs::patch).delete(admin::jobs::delete))
         .add::<NoOptions>("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
-        .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get));
+        .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get))
+        .add::<NoOptions>("/admin/models/{name}/activate", post(admin::models::activate))
+        .add::<NoOptions>("/admin/models/{name}/versions/{version}", delete(admin::models::delete))
+        .add::<NoOptions>("/admin/models/refresh", post(admin::models::refresh));
     let admin = admin.0.route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
     let api = open
         .merge(admin)

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use tower::Layer;
 
 use super::line::{Acceptor, Times};
-use super::lock;
 use super::router::router;
 use super::state::App;
 use super::token::AdminToken;
+use super::{housekeeping, lock};
 use crate::checkpoint::Store;
 use crate::config::{Config, LogFormat};
 use crate::console;
@@ -73,6 +73,7 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     let _lock = lock::take(&setup.config.data_dir)?;
     let address = listener.local_addr().map_err(system("tell its address"))?;
     let app = Arc::new(start(setup, address).await?);
+    let keeping = tokio::spawn(housekeeping::run(Arc::clone(&app)));
     let handle = Handle::new();
     let serving = serve(listener, &app, handle.clone())?;
     tokio::pin!(serving);
@@ -91,6 +92,7 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
         Some(ended) => ended,
         None => drain(&app, &handle, serving).await,
     };
+    keeping.abort();
     app.supervisor.shutdown().await;
     // It holds nothing but its thread now; joining it blocks for the rest of one batch.
     let closing = Arc::clone(&app);
@@ -119,6 +121,7 @@ fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<A
     let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
     let models = Models::open(models::Settings {
         store: Store::new(config.model_folders()),
+        data_dir: config.data_dir.clone(),
         default_name: config.models.default.clone(),
         device,
         bytes: config.limits.model_bytes,

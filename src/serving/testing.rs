@@ -84,7 +84,8 @@ pub(super) fn write(folder: &Path, version: &str, model: &Model) {
 /// The models of `folder`, one of them the default.
 pub(super) fn models(folder: &Path, default: &str) -> Arc<Models> {
     let store = Store::new(vec![folder.into()]);
-    let settings = Settings { store, default_name: default.into(), device: Device::Cpu, bytes: 64 << 20 };
+    let data_dir = folder.join("data");
+    let settings = Settings { store, data_dir, default_name: default.into(), device: Device::Cpu, bytes: 64 << 20 };
     Arc::new(Models::open(settings))
 }
 

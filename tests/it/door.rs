@@ -232,6 +232,10 @@ async fn a_query_key_that_a_route_does_not_take_is_refused_on_every_route() {
         (Method::GET, "/admin/jobs"),
         (Method::GET, "/admin/jobs/x"),
         (Method::DELETE, "/admin/jobs/x"),
+        (Method::PATCH, "/admin/jobs/x"),
+        (Method::POST, "/admin/models/x/activate"),
+        (Method::DELETE, "/admin/models/x/versions/1"),
+        (Method::POST, "/admin/models/refresh"),
         (Method::POST, "/admin/jobs/x/cancel"),
         (Method::GET, "/admin/jobs/x/events"),
     ] {

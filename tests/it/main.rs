@@ -1,6 +1,7 @@
 //! One binary for all integration tests: a module a feature.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+mod activation;
 mod admin;
 mod allocations;
 mod checkpoint;
@@ -35,6 +36,7 @@ mod serving;
 mod standing;
 mod supervisor;
 mod support;
+mod swaps;
 mod train_command;
 mod training;
 mod v2;

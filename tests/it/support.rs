@@ -271,7 +271,8 @@ pub(crate) fn untrained(name: &str, seed: u64) -> Model {
     of(presets::named(name).unwrap(), seed)
 }
 
-fn of(architecture: Architecture, seed: u64) -> Model {
+/// `architecture` with CIFAR-10's classes, its weights drawn with `seed`.
+pub(crate) fn of(architecture: Architecture, seed: u64) -> Model {
     let layers = infer(&architecture).unwrap();
     let metadata = Metadata {
         format: model::FORMAT,
