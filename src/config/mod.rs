@@ -15,8 +15,7 @@ pub use sections::{Limits, Log, LogFormat, Models, Server, Train, largest_decode
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 
-use crate::kernels::Tier;
-use crate::network::DeviceChoice;
+use crate::words::{DeviceChoice, KernelChoice};
 use reader::Reader;
 
 /// Everything that can be set, at values that can run.
@@ -26,8 +25,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where arithmetic runs.
     pub device: DeviceChoice,
-    /// The instruction set of the processor's kernels.
-    pub kernels: Tier,
+    /// The instruction set of the processor's kernels. Whether it has them is not known here.
+    pub kernels: KernelChoice,
     /// Listening and connections.
     pub server: Server,
     /// What one request may take, and all of them together.

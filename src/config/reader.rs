@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::sources::{Setting, Value, Written};
 use super::token::Token;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// Settings not yet asked for, and the faults found so far.
 pub(super) struct Reader {
