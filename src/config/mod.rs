@@ -11,7 +11,7 @@ mod token;
 
 use std::path::PathBuf;
 
-pub use sections::{Limits, Log, LogFormat, Models, Server, Train, largest_decode};
+pub use sections::{Limits, Log, LogFormat, Models, Server, Train};
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 
@@ -68,7 +68,6 @@ impl Config {
         vec![
             ("CONVSCOPE_KERNELS", self.kernels.to_string()),
             ("CONVSCOPE_LIMITS__MEGAPIXELS", (self.limits.pixels / 1_000_000).to_string()),
-            ("CONVSCOPE_LIMITS__DECODE_MIB", (self.limits.decode_bytes / (1024 * 1024)).to_string()),
             ("CONVSCOPE_LOG__LEVEL", self.log.level.clone()),
         ]
     }

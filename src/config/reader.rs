@@ -53,10 +53,6 @@ impl Reader {
             let reason = || format!("must be a whole number from {} to {}", range.start(), range.end());
             allowed.or_else(|| self.fault(key, &setting, &reason()))
         });
-        if found.is_none() && !range.contains(&default) {
-            // Another key moved the range past the default.
-            self.faults.push(format!("`{key}` is {default} by default and must be at least {}", range.start()));
-        }
         found.unwrap_or(default)
     }
 
