@@ -152,10 +152,18 @@ impl Square for Whole {
 }
 
 /// A square in memory: its base, and where from there its vectors lie.
-#[derive(Clone, Copy)]
 pub(super) struct Lying<'a, P, S> {
     pub(super) base: P,
     pub(super) places: &'a S,
+}
+
+// Derived, they would ask the places to be copied, too.
+impl<P: Copy, S> Copy for Lying<'_, P, S> {}
+
+impl<P: Copy, S> Clone for Lying<'_, P, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 /// What happens to a result.
