@@ -19,6 +19,7 @@
 //! | [`optim`] | update rules, schedules, averaging | networks |
 //! | [`ops`] | candle operations with right gradients | layers |
 //! | [`kernels`] | arithmetic on slices | tensors |
+//! | [`words`] | names of devices and kernels, and what a mistaken word was meant as | what a name stands for |
 //!
 //! # How an image flows
 //!
@@ -74,3 +75,4 @@ pub mod picture;
 pub mod selftest;
 pub mod serving;
 pub mod training;
+pub mod words;

@@ -42,8 +42,8 @@ pub struct Limits {
     pub pixels: u64,
     /// `queue_images`: images admitted and not yet answered, 1 to 100,000; beyond them requests are refused with 429.
     pub queue_images: usize,
-    /// From `decode_mib`: bytes of all images that are being decoded at once, at least what the largest image may need, to
-    /// 1,000,000 MiB. An image that needs more is refused.
+    /// From `decode_mib`: bytes of all images that are being decoded at once, 1 to 1,000,000 MiB. A server asks `picture` whether
+    /// that is enough for the largest image. An image that needs more is refused.
     pub decode_bytes: u64,
     /// From `answer_mib`: bytes of answers that were not read yet, 1 to 1,000,000 MiB; small ones are not counted.
     pub answer_bytes: u64,
@@ -109,16 +109,6 @@ pub enum LogFormat {
 
 const MIB: u64 = 1024 * 1024;
 
-/// What a pixel takes in the dearest format's decoder (WebP: frame, canvas, planes and the pixels), and an image beside its
-/// pixels, in bytes. `picture` counts each format exactly; a test holds these above all of them.
-const PIXEL: u64 = 16;
-const BESIDE: u64 = 64 * MIB;
-
-/// The most that decoding an image of `pixels` takes, whatever its format.
-pub fn largest_decode(pixels: u64) -> u64 {
-    pixels * PIXEL + BESIDE
-}
-
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
@@ -137,14 +127,11 @@ impl Server {
 
 impl Limits {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let pixels = reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000;
-        let largest = largest_decode(pixels).div_ceil(MIB);
         Self {
             body_bytes: (reader.number("limits.body_mib", 16, 1..=1024) * MIB) as usize,
-            pixels,
+            pixels: reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000,
             queue_images: reader.number("limits.queue_images", 256, 1..=100_000) as usize,
-            // Less than one largest image would make that image wait for ever.
-            decode_bytes: reader.number("limits.decode_mib", 1024, largest..=1_000_000) * MIB,
+            decode_bytes: reader.number("limits.decode_mib", 1024, 1..=1_000_000) * MIB,
             answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
             model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,

@@ -14,7 +14,7 @@ use tokio_stream::StreamExt;
 
 use super::error::{Code, Error};
 use super::state::App;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// The largest JSON body. A network of a thousand layers is a tenth of it.
 pub const JSON_LIMIT: usize = 1 << 20;

@@ -22,6 +22,7 @@ use crate::checkpoint::Store;
 use crate::config::{Config, LogFormat};
 use crate::console;
 use crate::network;
+use crate::picture::Limits;
 use crate::serving::{Engine, Models, engine, models};
 use crate::training::supervisor::Supervisor;
 use crate::training::{self, supervisor};
@@ -49,6 +50,19 @@ pub enum Error {
     /// Another server has the data folder.
     #[error(transparent)]
     Taken(#[from] lock::Taken),
+    /// One picture of the largest size may need more memory than all may have: it would never be read.
+    #[error(
+        "`limits.decode_mib` is {given}, and a picture of {megapixels} million pixels (`limits.megapixels`) may need {needed}: raise the \
+         first or lower the second"
+    )]
+    Pictures {
+        /// MiB that were given.
+        given: u64,
+        /// MiB that there must be.
+        needed: u64,
+        /// Of the largest picture.
+        megapixels: u64,
+    },
     /// The runs of earlier servers cannot be read.
     #[error(transparent)]
     Training(Box<training::Error>),
@@ -69,6 +83,7 @@ pub enum Error {
 ///
 /// Answers from the first moment on; `listening on http://ADDR` is written to standard error once the default model is warm.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    check_pictures(&setup.config)?;
     // Before anything there is read or written, and until the last run has ended.
     let _lock = lock::take(&setup.config.data_dir)?;
     let address = listener.local_addr().map_err(system("tell its address"))?;
@@ -98,6 +113,15 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     let closing = Arc::clone(&app);
     tokio::task::spawn_blocking(move || closing.engine.close()).await.map_err(|_| Error::Stopped)?;
     outcome.map_err(system("go on serving"))
+}
+
+/// Whether the largest picture can be decoded at all.
+fn check_pictures(config: &Config) -> Result<(), Error> {
+    const MIB: u64 = 1024 * 1024;
+    let (pixels, memory) = (config.limits.pixels, config.limits.decode_bytes);
+    let refused =
+        |needed: u64| Error::Pictures { given: memory / MIB, needed: needed.div_ceil(MIB), megapixels: pixels / 1_000_000 };
+    Limits::within(pixels, memory).map(|_| ()).map_err(refused)
 }
 
 async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {

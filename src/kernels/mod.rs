@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod blocked;
 pub mod buffer;
+mod crew;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
@@ -24,5 +25,6 @@ pub mod tier;
 pub mod window;
 
 pub use buffer::Buffer;
+pub use crew::Crew;
 pub use team::Team;
 pub use tier::Tier;

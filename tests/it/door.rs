@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::hostile_pictures::table_bomb;
 use crate::support::{Answer, HalfSent, Server, TOKEN, complete, eventually, horse};
 
 /// A bare connection.
@@ -285,9 +286,14 @@ async fn other_pages_may_call_where_the_configuration_names_them_and_admin_never
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_needs_more_memory_than_all_may_have_is_refused() {
-    let server = Server::with(|config| config.limits.decode_bytes = 1 << 20).await;
-    let sentence = server.post("/classify", horse()).await.refused(413, "image_too_large");
-    assert!(sentence.contains("1 MiB"), "{sentence}");
+    let server = Server::with(|config| {
+        config.limits.pixels = 1024;
+        config.limits.decode_bytes = 2 << 20;
+    })
+    .await;
+    server.post("/classify", horse()).await.ok();
+    let sentence = server.post("/classify", table_bomb(1000)).await.refused(413, "image_too_large");
+    assert!(sentence.contains("2 MiB"), "{sentence}");
     server.stop().await;
 }
 

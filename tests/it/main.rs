@@ -24,6 +24,7 @@ mod grids;
 mod health;
 mod hostile_pictures;
 mod import;
+mod kills;
 mod layers;
 mod networks;
 mod odd_jpegs;
