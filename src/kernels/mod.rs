@@ -12,6 +12,7 @@ pub mod buffer;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
+pub mod heap;
 pub mod lanes;
 mod lengths;
 pub mod naive;
