@@ -57,7 +57,8 @@ impl<'a> Arrival<'a> {
 
     /// What `reading` gives, the body's next part or something that waits for it; not for ever.
     pub async fn next<T>(&self, reading: impl Future<Output = T>) -> Result<T, Error> {
-        let late = || Error::new(Code::RequestTimeout, "the body stopped arriving, or all but stopped: send it again, without pauses");
+        let late =
+            || Error::new(Code::RequestTimeout, "the body stopped arriving, or all but stopped: send it again, without pauses");
         self.pace.next(reading).await.ok_or_else(late)
     }
 

@@ -103,7 +103,7 @@ impl Rest {
             while bytes < UNWANTED && !body.is_end_stream() {
                 let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
                 let Some(Some(Ok(frame))) = pace.next(frame).await else { break };
-                let part = frame.data_ref().map_or(0, |data| data.len());
+                let part = frame.data_ref().map_or(0, Bytes::len);
                 pace.came(part);
                 bytes += part as u64;
             }

@@ -16,12 +16,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::access;
 use super::error::{Code, Error};
+use super::pace::HURRY;
 use super::peer::{Call, Peer};
 
 /// A peer that takes this much of an answer in the time it has is reading.
 const READING: usize = 64 << 10;
-/// The same time for one that does not read while the server stops: nobody delays the exit.
-const HURRY: Duration = Duration::from_secs(3);
 /// What is read to its end from a peer that was refused and goes on sending: a closed connection would cost it the answer.
 const LEFT: usize = 64 << 20;
 
@@ -123,6 +122,7 @@ impl Line {
         let begun = self.peer.begun();
         if begun != self.begun {
             (self.begun, self.heard) = (begun, false);
+            self.peer.holds_a_part(false);
             self.speaks();
         }
     }
@@ -170,7 +170,7 @@ impl Line {
     }
 }
 
-/// For the next `READING` bytes of an answer to `peer`.
+/// For the next `READING` bytes of an answer to `peer`; nobody who reads nothing delays the exit.
 fn write_time(times: Times, peer: &Peer) -> Duration {
     if peer.is_called(Call::Leave) { times.write.min(HURRY) } else { times.write }
 }
@@ -218,6 +218,7 @@ impl AsyncRead for Line {
                 if awaited && line.silence != Some(Silence::Headers) {
                     line.wait(Silence::Headers);
                 }
+                line.peer.holds_a_part(awaited && line.heard);
                 Poll::Ready(Ok(()))
             }
             // As if the peer had closed it.
@@ -270,6 +271,7 @@ impl AsyncWrite for Line {
         if line.ours.is_none() && !line.peer.has_left_body() {
             return Poll::Ready(Ok(()));
         }
+        line.peer.holds_a_part(true);
         let headers = line.times.headers;
         let (over, read) = line.ending.get_or_insert_with(|| (Box::pin(sleep(headers)), 0));
         let mut scratch = [0; 8192];

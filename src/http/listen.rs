@@ -80,8 +80,9 @@ impl Door {
         // Not all of these were announced yet.
         let listener = listener.into_std()?;
         while let Ok((stream, address)) = listener.accept() {
-            stream.set_nonblocking(true)?;
-            self.serve(TcpStream::from_std(stream)?, address).await;
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.serve(stream, address).await;
+            }
         }
         Ok(())
     }

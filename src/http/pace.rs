@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// A body that brings this much in the time it has is arriving.
 pub const PROGRESS: usize = 16 << 10;
 /// The same time once the server is leaving: whoever sends in earnest needs less, and nobody else delays the exit.
-const HURRY: Duration = Duration::from_secs(3);
+pub const HURRY: Duration = Duration::from_secs(3);
 
 /// Whether the server was asked to stop, and since when.
 #[derive(Debug, Default)]

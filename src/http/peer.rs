@@ -24,6 +24,8 @@ pub struct Peer {
     under_way: AtomicUsize,
     /// A body was left unread.
     left: AtomicBool,
+    /// What comes is waited for by nobody.
+    partial: AtomicBool,
     /// A [`Call`].
     called: AtomicU8,
     reader: Mutex<Reader>,
@@ -63,8 +65,8 @@ impl Peer {
     pub fn at(address: SocketAddr, spare: bool) -> Self {
         let (begun, written, unanswered, under_way) = Default::default();
         let reader = Mutex::new(Reader { waker: None, waits: false, silent: Some(Instant::now()) });
-        let (left, called) = (AtomicBool::new(false), AtomicU8::new(Call::Stay as u8));
-        Self { address, spare, begun, written, unanswered, under_way, left, called, reader }
+        let (left, partial, called) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU8::new(Call::Stay as u8));
+        Self { address, spare, begun, written, unanswered, under_way, left, partial, called, reader }
     }
 
     /// An answer is awaited.
@@ -114,9 +116,15 @@ impl Peer {
         self.under_way.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether something is, or was answered and not wholly written.
-    pub fn is_busy(&self) -> bool {
-        !(self.is_done() && self.is_answered())
+    /// Whether only a part of a request has come, or the connection ends and reads the rest of one that was refused.
+    pub fn holds_a_part(&self, partial: bool) {
+        self.partial.store(partial, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the server waits for it: something is under way, or was answered and not wholly written, or it has not
+    /// looked yet at what it was told.
+    pub fn is_waited_for(&self) -> bool {
+        !(self.is_done() && self.is_answered() && self.partial.load(Ordering::Relaxed))
     }
 
     /// Whether nothing is under way. `waker` is woken after what is, and when the connection is called.

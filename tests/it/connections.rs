@@ -110,7 +110,9 @@ async fn a_crowd_is_answered_or_told_when_to_come_back() {
     }
     let mut all = BTreeMap::<String, usize>::new();
     for counts in crowd.join_all().await {
-        counts.into_iter().for_each(|(status, count)| *all.entry(status).or_default() += count);
+        for (status, count) in counts {
+            *all.entry(status).or_default() += count;
+        }
     }
     assert!(all.keys().all(|status| status == "200" || status == "429") && all["200"] > 0 && all["429"] > 0, "{all:?}");
     let more = peak(program.child.id()) - before;

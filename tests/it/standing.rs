@@ -94,7 +94,8 @@ async fn nothing_is_written_but_below_the_data_folder() {
     let written = || std::fs::read_dir(format!("{data}/runs")).is_ok_and(|mut runs| runs.next().is_some());
     eventually("a run", async || written().then_some(())).await;
     let folder = program.stop().await;
-    let names = |path: &std::path::Path| -> Vec<_> { std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let names =
+        |path: &std::path::Path| -> Vec<_> { std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect() };
     for path in [folder.path(), home.as_ref(), temporary.as_ref()] {
         assert!(names(path).is_empty(), "{:?}", names(path));
     }
