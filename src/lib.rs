@@ -23,8 +23,8 @@
 //!
 //! # How an image flows
 //!
-//! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts. Whoever refuses it
-//!    drops it: [`http::intake`] reads what is still coming.
+//! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts,
+//!    [`http::body`] charges its memory as it comes. Whoever refuses it drops it: [`http::intake`] reads what is still coming.
 //! 2. [`picture::decode`] turns bytes into 8-bit pixels, grey or RGB, at the network's size, within the limits of [`config::Config`].
 //! 3. [`serving::models`] has the model, which answered its own canary image before any other; [`serving::engine`] takes the
 //!    pixels into a bounded queue, or refuses at once; its thread takes what waits as one batch.

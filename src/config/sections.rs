@@ -15,7 +15,7 @@ pub struct Server {
     /// What admin requests must present: `CONVSCOPE_ADMIN_TOKEN`, or the content of `admin_token_file`. With none, the server
     /// makes one.
     pub admin_token: Option<Token>,
-    /// `max_connections`: open connections, 1 to 100,000; more wait to be accepted.
+    /// `max_connections`: open connections, 1 to 100,000; beyond them health alone is answered.
     pub max_connections: usize,
     /// `header_timeout_seconds`: from accepting a connection, or from a later request's first byte, to the end of its headers,
     /// 1 to 3600. The next part of a body may take as long.
@@ -26,7 +26,9 @@ pub struct Server {
     pub write_timeout: Duration,
     /// `request_timeout_seconds`: from the headers to the answer, 1 to 3600; streams of events are not bound by it.
     pub request_timeout: Duration,
-    /// `drain_seconds`: what running requests are given at shutdown, 0 to 3600.
+    /// `grace_seconds`: between SIGTERM, from when on the server is not ready, and its taking no more connections, 0 to 3600.
+    pub grace: Duration,
+    /// `drain_seconds`: what running requests are given after that, 0 to 3600.
     pub drain: Duration,
     /// `cors_origins`: the origins whose pages may call from a browser, separated by commas; `*` is every one. None of them may
     /// call `/admin`.
@@ -119,7 +121,8 @@ impl Server {
             keep_alive: Duration::from_secs(reader.number("server.keep_alive_seconds", 90, 1..=3600)),
             request_timeout: Duration::from_secs(reader.number("server.request_timeout_seconds", 60, 1..=3600)),
             write_timeout: Duration::from_secs(reader.number("server.write_timeout_seconds", 30, 1..=3600)),
-            drain: Duration::from_secs(reader.number("server.drain_seconds", 30, 0..=3600)),
+            grace: Duration::from_secs(reader.number("server.grace_seconds", 5, 0..=3600)),
+            drain: Duration::from_secs(reader.number("server.drain_seconds", 20, 0..=3600)),
             cors_origins: reader.text("server.cors_origins", "", origins),
         }
     }

@@ -148,6 +148,12 @@ impl Error {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// The refusal on a connection beyond those there may be: like a full queue's, and told when to come back by it.
+    pub fn crowded(full: engine::Error) -> Self {
+        let sentence = "the server has as many connections as it can take; try again in a moment, on a new one";
+        Self { sentence: sentence.into(), ..full.into() }
+    }
+
     /// The refusal of a caller whose deadline passed.
     pub fn timed_out() -> Self {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")

@@ -14,14 +14,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
+use super::peer::Peer;
 use super::state::App;
 use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples, v2};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
 /// From the outside in, a request passes: its id and log line; the security headers; what other pages may do; the catch for
-/// panics; the limit of a body; then, by route, the refusal while the server stops, the count of what answers take, the admin
-/// token, the deadline, the query's keys.
+/// panics; the limit of a body; then, by route, the refusal of a server that stops or has too many connections, the count of what
+/// answers take, the admin token, the deadline, the query's keys.
 pub fn router(app: Arc<App>) -> Router {
     let inference = Routes::default()
         .add::<classify::Options>("/classify", post(classify::post))
@@ -54,7 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
     let api = open
         .merge(admin)
         .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
-        .route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
+        .route_layer(from_fn_with_state(Arc::clone(&app), refuse));
     let health = Routes::default()
         .add::<NoOptions>("/health/live", get(health::live))
         .add::<NoOptions>("/health/ready", get(health::ready))
@@ -71,7 +72,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(access::panicked))
         .layer(option_layer(cors::layer(&app.config.server.cors_origins)))
         .layer(map_response(access::secure))
-        .layer(from_fn_with_state(app.unwanted(), access::log))
+        .layer(from_fn_with_state(app.patience(), access::log))
         .with_state(app)
 }
 
@@ -91,8 +92,15 @@ async fn check_query(State(keys): State<Keys>, request: Request, next: Next) -> 
     Ok(next.run(request).await)
 }
 
-async fn refuse_while_draining(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {
-    if app.is_draining() { Err(Error::stopping()) } else { Ok(next.run(request).await) }
+/// Health alone is answered by a server that stops, once what was sent before has had its turn, and on spare connections.
+async fn refuse(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {
+    if app.is_refusing() {
+        return Err(Error::stopping());
+    }
+    if request.extensions().get::<Arc<Peer>>().is_some_and(|peer| peer.spare) {
+        return Err(Error::crowded(app.engine.full()));
+    }
+    Ok(next.run(request).await)
 }
 
 async fn no_such_path() -> Error {

@@ -13,6 +13,7 @@ mod crew;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
+pub mod heap;
 pub mod lanes;
 mod lengths;
 pub mod naive;

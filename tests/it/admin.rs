@@ -188,3 +188,26 @@ async fn a_run_that_the_disk_will_not_remove_is_a_failure_of_ours_and_still_ther
     server.admin(Method::GET, &path, None).await.refused(404, "unknown_job");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_s_other_pages_are_refused_whatever_token_they_have() {
+    let server = Server::start().await;
+    let from = async |site: Option<&str>| {
+        let request = server.request(Method::GET, "/admin/jobs").bearer_auth(TOKEN);
+        Answer::of(match site {
+            Some(site) => request.header("sec-fetch-site", site),
+            None => request,
+        })
+        .await
+    };
+    for own in [None, Some("same-origin"), Some("none")] {
+        from(own).await.ok();
+    }
+    for other in ["cross-site", "same-site", "anything"] {
+        let sentence = from(Some(other)).await.refused(403, "forbidden");
+        assert!(sentence.contains("this server's own page"), "{sentence}");
+    }
+    // What is open to all stays so.
+    Answer::of(server.request(Method::GET, "/models").header("sec-fetch-site", "cross-site")).await.ok();
+    server.stop().await;
+}

@@ -59,11 +59,10 @@ enum Start {
 
 async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, body: Body) -> Result<Response, Error> {
     let served = app.model(Some(model.0), model.1).await?;
-    let Body { bytes, json, mut places, share, made } = body;
+    let Body { bytes, json, mut places, made } = body;
     let dimensions = served.dimensions();
     // Numbers are parsed at about the rate at which others are summed up.
     let Order { id, wanted, images } = offload(bytes.len(), move || read(&bytes, json, dimensions)).await??;
-    drop(share);
     let (count, most) = (images.count(), app.config.limits.queue_images);
     if count > most {
         return Err(engine::Error::TooMany { wanted: count, places: most }.into());
@@ -73,7 +72,7 @@ async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, b
     let starts: Vec<Start> = match images {
         Images::Inputs(inputs) => inputs.into_iter().zip(places).map(|(input, place)| Start::Input(input, place)).collect(),
         Images::Files(files) => {
-            let file = |(bytes, place)| Start::File(Image { bytes: Encoded::new(bytes, &made), place });
+            let file = |(bytes, place)| Start::File(Image { bytes: Encoded::Made(bytes, Arc::clone(&made)), place });
             files.into_iter().zip(places).map(file).collect()
         }
     };
