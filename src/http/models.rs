@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::Error;
+use super::openapi::shapes;
 use super::state::App;
 use crate::classification::ModelVersion;
 use crate::network::model::Accuracy;
@@ -21,8 +23,8 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
 }
 
 /// Every model there is.
-#[derive(Debug, Serialize)]
-struct Models<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Models<'a> {
     /// The one that answers where none is named.
     default: &'a str,
     /// By name.
@@ -30,8 +32,9 @@ struct Models<'a> {
 }
 
 /// One model; what is said of it beside its versions is said of the active one.
-#[derive(Debug, Serialize)]
-struct Entry<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelEntry)]
+pub(super) struct Entry<'a> {
     /// What it is asked for by.
     name: &'a str,
     /// Whether it is the default.
@@ -41,23 +44,27 @@ struct Entry<'a> {
     /// All of them, rising.
     versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
+    #[schema(value_type = Option<shapes::Accuracy>)]
     accuracy: Option<Accuracy>,
     /// Names of the classes, in the order of the probabilities.
     classes: &'a [String],
     /// Name of the network.
     architecture: &'a str,
     /// The image it takes.
+    #[schema(value_type = shapes::Input)]
     input: Input,
 }
 
 /// One version of a model.
-#[derive(Debug, Serialize)]
-struct OneVersion<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelVersionEntry)]
+pub(super) struct OneVersion<'a> {
     /// Its number.
     version: u64,
     /// Whether it answers where none is named.
     active: bool,
     /// As of the model.
+    #[schema(value_type = Option<shapes::Accuracy>)]
     accuracy: Option<Accuracy>,
     /// The program that wrote it.
     created_by: &'a str,

@@ -153,11 +153,12 @@ fn serve(
     let server = &app.config.server;
     let connections = Arc::new(Semaphore::new(server.max_connections));
     let service = router(Arc::clone(app));
+    let counting = Arc::clone(app);
     let for_connection = move |_from: SocketAddr| {
-        let (connections, service) = (Arc::clone(&connections), service.clone());
+        let (connections, service, open) = (Arc::clone(&connections), service.clone(), counting.metrics.connect());
         async move {
             // It lives as long as the connection's service does. The semaphore is never closed.
-            let permit = connections.acquire_owned().await.ok().map(Arc::new);
+            let permit = Arc::new((connections.acquire_owned().await.ok(), open));
             Ok::<_, Infallible>(Layer::<Router>::layer(&Extension(permit), service))
         }
     };

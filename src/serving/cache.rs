@@ -49,6 +49,11 @@ impl Cache {
         lock(&self.kept).peek(key).cloned()
     }
 
+    /// What each model in memory takes there, in bytes.
+    pub(super) fn sizes(&self) -> Vec<(Key, u64)> {
+        lock(&self.kept).iter().map(|(key, served)| (key.clone(), served.bytes())).collect()
+    }
+
     /// Forgets the models that are not `wanted`. Requests that have one keep it to their end.
     pub(super) fn retain(&self, wanted: impl Fn(&Key) -> bool) {
         let mut kept = lock(&self.kept);

@@ -6,21 +6,25 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::error::{Code, Error};
 use crate::http::extract::Path;
+use crate::http::openapi::shapes;
 use crate::http::state::App;
 use crate::training::job::Job;
 
 /// A run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct OneJob {
+    #[schema(value_type = shapes::Job)]
     job: Job,
 }
 
 /// Runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AllJobs {
+    #[schema(value_type = Vec<shapes::Job>)]
     jobs: Vec<Job>,
 }
 
