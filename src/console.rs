@@ -179,7 +179,8 @@ mod tests {
     fn lines_are_written_in_order_and_lost_ones_are_told_of() {
         let lazy = |text: &'static str| Message::Words(Box::new(move |out| out.extend_from_slice(text.as_bytes())));
         let (tell, told) = sync_channel(1);
-        let messages = vec![Message::Text(b"one\n".to_vec()), lazy("two\n"), Message::Written(tell), Message::Text(b"three\n".to_vec())];
+        let messages =
+            vec![Message::Text(b"one\n".to_vec()), lazy("two\n"), Message::Written(tell), Message::Text(b"three\n".to_vec())];
         let text = written(messages, 7);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(&lines[..3], ["one", "two", "three"]);

@@ -26,8 +26,8 @@ use jiff::Timestamp;
 
 use self::entry::{Entry, TARGET};
 use self::id::REQUEST_ID;
-pub use self::notes::{Stages, along, current_id, note_image, note_model};
 use self::notes::{Noted, Notes};
+pub use self::notes::{Stages, along, current_id, note_image, note_model};
 use super::error::{Cause, Code, Error, Outcome};
 use super::intake;
 use super::metrics::Ended;

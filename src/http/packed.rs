@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn gzip_is_for_who_takes_it() {
-        for (accept, expected) in [("gzip, br", true), ("br;q=1, gzip;q=0.5", true), ("gzip;q=0", false), ("br", false), ("", false)] {
+        for (accept, expected) in
+            [("gzip, br", true), ("br;q=1, gzip;q=0.5", true), ("gzip;q=0", false), ("br", false), ("", false)]
+        {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
             assert_eq!(takes_gzip(&headers), expected, "{accept}");
             let answer = Packed::new("text/plain", "a".repeat(1000).into_bytes()).answer(&headers);

@@ -16,7 +16,8 @@ use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
 use super::state::App;
 use super::{
-    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, openapi, page, samples,
+    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, openapi, page,
+    samples,
 };
 
 /// The whole service over `app`; no socket is needed to call it.

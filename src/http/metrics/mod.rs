@@ -25,9 +25,8 @@ use super::access::Stages;
 use super::error::Outcome;
 
 /// Upper ends of the histograms of times: from what a small image takes to what nobody waits for.
-const SECONDS: [f64; 19] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
-];
+const SECONDS: [f64; 19] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 /// Upper ends of the histogram of batches.
 const IMAGES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 /// Models that are told apart; later ones are counted together. Every run is a model of its own, and a server runs long.
@@ -107,10 +106,10 @@ impl Drop for Connection {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("convscope");
-        let [total, decode, queue, inference] =
-            [(); 4].map(|()| Histograms::new_with_constructor(|| Histogram::new(SECONDS)));
+        let [total, decode, queue, inference] = [(); 4].map(|()| Histograms::new_with_constructor(|| Histogram::new(SECONDS)));
         let batch = Histograms::new_with_constructor(|| Histogram::new(IMAGES));
-        let (received, requests, in_flight, connections) = (Counter::default(), Family::default(), Gauge::default(), Gauge::default());
+        let (received, requests, in_flight, connections) =
+            (Counter::default(), Family::default(), Gauge::default(), Gauge::default());
         registry.register("requests_received", "Requests whose head was read", received.clone());
         registry.register("requests", "Requests that are over, by what became of them", Family::clone(&requests));
         registry.register("requests_in_flight", "Requests whose answer is not ready", in_flight.clone());
@@ -127,7 +126,21 @@ impl Default for Metrics {
         registry.register("connections", "Open connections", connections.clone());
         let standing = Mutex::new(Standing::register(&mut registry));
         let (routes, models) = (OnceLock::new(), Mutex::default());
-        Self { registry, routes, models, received, requests, in_flight, total, decode, queue, inference, batch, standing, connections }
+        Self {
+            registry,
+            routes,
+            models,
+            received,
+            requests,
+            in_flight,
+            total,
+            decode,
+            queue,
+            inference,
+            batch,
+            standing,
+            connections,
+        }
     }
 }
 

@@ -24,14 +24,8 @@ use crate::training::queue::JobState;
 /// What Prometheus asks for first.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-const STATES: [JobState; 6] = [
-    JobState::Queued,
-    JobState::Running,
-    JobState::Interrupted,
-    JobState::Done,
-    JobState::Failed,
-    JobState::Cancelled,
-];
+const STATES: [JobState; 6] =
+    [JobState::Queued, JobState::Running, JobState::Interrupted, JobState::Done, JobState::Failed, JobState::Cancelled];
 
 /// Numbers that are looked up.
 #[derive(Debug)]

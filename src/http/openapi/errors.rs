@@ -69,6 +69,10 @@ pub fn responses(codes: &[Code]) -> Map<String, Value> {
 /// The body of every refusal.
 pub fn schema() -> Value {
     let codes: Vec<&str> = MEANINGS.iter().map(|(code, _)| code.row().0).collect();
+    let table = MEANINGS.iter().map(|&(code, meaning)| {
+        let (word, status) = code.row();
+        json!({"code": word, "status": status.as_u16(), "meaning": meaning})
+    });
     json!({
         "type": "object",
         "description": "A refusal. A client branches on `code`; the sentence is for people and may change.",
@@ -76,7 +80,8 @@ pub fn schema() -> Value {
         "properties": {
             "error": {"type": "string", "description": "A sentence that says what to do."},
             "code": {"type": "string", "enum": codes}
-        }
+        },
+        "x-table": table.collect::<Vec<_>>()
     })
 }
 

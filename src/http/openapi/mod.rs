@@ -54,6 +54,21 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     app.openapi.packed().answer(&headers)
 }
 
+/// In the order in which they are shown.
+const GROUPS: [(&str, &str); 5] = [
+    ("inference", "Images in, answers out."),
+    ("Open Inference Protocol V2", "The same for clients of KServe and Triton."),
+    ("catalog", "What there is to ask."),
+    ("admin", "Training and models. Behind the admin token."),
+    ("operation", "For whoever keeps it running."),
+];
+
+/// The groups that `paths` has routes of.
+fn tags(paths: &Map<String, Value>) -> Vec<Value> {
+    let used = |name: &str| paths.values().filter_map(Value::as_object).flat_map(Map::values).any(|op| op["tags"][0] == name);
+    GROUPS.iter().filter(|(name, _)| used(name)).map(|(name, text)| json!({"name": name, "description": text})).collect()
+}
+
 fn document(routes: &[Listed]) -> Value {
     let (mut paths, mut schemas) = (Map::new(), BTreeMap::from([("Error".to_owned(), errors::schema())]));
     for route in routes {
@@ -85,12 +100,7 @@ fn document(routes: &[Listed]) -> Value {
         },
         // Relative to where this document is, behind any proxy.
         "servers": [{"url": "."}],
-        "tags": [
-            {"name": "inference", "description": "Images in, answers out."},
-            {"name": "catalog", "description": "What there is to ask."},
-            {"name": "admin", "description": "Training. Behind the admin token."},
-            {"name": "operation", "description": "For whoever keeps it running."}
-        ],
+        "tags": tags(&paths),
         "paths": paths,
         "components": {
             "schemas": schemas,

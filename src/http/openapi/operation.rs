@@ -1,8 +1,8 @@
 //! One method of one path, as it is told of.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::{RefOr, Schema};
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::{errors, parameters};
 use crate::http::error::Code;
@@ -96,7 +96,8 @@ impl Operation {
 
     /// The body is JSON that no struct of ours describes.
     pub fn takes_json(mut self, example: &Value) -> Self {
-        self.body = Some(json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}, "example": example}}}));
+        self.body =
+            Some(json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}, "example": example}}}));
         self.refuses(&[Code::BadRequest, Code::BodyTooLarge, Code::RequestTimeout])
     }
 

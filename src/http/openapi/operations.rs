@@ -46,7 +46,12 @@ fn inference() -> Vec<Operation> {
         classify
             .about("One image gives its answer; several give `results`, in order: all admitted or none.")
             .takes_images()
-            .gives_as(200, "The classes by probability, and what the answer took.", "application/json", json!({"anyOf": [one, several]}))
+            .gives_as(
+                200,
+                "The classes by probability, and what the answer took.",
+                "application/json",
+                json!({"anyOf": [one, several]}),
+            )
             .curl("curl --data-binary @cat.png $HOST/classify")
             .curl("curl -F image=@cat.png -F image=@dog.png \"$HOST/classify?top_k=3\""),
         Operation::new("POST /featuremaps", "Several layers of one image, from one forward pass")
@@ -81,7 +86,14 @@ fn catalog() -> Vec<Operation> {
             .gives::<Learned<'_>>(200, "The numbers.")
             .gives_bytes(200, "", NPY)
             .gives_bytes(200, "", BYTES)
-            .refuses(&[Code::UnknownModel, Code::UnknownLayer, Code::Unprocessable, Code::QueueFull, Code::Stopping, Code::TimedOut])
+            .refuses(&[
+                Code::UnknownModel,
+                Code::UnknownLayer,
+                Code::Unprocessable,
+                Code::QueueFull,
+                Code::Stopping,
+                Code::TimedOut,
+            ])
             .curl("curl \"$HOST/layers/conv1/weights?format=npy\" -o conv1.npy"),
         Operation::new("GET /samples", "The sample images")
             .gives::<Samples>(200, "In the order in which the page shows them.")
@@ -109,7 +121,9 @@ fn admin() -> Vec<Operation> {
         Operation::new("GET /admin/jobs", "The training runs")
             .gives::<AllJobs>(200, "In the order in which they were asked for.")
             .curl("curl -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs"),
-        Operation::new("GET /admin/jobs/{id}", "A training run").gives::<OneJob>(200, "How it stands.").refuses(&[Code::UnknownJob]),
+        Operation::new("GET /admin/jobs/{id}", "A training run")
+            .gives::<OneJob>(200, "How it stands.")
+            .refuses(&[Code::UnknownJob]),
         Operation::new("DELETE /admin/jobs/{id}", "Remove a run that is over, with its models")
             .gives_nothing(204, "It is gone.")
             .refuses(&[Code::UnknownJob, Code::Conflict]),

@@ -13,17 +13,22 @@ fn query(name: &str) -> Option<(Value, &'static str)> {
         "version" => (whole(1), "Its version; else the active one."),
         "top_k" => (whole(1), "How many classes `top` lists, 5 unless it is said."),
         "mask" => (text(), "Channels that are set to 0 after their layer: `conv1:3,7;conv2:0`."),
-        "partial" => {
-            (json!({"type": "boolean"}), "Of several images answer those that can be; each of the others has its error in its place.")
-        }
+        "partial" => (
+            json!({"type": "boolean"}),
+            "Of several images answer those that can be; each of the others has its error in its place.",
+        ),
         "sample" => (text(), "A sample image instead of a body, by name: see `/samples`."),
         "layers" => (text(), "Names of layers, separated by commas; else all."),
         "channel" => (whole(0), "One channel of the layer alone."),
         "columns" => (whole(1), "Tiles a row of the grid."),
         "zoom" => (whole(1), "Pixels a side that a value is drawn as."),
-        "colormap" => (words(&["viridis", "cividis", "gray", "rdbu"]), "Else by the values: sequential from 0, or diverging about 0."),
+        "colormap" => {
+            (words(&["viridis", "cividis", "gray", "rdbu"]), "Else by the values: sequential from 0, or diverging about 0.")
+        }
         "scale" => (words(&["layer", "channel", "tutorial"]), "What the colours' range is taken over."),
-        "format" => (text(), "The form of the answer, instead of `Accept`: `json`, `npy`, `f32`, and where there is a picture `png`."),
+        "format" => {
+            (text(), "The form of the answer, instead of `Accept`: `json`, `npy`, `f32`, and where there is a picture `png`.")
+        }
         "parameter" => (text(), "One parameter of the layer: `weight`, `bias`, …"),
         _ => return None,
     })
