@@ -37,7 +37,7 @@ async fn every_route_is_told_of_with_each_of_its_methods() {
     assert!(lacking.is_empty(), "src/http/openapi/ is not complete: {lacking:#?}");
     for (path, item) in document["paths"].as_object().unwrap() {
         // A method that no route has is answered with those it has.
-        let somewhere = path.replace('{', "").replace('}', "");
+        let somewhere = path.replace(['{', '}'], "");
         let answer = Answer::of(server.request(Method::TRACE, &somewhere)).await;
         answer.refused(405, "method_not_allowed");
         let allowed = answer.header("allow").unwrap().split(',').filter(|method| *method != "HEAD").map(str::to_lowercase);

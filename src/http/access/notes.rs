@@ -79,7 +79,8 @@ pub fn note_image(stages: Stages) {
 
 /// The id of the request at hand, if there is one.
 pub fn current_id() -> Option<String> {
-    NOTES.try_with(|notes| notes.id.to_str().unwrap_or_default().to_owned()).ok()
+    let id = NOTES.try_with(|notes| notes.id.to_str().unwrap_or_default().to_owned());
+    id.ok().filter(|id| !id.is_empty())
 }
 
 /// `work` as a part of the request at hand, for a task of its own: a task knows nothing of the one that started it.

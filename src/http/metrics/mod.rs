@@ -1,19 +1,18 @@
-//! `GET /metrics`: what this server did and how it stands, in the text form of OpenMetrics, as Prometheus reads it.
+//! `GET /metrics`: what this server did and how it stands, in the text form of `OpenMetrics`, as Prometheus reads it.
 //!
-//! Each request is counted when it begins and when it ends, so that what was received is at every moment the sum of all outcomes
-//! and of what is in flight. Its labels are a route of the router's, a code of the error table and a model that answered: nothing
-//! that a caller makes up. How the server stands is looked at when somebody asks ([`standing`]). This module does not know how
+//! Each request is counted when it begins and when it ends, and all counts are read in one moment: what was received is always the
+//! sum of all outcomes and of what is in flight. Its labels are a route of the router's, a code of the error table and a model that answered: nothing
+//! that a caller makes up. How the server stands is looked at when somebody asks. This module does not know how
 //! anything is answered.
 
 pub mod process;
 mod standing;
 
-use std::collections::HashSet;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -48,9 +47,7 @@ pub struct Metrics {
     routes: OnceLock<HashSet<&'static str>>,
     /// Models that were told apart so far.
     models: Mutex<HashSet<String>>,
-    received: Counter,
-    requests: Family<Request, Counter>,
-    in_flight: Gauge,
+    tally: Mutex<Tally>,
     total: Histograms,
     decode: Histograms,
     queue: Histograms,
@@ -59,6 +56,13 @@ pub struct Metrics {
     /// Set when somebody asks, by one at a time.
     standing: Mutex<Standing>,
     connections: Gauge,
+}
+
+/// Requests that were begun, and what became of those that are over.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    received: u64,
+    over: HashMap<Request, u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,11 +112,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("convscope");
         let [total, decode, queue, inference] = [(); 4].map(|()| Histograms::new_with_constructor(|| Histogram::new(SECONDS)));
         let batch = Histograms::new_with_constructor(|| Histogram::new(IMAGES));
-        let (received, requests, in_flight, connections) =
-            (Counter::default(), Family::default(), Gauge::default(), Gauge::default());
-        registry.register("requests_received", "Requests whose head was read", received.clone());
-        registry.register("requests", "Requests that are over, by what became of them", Family::clone(&requests));
-        registry.register("requests_in_flight", "Requests whose answer is not ready", in_flight.clone());
+        let connections = Gauge::default();
         let times = [
             ("request_duration", "From a request's head to its answer's, of the model it was answered by, if any", &total),
             ("decode_duration", "Of one image, from the encoded bytes to pixels", &decode),
@@ -125,22 +125,8 @@ impl Default for Metrics {
         registry.register("batch_images", "Images in the batch that an image was evaluated in", batch.clone());
         registry.register("connections", "Open connections", connections.clone());
         let standing = Mutex::new(Standing::register(&mut registry));
-        let (routes, models) = (OnceLock::new(), Mutex::default());
-        Self {
-            registry,
-            routes,
-            models,
-            received,
-            requests,
-            in_flight,
-            total,
-            decode,
-            queue,
-            inference,
-            batch,
-            standing,
-            connections,
-        }
+        let (routes, models, tally) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Self { registry, routes, models, tally, total, decode, queue, inference, batch, standing, connections }
     }
 }
 
@@ -153,8 +139,7 @@ impl Metrics {
 
     /// A request's head was read.
     pub fn begin(&self) {
-        self.received.inc();
-        self.in_flight.inc();
+        lock(&self.tally).received += 1;
     }
 
     /// A request that was begun is over.
@@ -169,8 +154,8 @@ impl Metrics {
             observe(&self.batch, image.batch as f64);
         }
         observe(&self.total, ended.took.as_secs_f64());
-        self.requests.get_or_create(&Request { route: self.route(ended.route), outcome, code: ended.code }).inc();
-        self.in_flight.dec();
+        let request = Request { route: self.route(ended.route), outcome, code: ended.code };
+        *lock(&self.tally).over.entry(request).or_default() += 1;
     }
 
     /// A connection was opened.
@@ -185,7 +170,7 @@ impl Metrics {
     }
 
     fn model(&self, name: &str) -> String {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = lock(&self.models);
         if models.contains(name) || name.is_empty() {
             return name.to_owned();
         }
@@ -197,11 +182,17 @@ impl Metrics {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Counts and names: a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(metrics: &Metrics) -> String {
+        lock(&metrics.standing).count(&lock(&metrics.tally).clone());
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry).unwrap();
         text

@@ -1,8 +1,8 @@
 //! How the server stands at the moment somebody asks: places, models, runs, the process.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::process;
+use super::{Request, Tally, lock, process};
 use crate::http::error::Error;
 use crate::http::state::App;
 use crate::training::queue::JobState;
@@ -30,6 +30,9 @@ const STATES: [JobState; 6] =
 /// Numbers that are looked up.
 #[derive(Debug)]
 pub(super) struct Standing {
+    received: Counter,
+    requests: Family<Request, Counter>,
+    in_flight: Gauge,
     images: Gauge,
     places: Gauge,
     accepting: Gauge,
@@ -64,6 +67,10 @@ impl Standing {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let (images, places, accepting, loaded) = <(Gauge, Gauge, Gauge, Gauge)>::default();
         let (models, runs) = (Family::<Model, Gauge>::default(), Family::<Run, Gauge>::default());
+        let (received, requests, in_flight) = (Counter::default(), Family::<Request, Counter>::default(), Gauge::default());
+        registry.register("requests_received", "Requests whose head was read", received.clone());
+        registry.register("requests", "Requests that are over, by what became of them", requests.clone());
+        registry.register("requests_in_flight", "Requests whose answer is not ready", in_flight.clone());
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("queue_images", "Images admitted and not yet answered: scale by it", images.clone());
         registry.register("queue_places", "Images that can be admitted at once: what is beyond them is refused", places.clone());
@@ -72,7 +79,18 @@ impl Standing {
         registry.register("models_loaded", "Versions of models in memory", loaded.clone());
         registry.register_with_unit("model_memory", "What a model in memory takes there", Unit::Bytes, models.clone());
         registry.register("runs", "Training runs, by state", runs.clone());
-        Self { images, places, accepting, loaded, models, runs, process: process::look().map(|_| Process::register()) }
+        let process = process::look().map(|_| Process::register());
+        Self { received, requests, in_flight, images, places, accepting, loaded, models, runs, process }
+    }
+
+    /// Takes over what was counted, as it was in one moment.
+    pub(super) fn count(&self, tally: &Tally) {
+        self.received.inc_by(tally.received - self.received.get());
+        for (request, &count) in &tally.over {
+            let counter = self.requests.get_or_create(request);
+            counter.inc_by(count - counter.get());
+        }
+        self.in_flight.set((tally.received - tally.over.values().sum::<u64>()) as i64);
     }
 
     fn look(&self, app: &App) {
@@ -118,8 +136,10 @@ impl Process {
 fn write(app: &App) -> Result<String, fmt::Error> {
     let metrics = &app.metrics;
     // One at a time: what is looked up is written before the next one looks.
-    let standing = metrics.standing.lock().unwrap_or_else(PoisonError::into_inner);
+    let standing = lock(&metrics.standing);
     standing.look(app);
+    let tally = lock(&metrics.tally).clone();
+    standing.count(&tally);
     let mut text = String::new();
     encode_registry(&mut text, &metrics.registry)?;
     if let Some(process) = &standing.process {

@@ -7,7 +7,8 @@ use utoipa::openapi::{RefOr, Schema};
 use super::{errors, parameters};
 use crate::http::error::Code;
 
-/// Says what `Method path` does.
+/// Says what `METHOD /path` does.
+#[must_use]
 #[allow(missing_debug_implementations, reason = "a schema has none")]
 pub struct Operation {
     /// In small letters.

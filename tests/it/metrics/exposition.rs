@@ -1,4 +1,4 @@
-//! OpenMetrics text, read strictly: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+//! `OpenMetrics` text, read strictly: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
 use std::collections::{BTreeMap, BTreeSet};
 
