@@ -38,13 +38,12 @@ pub fn line(text: &str) {
 
 /// The same within some hundredths of a second, and `words` put it, end included, on the thread that writes.
 pub fn later(words: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
-    match queue() {
-        Some(queue) => queue.put(Message::Words(Box::new(words))),
-        None => {
-            let mut text = Vec::new();
-            words(&mut text);
-            drop(io::stderr().write_all(&text));
-        }
+    if let Some(queue) = queue() {
+        queue.put(Message::Words(Box::new(words)));
+    } else {
+        let mut text = Vec::new();
+        words(&mut text);
+        drop(io::stderr().write_all(&text));
     }
 }
 
@@ -168,7 +167,9 @@ mod tests {
     /// Everything that comes of `messages`, and then the end of it.
     fn written(messages: Vec<Message>, lost: u64) -> String {
         let (sender, receiver) = sync_channel(messages.len());
-        messages.into_iter().for_each(|message| sender.try_send(message).unwrap());
+        for message in messages {
+            sender.try_send(message).unwrap();
+        }
         drop(sender);
         let mut out = Vec::new();
         write(&receiver, &AtomicU64::new(lost), &mut out);
@@ -194,7 +195,9 @@ mod tests {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let (sender, _receiver) = sync_channel(1);
         let queue = Queue { sender, writer: std::thread::current(), lost: &COUNT };
-        (0..4).for_each(|_| queue.put(Message::Words(Box::new(|_| ()))));
+        for _ in 0..4 {
+            queue.put(Message::Words(Box::new(|_| ())));
+        }
         assert_eq!(COUNT.load(Ordering::Relaxed), 3);
     }
 }

@@ -77,7 +77,7 @@ fn document(routes: &[Listed]) -> Value {
     }
     for operation in operations::operations() {
         let route = routes.iter().find(|route| route.path == operation.path);
-        let item = &mut paths.entry(operation.path).or_insert_with(|| json!({}));
+        let item = paths.entry(operation.path).or_insert_with(|| json!({}));
         match (route, item.as_object_mut()) {
             (Some(route), Some(item)) => {
                 item.remove(LACKING);

@@ -112,7 +112,7 @@ impl Operation {
     pub fn gives<T: ToSchema>(self, status: u16, text: &'static str) -> Self {
         let mut this = self;
         let schema = this.refer::<T>();
-        this.gives_as(status, text, "application/json", schema)
+        this.gives_as(status, text, "application/json", &schema)
     }
 
     /// A request may be answered with a body of `media`.
@@ -122,11 +122,11 @@ impl Operation {
         } else {
             json!({"type": "string", "format": "binary"})
         };
-        self.gives_as(status, text, media, kind)
+        self.gives_as(status, text, media, &kind)
     }
 
     /// A request may be answered with a body of `media` that `schema` describes.
-    pub fn gives_as(mut self, status: u16, text: &'static str, media: &'static str, schema: Value) -> Self {
+    pub fn gives_as(mut self, status: u16, text: &'static str, media: &'static str, schema: &Value) -> Self {
         let answer = self.answers.entry(status.to_string()).or_insert_with(|| json!({"description": text, "content": {}}));
         answer["content"][media] = json!({"schema": schema});
         self

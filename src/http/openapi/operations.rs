@@ -50,7 +50,7 @@ fn inference() -> Vec<Operation> {
                 200,
                 "The classes by probability, and what the answer took.",
                 "application/json",
-                json!({"anyOf": [one, several]}),
+                &json!({"anyOf": [one, several]}),
             )
             .curl("curl --data-binary @cat.png $HOST/classify")
             .curl("curl -F image=@cat.png -F image=@dog.png \"$HOST/classify?top_k=3\""),
