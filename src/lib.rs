@@ -30,6 +30,7 @@
 //!    pixels into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
 //! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`]; [`http::answers`] counts what is not read yet.
+//! 6. [`http::access`] has noted what it took: a line in the log, and [`http::metrics`].
 //!
 //! # How a training run flows
 //!

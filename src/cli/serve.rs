@@ -1,6 +1,7 @@
 //! `convscope serve`: answers over HTTP until it is asked to stop.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,9 @@ use crate::kernels::heap;
 
 /// Exit code of a server that was told twice to stop: 128 and SIGINT's number, as shells have it.
 const INTERRUPTED: i32 = 130;
+
+/// What a thread that panicked waits for its line to be written.
+const PANIC: Duration = Duration::from_millis(100);
 
 /// Arguments of `serve`.
 #[derive(Debug, Default, PartialEq, Eq, clap::Args)]
@@ -32,7 +36,11 @@ pub fn run(_args: Args, globals: &Globals) -> anyhow::Result<()> {
         format!("cannot listen on {listen}: another program may use this port, try `--listen` with another one")
     })?;
     // The hook that is there writes to standard error itself, and waits for whoever reads that.
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "a thread panicked");
+        // A panic while one is handled ends the program here.
+        console::flush_within(PANIC);
+    }));
     let program = std::env::current_exe().context("cannot find this program's own file, which training runs are started from")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server's threads")?;
     runtime.block_on(async {

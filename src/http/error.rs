@@ -17,7 +17,7 @@ use crate::serving::{change, engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// Body, path or header cannot be read.
     BadRequest,
@@ -106,6 +106,48 @@ impl Code {
             Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE),
             Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE),
             Self::TimedOut => ("timed_out", StatusCode::GATEWAY_TIMEOUT),
+        }
+    }
+}
+
+/// What became of a request, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was done.
+    Ok,
+    /// It asked for what cannot be done.
+    BadInput,
+    /// There was no room, or no server ready for it.
+    Refused,
+    /// Time ran out.
+    Late,
+    /// A failure of ours.
+    Failed,
+    /// Its caller hung up before the answer.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Of a request that was answered with `status`.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..400 => Self::Ok,
+            429 | 503 => Self::Refused,
+            408 | 504 => Self::Late,
+            500.. => Self::Failed,
+            _ => Self::BadInput,
+        }
+    }
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::BadInput => "bad_input",
+            Self::Refused => "refused",
+            Self::Late => "late",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -204,6 +246,8 @@ impl IntoResponse for Error {
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
         }
+        // For the counts of requests.
+        response.extensions_mut().insert(self.code);
         response
     }
 }

@@ -36,6 +36,11 @@ impl Keys {
         Self(fields::<T>())
     }
 
+    /// Their names.
+    pub fn names(self) -> &'static [&'static str] {
+        self.0
+    }
+
     /// Whether each key of `uri`'s query is one of these, at most once.
     pub fn check(self, uri: &Uri) -> Result<(), Error> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|e| unreadable(&e))?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::access::{self, Stages};
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
@@ -45,7 +46,7 @@ impl Pending {
     pub fn start(app: &Arc<App>, upload: Upload, question: &Question) -> Self {
         let task = |image| {
             let (app, question) = (Arc::clone(app), question.clone());
-            AbortOnDropHandle::new(tokio::spawn(async move { one(&app, image, &question).await }))
+            AbortOnDropHandle::new(tokio::spawn(access::along(async move { one(&app, image, &question).await })))
         };
         Self { tasks: upload.images.into_iter().map(task).collect() }
     }
@@ -69,7 +70,9 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
         deadline: Some(question.deadline.0),
         place: Some(image.place),
     };
-    Ok(Seen { reply: app.engine.evaluate(request).await?, decode })
+    let reply = app.engine.evaluate(request).await?;
+    access::note_image(Stages { decode, queue: reply.queued, inference: reply.inference, batch: reply.batch });
+    Ok(Seen { reply, decode })
 }
 
 /// The image as `served` takes it, decoded on a blocking thread once the memory that its header asks for is

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accept::preferred;
 use super::answers;
@@ -16,6 +17,7 @@ use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
 use super::models::named;
 use super::offload::offload;
+use super::openapi::shapes;
 use super::state::App;
 use super::whole::Whole;
 use crate::classification::ModelVersion;
@@ -37,11 +39,12 @@ pub struct Which {
 }
 
 /// A network, layer by layer.
-#[derive(Debug, Serialize)]
-struct Network<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Network<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The image it takes.
+    #[schema(value_type = shapes::Input)]
     input: Input,
     /// In the order in which they are computed.
     layers: Vec<Described<'a>>,
@@ -52,14 +55,17 @@ struct Network<'a> {
 }
 
 /// A layer as it is written in an architecture file, and what follows from it.
-#[derive(Debug, Serialize)]
-struct Described<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Layer)]
+pub(super) struct Described<'a> {
     /// Name, kind and the kind's arguments.
     #[serde(flatten)]
+    #[schema(value_type = shapes::LayerKind)]
     layer: &'a Layer,
     /// What it reads: names of layers, or `input`.
     inputs: Vec<&'a str>,
     /// `[C, H, W]`, or `[N]` for a vector.
+    #[schema(value_type = Vec<usize>)]
     output: Shape,
     /// Numbers it owns, running statistics included.
     parameters: usize,
@@ -115,8 +121,8 @@ enum Format {
 }
 
 /// What a layer has learned.
-#[derive(Debug, Serialize)]
-struct Learned<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Learned<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The layer.
@@ -126,8 +132,9 @@ struct Learned<'a> {
 }
 
 /// One parameter, or what one channel has of it.
-#[derive(Debug, Serialize)]
-struct OneParameter<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parameter)]
+pub(super) struct OneParameter<'a> {
     /// PyTorch's name of the whole: `conv1.weight`.
     name: &'a str,
     /// The length of each side.

@@ -123,6 +123,7 @@ impl Served {
         if stream.set_nodelay(true).is_err() {
             return;
         }
+        let _counted = self.app.metrics.connect();
         let mut times = self.times;
         if entry.peer.spare {
             times.headers = times.headers.min(SPARE_HEADERS);

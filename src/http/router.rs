@@ -16,7 +16,10 @@ use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
 use super::peer::Peer;
 use super::state::App;
-use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples, v2};
+use super::{
+    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, openapi, page,
+    samples, v2,
+};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
@@ -51,18 +54,25 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/admin/models/{name}/activate", post(admin::models::activate))
         .add::<NoOptions>("/admin/models/{name}/versions/{version}", delete(admin::models::delete))
         .add::<NoOptions>("/admin/models/refresh", post(admin::models::refresh));
-    let admin = admin.0.route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
-    let api = open
-        .merge(admin)
-        .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
-        .route_layer(from_fn_with_state(Arc::clone(&app), refuse));
+    let seen = Routes::default()
+        .add::<NoOptions>("/metrics", get(metrics::get))
+        .add::<NoOptions>("/openapi.json", get(openapi::get))
+        .add::<NoOptions>("/docs", get(docs::page))
+        .add::<NoOptions>("/docs/{file}", get(docs::file));
     let health = Routes::default()
         .add::<NoOptions>("/health/live", get(health::live))
         .add::<NoOptions>("/health/ready", get(health::ready))
         .add::<NoOptions>("/v2/health/live", get(v2::server::live))
         .add::<NoOptions>("/v2/health/ready", get(v2::server::ready));
+    app.know_routes([inference.1, catalog.1, admin.1, seen.1, health.1].concat());
+    let admin = admin.0.route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
+    let api = open
+        .merge(admin)
+        .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
+        .route_layer(from_fn_with_state(Arc::clone(&app), refuse));
     Router::new()
         .merge(api)
+        .merge(seen.0)
         .merge(health.0)
         .merge(page::router())
         .fallback(no_such_path)
@@ -72,18 +82,30 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(access::panicked))
         .layer(option_layer(cors::layer(&app.config.server.cors_origins)))
         .layer(map_response(access::secure))
-        .layer(from_fn_with_state(app.patience(), access::log))
+        .layer(from_fn_with_state(Arc::clone(&app), access::log))
         .with_state(app)
 }
 
-/// Routes of which each says what its query may hold: there is no other way to add one.
+/// A route, for what is told of all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// The pattern that its paths match.
+    pub path: &'static str,
+    /// What its query may hold.
+    pub keys: Keys,
+}
+
+/// Routes of which each says what its query may hold: there is no other way to add one. Each is listed, and a test asks for what
+/// `openapi/operations.rs` says of it.
 #[derive(Default)]
-struct Routes(Router<Arc<App>>);
+struct Routes(Router<Arc<App>>, Vec<Listed>);
 
 impl Routes {
     /// `methods` at `path`; a query key that is no field of `Q`, or is there twice, is refused before they are called.
-    fn add<Q: DeserializeOwned>(self, path: &str, methods: MethodRouter<Arc<App>>) -> Self {
-        Self(self.0.route(path, methods.route_layer(from_fn_with_state(Keys::of::<Q>(), check_query))))
+    fn add<Q: DeserializeOwned>(mut self, path: &'static str, methods: MethodRouter<Arc<App>>) -> Self {
+        let keys = Keys::of::<Q>();
+        self.1.push(Listed { path, keys });
+        Self(self.0.route(path, methods.route_layer(from_fn_with_state(keys, check_query))), self.1)
     }
 }
 

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::access;
 use super::budget::Budget;
 use super::error::Error;
+use super::metrics::Metrics;
+use super::openapi::Document;
 use super::pace::{Leaving, Patience};
+use super::router::Listed;
 use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
@@ -39,6 +42,10 @@ pub struct App {
     pub decoding: Budget,
     /// Bytes of answers that were not read yet.
     pub answers: Budget,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is told of the routes, made when somebody asks.
+    pub openapi: Document,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
     leaving: Arc<Leaving>,
@@ -58,6 +65,8 @@ impl App {
             canary: Canary::default(),
             supervisor,
             admin,
+            metrics: Metrics::default(),
+            openapi: Document::default(),
             stopping: CancellationToken::new(),
             leaving: Arc::default(),
             refusing: AtomicBool::new(false),
@@ -69,6 +78,12 @@ impl App {
         let served = self.models.find(name, version).await?;
         access::note_model(&served.name, served.version);
         Ok(served)
+    }
+
+    /// The routes there are.
+    pub fn know_routes(&self, routes: Vec<Listed>) {
+        self.metrics.know_routes(routes.iter().map(|route| route.path));
+        self.openapi.know_routes(routes);
     }
 
     /// How long a body may take: for its next part as long as a request's headers.

@@ -8,33 +8,43 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::events::{self, EVENT_STREAM};
 use crate::dataset::catalog::Catalog;
 use crate::http::accept::preferred;
 use crate::http::error::{Code, Error};
 use crate::http::extract;
+use crate::http::openapi::shapes;
 use crate::http::state::App;
 use crate::network::Architecture;
 use crate::training::job::Job;
 use crate::training::supervisor::{ArchSource, RunRequest};
 
 /// The body: a network, its data, and keys of the recipe beside them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct TrainRequest {
+    /// A preset's name, or the layer list.
+    #[schema(value_type = shapes::Arch)]
     arch: Value,
+    /// A dataset's name, or `cifar10`; a folder on the server where its configuration allows paths.
     data: String,
+    /// A recipe's name.
     recipe: Option<String>,
     /// What people call the run.
     name: Option<String>,
+    /// Keys of the recipe beside these.
     #[serde(flatten)]
+    #[schema(value_type = shapes::RecipeKeys)]
     overrides: Map<String, Value>,
 }
 
 /// The answer: how the run stands, and where its events are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Started {
+    #[schema(value_type = shapes::Job)]
     job: Job,
+    /// Where its events are.
     events: String,
 }
 

@@ -2,11 +2,13 @@
 //! in order that cannot be is the request's refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::access::{self, Stages};
 use super::super::deadline::Deadline;
 use super::super::error::{Code, Error};
 use super::super::extract::Path;
@@ -98,7 +100,7 @@ async fn evaluate(app: &Arc<App>, mut starts: Vec<Start>, question: &Question) -
     }
     let task = |start| {
         let (app, question) = (Arc::clone(app), question.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move { one(&app, start, &question).await }))
+        AbortOnDropHandle::new(tokio::spawn(access::along(async move { one(&app, start, &question).await })))
     };
     let mut replies = Vec::with_capacity(starts.len());
     // All are under way before the first is waited for.
@@ -116,7 +118,10 @@ async fn one(app: &Arc<App>, start: Start, question: &Question) -> Result<Reply,
         Start::Input(input, place) => {
             let Question { served, probe, deadline } = question.clone();
             let request = Request { served, input, probe, deadline: Some(deadline.0), place: Some(place) };
-            Ok(app.engine.evaluate(request).await?)
+            let reply = app.engine.evaluate(request).await?;
+            let (queue, inference, batch) = (reply.queued, reply.inference, reply.batch);
+            access::note_image(Stages { decode: Duration::ZERO, queue, inference, batch });
+            Ok(reply)
         }
     }
 }
