@@ -7,6 +7,7 @@
 //! library, a layer's name, or where numbers come from.
 
 pub mod activation;
+pub mod adamw;
 pub mod blocked;
 pub mod buffer;
 pub mod cross_entropy;
@@ -14,7 +15,10 @@ pub mod dense;
 pub mod dropout;
 pub mod lanes;
 mod lengths;
+pub mod matrix;
+pub mod muon;
 pub mod naive;
+pub mod newton_schulz;
 pub mod sgd;
 pub mod stripes;
 pub mod team;
