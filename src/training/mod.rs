@@ -28,6 +28,8 @@ mod images;
 mod roster;
 mod session;
 mod shelf;
+mod start;
+mod updates;
 
 pub use error::Error;
 pub use event::Event;
