@@ -10,7 +10,7 @@ use convscope::kernels::blocked::conv::{Applied, Conv, Gradients, Images};
 use convscope::kernels::blocked::part::Finish;
 use convscope::kernels::blocked::{Convolution, Maps, blocks};
 use convscope::kernels::dense::panels::{Layer, Panels, Places, Results, Rows, Weights};
-use convscope::kernels::dense::{Backward, Dense, Forward, Update};
+use convscope::kernels::dense::{Backward, BySgd, Dense, Forward};
 use convscope::kernels::lanes::{Kernel, Lanes, WIDTH};
 use convscope::kernels::sgd::Sgd;
 use convscope::kernels::{Buffer, Crew, Team, Tier};
@@ -138,8 +138,8 @@ fn dense(report: &Report, tier: Tier, (outputs, inputs, batch): (usize, usize, u
     let sgd = Sgd { learning_rate: 1e-9, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
     report.time(&format!("{name} step backward"), (batch, 4.0 * (outputs * inputs * batch) as f64), || {
         let (gradient, input, to_input) = (&output[..], &input[..], Some(&mut to_input[..]));
-        let update = Update { sgd, weights: &mut weights, momentum: &mut momentum };
-        tier.run(Backward { dense, batch, gradient, input, to_input, update });
+        let apply = BySgd { sgd, weights: &mut weights, momentum: &mut momentum };
+        tier.run(Backward { dense, batch, gradient, input, to_input, apply });
     });
 }
 

@@ -20,7 +20,7 @@ use crate::training::event::{Ended, Event, Failure, plural};
 use crate::training::folder::RunFolder;
 use crate::training::request::Request;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
-use crate::training::{self, Recipe, overrides};
+use crate::training::{self, Recipe, overrides, recipe};
 
 mod report;
 mod stop;
@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = recipe::help())]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]
@@ -40,7 +41,7 @@ pub struct Args {
     /// The model file to write; FILE.state beside it is what --resume reads
     #[arg(long, value_name = "FILE", required_unless_present = "run_dir")]
     out: Option<PathBuf>,
-    /// A recipe's name (default, published, tutorial) or file (.toml); without it the preset's own
+    /// A recipe's name (default, published, tutorial, adamw, muon) or file (.toml); without it the preset's own
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// Passes over the training images

@@ -7,6 +7,7 @@
 //! library, a layer's name, or where numbers come from.
 
 pub mod activation;
+pub mod adamw;
 pub mod blocked;
 pub mod buffer;
 mod crew;
@@ -16,7 +17,10 @@ pub mod dropout;
 pub mod heap;
 pub mod lanes;
 mod lengths;
+pub mod matrix;
+pub mod muon;
 pub mod naive;
+pub mod newton_schulz;
 pub mod sgd;
 pub mod stripes;
 pub mod team;

@@ -16,6 +16,7 @@ pub mod parameters;
 pub mod preprocessing;
 pub mod probe;
 pub mod reference;
+pub mod rules;
 
 pub use architecture::infer::infer;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use compiled::step::Step;
 pub use compiled::{plan, step};
 pub use error::Error;
 pub use evaluator::Evaluator;
-pub use learner::{Batch, Learner, StepReport, StepSettings};
+pub use learner::{Batch, Learner, Reduction, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
 pub use parameters::init::Init;
 pub use parameters::weights::{Parameter, Weights};
@@ -37,5 +38,6 @@ pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use reference::autograd::Autograd;
 pub use reference::{autograd, forward};
+pub use rules::Rules;
 
 pub use crate::words::DeviceChoice;

@@ -30,6 +30,8 @@ mod retention;
 mod roster;
 mod session;
 mod shelf;
+mod start;
+mod updates;
 
 pub use error::Error;
 pub use event::Event;

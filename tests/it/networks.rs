@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use convscope::network::learner::{Batch, Learner, StepSettings};
+use convscope::network::Rules;
+use convscope::network::learner::{Batch, Learner, Reduction, StepSettings};
 use convscope::network::shape::Role;
 use convscope::network::weights::specs;
 use convscope::network::{Architecture, Parameter, Plan, Probe, Step, Weights, infer};
-use convscope::optim::Sgd;
+use convscope::optim::{Rule, Sgd};
 use serde::Deserialize;
 
 use crate::allocations::peak_of;
@@ -80,7 +81,8 @@ fn deep_networks_with_projections_are_pytorchs_and_their_memory_is_bounded() {
             }
         }
         let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
-        let settings = StepSettings { sgd, label_smoothing: 0.0, seed: 1 };
+        let rules = Rules::All(Rule::Sgd(sgd));
+        let settings = StepSettings { rules, label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
         let (step, training) = peak_of(|| {
             let mut step = Step::new(&architecture, &weights).unwrap();
             let report = step.step(Batch { images: &images, labels: &[1, 0] }, &settings).unwrap();

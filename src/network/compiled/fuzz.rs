@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use super::{Machine, Network};
 use crate::kernels::{Team, Tier};
 use crate::network::compiled::program::{Program, Purpose};
-use crate::network::learner::{Batch, Learner, StepSettings};
+use crate::network::learner::{Batch, Learner, Reduction, StepSettings};
 use crate::network::shape::LayerShape;
 use crate::network::spec::{
     Activation, AdaptiveAvgPool2d, Architecture, BatchNorm2d, Conv2d, Dropout, Input, Layer, LayerKind, LeakyRelu, Linear, Pool2d,
 };
-use crate::network::{Init, Mask, Plan, Probe, Step, infer, init};
-use crate::optim::Sgd;
+use crate::network::{Init, Mask, Plan, Probe, Rules, Step, infer, init};
+use crate::optim::{Rule, Sgd};
 
 /// What is computed at most: more would take the tests' time, not teach them anything.
 const COMPUTED: u64 = 30_000_000;
@@ -139,7 +139,8 @@ proptest! {
         let mut step = Step::on(machine, &architecture, &weights).unwrap();
         let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
         // Refused where a batch norm has one value a channel.
-        let settings = StepSettings { sgd, label_smoothing: 0.0, seed: 1 };
+        let rules = Rules::All(Rule::Sgd(sgd));
+        let settings = StepSettings { rules, label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
         if let Ok(report) = step.step(Batch { images: &images, labels: &[0, classes - 1] }, &settings) {
             prop_assert!(!tame || report.loss.is_finite());
         }
