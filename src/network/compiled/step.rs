@@ -13,6 +13,7 @@ mod norm;
 mod parameters;
 mod passes;
 mod run;
+mod sizes;
 
 use self::filters::Filters;
 use self::head::Head;
