@@ -26,6 +26,7 @@ pub mod layers;
 pub mod line;
 pub mod lock;
 pub mod models;
+pub mod networks;
 pub mod npy;
 pub mod offload;
 pub mod page;

@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
 use super::state::App;
-use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples};
+use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, networks, page, samples};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
@@ -31,10 +31,17 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/models", get(models::list))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
+        .add::<NoOptions>("/networks", get(networks::list))
+        .add::<NoOptions>("/networks/check", post(networks::check))
         .add::<NoOptions>("/samples", get(samples::list))
         .add::<NoOptions>("/samples/{name}", get(samples::get));
     let open = inference.0.merge(catalog.0).route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
     let admin = Routes::default()
+        .add::<NoOptions>("/admin/datasets", get(admin::datasets::list))
+        .add::<NoOptions>(
+            "/admin/datasets/{name}",
+            get(admin::datasets::get).put(admin::datasets::put::put).delete(admin::datasets::delete),
+        )
         .add::<NoOptions>("/admin/train", post(admin::train::post))
         .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
         .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).delete(admin::jobs::delete))

@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::access;
+use super::admin;
 use super::budget::Budget;
 use super::error::Error;
 use super::intake::Patience;
+use super::networks::Desk;
 use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
@@ -40,6 +42,10 @@ pub struct App {
     pub decoding: Budget,
     /// Bytes of answers that were not read yet.
     pub answers: Budget,
+    /// What checks of networks share.
+    pub networks: Desk,
+    /// Datasets that are coming or were looked at.
+    pub datasets: admin::datasets::desk::Desk,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
     draining: AtomicBool,
@@ -58,6 +64,8 @@ impl App {
             canary: Canary::default(),
             supervisor,
             admin,
+            networks: Desk::default(),
+            datasets: admin::datasets::desk::Desk::default(),
             stopping: CancellationToken::new(),
             draining: AtomicBool::new(false),
         }
@@ -78,6 +86,11 @@ impl App {
     /// How long the next part of a body may keep us waiting: as long as a request's headers.
     pub fn patience(&self) -> Duration {
         self.config.server.header_timeout
+    }
+
+    /// Whether arithmetic runs on the processor.
+    pub fn on_processor(&self) -> bool {
+        self.config.device.open().is_ok_and(|device| device.is_cpu())
     }
 
     /// Whether new requests are refused.

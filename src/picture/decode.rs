@@ -35,7 +35,7 @@ impl Limits {
 
     /// Whether an image with this header may be decoded.
     pub fn check(&self, header: &Header) -> Result<(), Error> {
-        let Header { width, height, format, memory } = *header;
+        let Header { width, height, format, memory, .. } = *header;
         if u64::from(width) * u64::from(height) > self.pixels {
             return Err(Error::TooManyPixels { width, height, limit: self.pixels });
         }

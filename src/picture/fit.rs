@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn plan(width: u32, height: u32, orientation: Orientation, target: &Target) -> Plan {
-        Plan::new(&Header { width, height, format: Format::Png, memory: 0 }, orientation, target)
+        Plan::new(&Header { width, height, format: Format::Png, grey: false, memory: 0 }, orientation, target)
     }
 
     #[test]

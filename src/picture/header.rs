@@ -29,6 +29,8 @@ pub struct Header {
     pub height: u32,
     /// What the bytes are.
     pub format: Format,
+    /// Whether it is stored without colours; a picture that only looks grey is not.
+    pub grey: bool,
     /// Most bytes decoding takes at once, the pixels included.
     pub memory: u64,
 }
@@ -86,7 +88,7 @@ impl<'a> Opened<'a> {
         if format == Format::Jpeg {
             let decoder = jpeg::Decoder::open(bytes)?;
             let (width, height) = decoder.dimensions();
-            let header = Header { width, height, format, memory: decoder.memory() + OVERHEAD };
+            let header = Header { width, height, format, grey: decoder.is_grey(), memory: decoder.memory() + OVERHEAD };
             return Ok(Self { header, bytes, decoder: Decoder::Jpeg(Box::new(decoder)) });
         }
         if format == Format::Png {
@@ -110,7 +112,8 @@ impl<'a> Opened<'a> {
             _ => 0,
         };
         let memory = decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD);
-        Ok(Self { header: Header { width, height, format, memory }, bytes, decoder: Decoder::Other(Box::new(decoder)) })
+        let grey = decoder.color_type().channel_count() < 3;
+        Ok(Self { header: Header { width, height, format, grey, memory }, bytes, decoder: Decoder::Other(Box::new(decoder)) })
     }
 
     /// How the stored pixels are to be turned. Unreadable EXIF is as good as none.

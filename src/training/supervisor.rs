@@ -24,6 +24,10 @@ use super::roster::{Entry, Roster};
 use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
 
+mod insight;
+
+pub use insight::Rate;
+
 /// The line on a run's standard input that ends it as cancelled; an end of file ends it as interrupted.
 pub const CANCEL: &str = "cancel";
 
@@ -66,6 +70,8 @@ pub struct RunRequest {
     pub recipe: Option<String>,
     /// Keys of the recipe that are to be otherwise.
     pub overrides: Map<String, Value>,
+    /// Whether the network is fitted to the images.
+    pub fit_data: bool,
 }
 
 /// Starts, watches and ends runs. Clones are the same supervisor.
@@ -105,7 +111,7 @@ impl Supervisor {
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
-        let request = Request { arch: architecture, recipe, data, data_path, created };
+        let request = Request { arch: architecture, recipe, data, data_path, fit_data: run.fit_data, created };
         self.shared.change(move |shared, shelf| shared.put(shelf, request)).await
     }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const RECORD: usize = 3073;
 
-fn official() -> PathBuf {
+pub(crate) fn official() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin")
 }
 

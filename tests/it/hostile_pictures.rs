@@ -152,7 +152,7 @@ fn memory_stays_within_what_the_header_says() {
     for entry in std::fs::read_dir(data().join("odd/large")).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        let Header { width, height, format, memory } = probe(&bytes).unwrap();
+        let Header { width, height, format, memory, .. } = probe(&bytes).unwrap();
         let budget = decode_bytes(format, u64::from(width) * u64::from(height));
         // Its own size, so that nothing is resized.
         let (picture, peak) = peak_of(|| decode(&bytes, &sized(width as usize, height as usize), &Limits::default()).unwrap());
@@ -189,7 +189,7 @@ fn limits_of_more_pixels_allow_the_memory_that_they_take() {
     for pixels in [1, 50_000_000, 400_000_000] {
         assert!(Limits::of(pixels).memory >= most_decode_bytes(pixels));
     }
-    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, memory: 15 * 400_000_000 };
+    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, grey: false, memory: 15 * 400_000_000 };
     assert!(Limits::default().check(&header).is_err());
     assert_eq!(Limits::of(400_000_000).check(&header), Ok(()));
 }

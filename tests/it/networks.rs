@@ -124,7 +124,8 @@ fn the_memory_a_network_will_take_is_known_before_it_takes_any() {
                 step
             });
             let forward = forward as u64 + said.parameters_bytes;
-            for (what, held, said) in [("forward", forward, said.forward_bytes), ("training", training as u64, said.training_bytes)] {
+            for (what, held, said) in [("forward", forward, said.forward_bytes), ("training", training as u64, said.training_bytes)]
+            {
                 // Memory comes in pages of 2 MiB; small networks have tables beside their numbers.
                 let apart = held.abs_diff(said);
                 println!("{} {what} at {batch}: {held} held, {said} said", architecture.name);

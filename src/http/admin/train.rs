@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 use super::events::{self, EVENT_STREAM};
 use crate::dataset::catalog::Catalog;
 use crate::http::accept::preferred;
-use crate::http::error::{Code, Error};
+use crate::http::error::Error;
 use crate::http::extract;
 use crate::http::state::App;
-use crate::network::Architecture;
+use crate::network::check::Written;
 use crate::training::job::Job;
 use crate::training::supervisor::{ArchSource, RunRequest};
 
@@ -25,6 +25,8 @@ pub struct TrainRequest {
     arch: Value,
     data: String,
     recipe: Option<String>,
+    #[serde(default)]
+    fit_data: bool,
     #[serde(flatten)]
     overrides: Map<String, Value>,
 }
@@ -58,6 +60,7 @@ pub async fn post(
         data: request.data,
         recipe: request.recipe,
         overrides: request.overrides,
+        fit_data: request.fit_data,
     };
     let job = app.supervisor.start(run).await?;
     if preferred(&headers, &["application/json", EVENT_STREAM]) == Some(EVENT_STREAM) {
@@ -71,9 +74,7 @@ pub async fn post(
 fn network(arch: Value) -> Result<ArchSource, Error> {
     match arch {
         Value::String(name) => Ok(ArchSource::Preset(name)),
-        list => serde_json::from_value::<Architecture>(list)
-            .map(ArchSource::Inline)
-            .map_err(|e| Error::new(Code::Unprocessable, format!("`arch` is neither a preset's name nor a network: {e}"))),
+        list => Ok(ArchSource::Inline(Written::json(list).check()?.architecture)),
     }
 }
 

@@ -17,7 +17,8 @@ pub fn fit(architecture: &Architecture, input: Input, classes: usize) -> Result<
     }
     let Some(last) = fitted.layers.last_mut() else { return Err(Error::Network("has no layers".into())) };
     let LayerKind::Linear(linear) = &mut last.kind else {
-        let sentence = format!("ends in `{}` ({}), and only a linear layer can be fitted to the classes", last.name, last.kind.name());
+        let sentence =
+            format!("ends in `{}` ({}), and only a linear layer can be fitted to the classes", last.name, last.kind.name());
         return Err(Error::Network(sentence));
     };
     if linear.out_features != classes {

@@ -270,15 +270,16 @@ impl<'a> Walk<'a> {
             },
             // What a `flatten` before it would give.
             ("linear", "in_features", shape) => Some((shape.elements(), product(&shape.dims()))),
-            ("conv2d", "in_channels", Shape::Map { channels, .. }) | ("batch_norm2d", "num_features", Shape::Map { channels, .. }) => {
-                Some((channels, channels.to_string()))
-            }
+            ("conv2d", "in_channels", Shape::Map { channels, .. })
+            | ("batch_norm2d", "num_features", Shape::Map { channels, .. }) => Some((channels, channels.to_string())),
             _ => None,
         });
         match needed {
             Some((number, arithmetic)) if number.to_string() != *given => {
                 let what = if *key == "in_features" { "inputs" } else { "channels" };
-                format!("`{key}` is {given}, and the layer needs {arithmetic} {what}; it follows from the layer before, leave it out")
+                format!(
+                    "`{key}` is {given}, and the layer needs {arithmetic} {what}; it follows from the layer before, leave it out"
+                )
             }
             Some((_, arithmetic)) => format!("`{key}` follows from the layer before ({arithmetic}); leave it out"),
             None => format!("`{key}` follows from the layer before; leave it out"),

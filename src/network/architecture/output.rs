@@ -122,7 +122,8 @@ impl Window {
         size_of(&[channels.next_multiple_of(WIDTH), padded[0], padded[1]]).ok_or(Refusal::TooLarge)?;
         let reach = (side - 1) * dilation + 1;
         if padded.iter().any(|&length| reach > length) {
-            let reaching = if dilation == 1 { String::new() } else { format!(" with dilation {dilation} reaches {reach}×{reach} and") };
+            let reaching =
+                if dilation == 1 { String::new() } else { format!(" with dilation {dilation} reaches {reach}×{reach} and") };
             let reason = format!("its {side}×{side} window{reaching} does not fit {height}×{width} planes with padding {padding}");
             return Err(Refusal::Misfit(reason));
         }

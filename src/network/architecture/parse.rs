@@ -138,7 +138,8 @@ fn layer(item: &Item) -> (LayerDraft, Vec<Fault>) {
     };
     // Of a kind that is not known, nothing is known to follow.
     if draft.kind_name.is_some() {
-        let written = DERIVED.into_iter().filter_map(|key| table.iter().find(|(known, _)| known == key).map(|(_, item)| (key, item)));
+        let written =
+            DERIVED.into_iter().filter_map(|key| table.iter().find(|(known, _)| known == key).map(|(_, item)| (key, item)));
         draft.derived = written.map(|(key, item)| Derived { key, given: item.shown() }).collect();
     }
     let place = |(line, error): (Option<usize>, String)| Fault {
