@@ -42,7 +42,7 @@ impl<'a, 'p> Meter<'a, 'p> {
     /// Makes the folder called `name`.
     pub(super) fn folder(&mut self, name: &[u8]) -> Result<(), Error> {
         let Some(path) = names::path(name).map_err(|reason| Error::entry(name, reason))? else { return Ok(()) };
-        fs::create_dir_all(self.into.join(path)).map_err(|error| in_the_way(name, error))
+        folder(name, &self.into.join(path))
     }
 
     /// Writes the file called `name` from `content`, all of it; `packed` says how much of the archive was read by then.
@@ -51,9 +51,13 @@ impl<'a, 'p> Meter<'a, 'p> {
         let Some(path) = path else { return Err(Error::entry(name, "is a file without a name")) };
         let path = self.into.join(path);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| in_the_way(name, error))?;
+            folder(name, parent)?;
         }
-        let mut file = File::options().write(true).create_new(true).open(&path).map_err(|error| in_the_way(name, error))?;
+        let mut file = File::options().write(true).create_new(true).open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if path.is_dir() => both(name),
+            io::ErrorKind::AlreadyExists => Error::entry(name, "is there twice: leave one of them"),
+            _ => Error::Io(error),
+        })?;
         let mut buffer = vec![0; 1 << 16];
         loop {
             let read = match content.read(&mut buffer) {
@@ -95,13 +99,15 @@ impl<'a, 'p> Meter<'a, 'p> {
     }
 }
 
-/// What the disk says of a place that another entry has.
-fn in_the_way(name: &[u8], error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::entry(name, "is there twice: leave one of them"),
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-            Error::entry(name, "has the name of another entry, one a file and one a folder: rename one of them")
-        }
+/// Makes the folder at `path`, which the entry called `name` needs.
+fn folder(name: &[u8], path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        // A file is where a folder should be.
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => both(name),
         _ => Error::Io(error),
-    }
+    })
+}
+
+fn both(name: &[u8]) -> Error {
+    Error::entry(name, "has the name of another entry, one a file and one a folder: rename one of them")
 }

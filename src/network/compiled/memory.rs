@@ -21,13 +21,12 @@ pub struct Memory {
 impl Memory {
     /// Of `architecture` (its `layers` inferred) on batches of `batch` images, with `threads` threads; the images come on top.
     pub fn of(architecture: &Architecture, layers: &[LayerShape], batch: usize, threads: usize) -> Self {
-        let bytes = |floats: usize| (floats * size_of::<f32>()) as u64;
-        let parameters = layers.iter().map(LayerShape::parameter_count).sum();
+        let parameters = layers.iter().map(LayerShape::parameter_count).sum::<usize>() * size_of::<f32>();
         let (batch, threads) = (batch.max(1), threads.max(1));
         Self {
-            parameters_bytes: bytes(parameters),
-            forward_bytes: bytes(parameters + Plan::floats(architecture, layers, batch, threads)),
-            training_bytes: bytes(Step::floats(architecture, layers, batch, threads)),
+            parameters_bytes: parameters as u64,
+            forward_bytes: (parameters + Plan::bytes(architecture, layers, batch, threads)) as u64,
+            training_bytes: Step::bytes(architecture, layers, batch, threads) as u64,
         }
     }
 }
