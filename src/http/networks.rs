@@ -114,7 +114,7 @@ pub async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let work = move || {
         let asked = Asked::read(&body)?;
         let Checked { architecture, layers } = asked.written.check()?;
-        Ok(Json(answer(&server, &architecture, &layers, (asked.batch_size, asked.images))).into_response())
+        Ok(Json(answer(&server, &architecture, &layers, asked.batch_size, asked.images)).into_response())
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal(format!("a network was not checked: {e}")))?
 }
@@ -180,8 +180,7 @@ fn within(key: &str, value: u64, range: &std::ops::RangeInclusive<u64>) -> Resul
     Err(network::Error::Architecture(vec![Fault { error, ..Fault::default() }]).into())
 }
 
-fn answer<'a>(app: &App, architecture: &'a Architecture, layers: &'a [LayerShape], numbers: (u64, u64)) -> Answer<'a> {
-    let (batch_size, images) = numbers;
+fn answer<'a>(app: &App, architecture: &'a Architecture, layers: &'a [LayerShape], batch_size: u64, images: u64) -> Answer<'a> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Answer {
         name: &architecture.name,

@@ -1,8 +1,8 @@
 //! Archives of folders that somebody sent, unpacked: .zip and .tar.gz. Nothing in one is trusted: neither names, nor sizes, nor that it
 //! ends.
 //!
-//! Files and folders are made in an empty folder, under names that lead nowhere else ([`names`]); links and devices are refused, so
-//! nothing written can lead out. [`meter`] bounds what is written, and refuses early what unpacks to far more than was sent. This
+//! Files and folders are made in an empty folder, under names that lead nowhere else (`names`); links and devices are refused, so
+//! nothing written can lead out. `meter` bounds what is written, and refuses early what unpacks to far more than was sent. This
 //! module does not know what the files are.
 
 mod meter;

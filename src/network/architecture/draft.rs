@@ -25,14 +25,14 @@ pub(super) struct LayerDraft {
     /// The kind's name, which may be known where its arguments are not.
     pub(super) kind_name: Option<&'static str>,
     pub(super) kind: Option<LayerKind>,
-    pub(super) from: From,
+    pub(super) from: Reads,
     /// What was written of its input, which follows from the layer before.
     pub(super) derived: Vec<Derived>,
 }
 
 /// What a layer reads.
 #[derive(Debug, Default, PartialEq)]
-pub(super) enum From {
+pub(super) enum Reads {
     /// The layer before.
     #[default]
     Before,
@@ -53,7 +53,7 @@ impl LayerDraft {
     /// A layer that was read whole.
     fn of(layer: &Layer) -> Self {
         let Layer { name, kind, from } = layer.clone();
-        let from = from.map_or(From::Before, From::Named);
+        let from = from.map_or(Reads::Before, Reads::Named);
         Self { name: Some(name), kind_name: Some(kind.name()), kind: Some(kind), from, ..Self::default() }
     }
 
@@ -79,9 +79,9 @@ impl Draft {
     pub(super) fn architecture(self) -> Option<Architecture> {
         let layer = |draft: LayerDraft| {
             let from = match draft.from {
-                From::Before => None,
-                From::Named(name) => Some(name),
-                From::Unreadable => return None,
+                Reads::Before => None,
+                Reads::Named(name) => Some(name),
+                Reads::Unreadable => return None,
             };
             Some(Layer { name: draft.name?, kind: draft.kind?, from })
         };

@@ -5,7 +5,7 @@
 //! that only follows from an earlier fault is said.
 
 use super::arguments::{self, MAX_ELEMENTS};
-use super::draft::{Derived, Draft, From, LayerDraft};
+use super::draft::{Derived, Draft, LayerDraft, Reads};
 use super::fault::Fault;
 use super::output::{Refusal, keeps_shape, output, product, size_of, without_input};
 use super::shape::{LayerShape, Shape, Source};
@@ -115,8 +115,7 @@ impl<'a> Walk<'a> {
             }
         }
         match self.done[count - 1].output {
-            Some(Shape::Vector(classes)) if classes > 0 => {}
-            None => {}
+            Some(Shape::Vector(1..)) | None => {}
             Some(shape) => {
                 let error = format!("the network ends in {shape}: end it with a vector of one score a class");
                 self.fault(count - 1, None, error);
@@ -225,15 +224,15 @@ impl<'a> Walk<'a> {
         let previous = at.checked_sub(1).map_or(Source::Image, Source::Layer);
         let sum = layer.kind == Some(LayerKind::Add);
         let from = match &layer.from {
-            From::Before if sum => {
+            Reads::Before if sum => {
                 self.tangled = true;
                 self.fault(at, None, "`from` is missing: name the earlier layer that is added".into());
                 return None;
             }
-            From::Before => return Some(vec![previous]),
-            From::Unreadable => None,
-            From::Named(name) if name == IMAGE => Some(Source::Image),
-            From::Named(name) => {
+            Reads::Before => return Some(vec![previous]),
+            Reads::Unreadable => None,
+            Reads::Named(name) if name == IMAGE => Some(Source::Image),
+            Reads::Named(name) => {
                 let found = self.draft.layers[..at].iter().position(|earlier| earlier.name.as_ref() == Some(name));
                 if found.is_none() {
                     let error = self.unknown(name, at);
@@ -303,11 +302,10 @@ impl<'a> Walk<'a> {
 
 /// `1st`, `2nd`, `3rd`, `4th`.
 fn ordinal(number: usize) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
+    let ending = match number % 10 {
+        1 if number % 100 != 11 => "st",
+        2 if number % 100 != 12 => "nd",
+        3 if number % 100 != 13 => "rd",
         _ => "th",
     };
     format!("{number}{ending}")

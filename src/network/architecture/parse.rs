@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::draft::{Derived, Draft, From, LayerDraft};
+use super::draft::{Derived, Draft, LayerDraft, Reads};
 use super::fault::Fault;
 use super::spec::{Architecture, Input, KINDS, parse_kind};
 use super::written::{self, DERIVED, Item, Value, Wrong};
@@ -130,10 +130,10 @@ fn layer(item: &Item) -> (LayerDraft, Vec<Fault>) {
         draft.kind = parse_kind(kind, &arguments).map_err(&mut add).ok();
     }
     draft.from = match table.iter().find(|(key, _)| key == "from") {
-        None => From::Before,
+        None => Reads::Before,
         Some(_) => match one::<Option<String>>(table, "from").map_err(&mut add) {
-            Ok(from) => from.map_or(From::Before, From::Named),
-            Err(()) => From::Unreadable,
+            Ok(from) => from.map_or(Reads::Before, Reads::Named),
+            Err(()) => Reads::Unreadable,
         },
     };
     // Of a kind that is not known, nothing is known to follow.

@@ -78,7 +78,7 @@ async fn a_folder_that_was_sent_is_trained_on_and_its_own_labels_are_answered() 
         for part in [
             "the images lie in `pets`",
             "val/ is the test set",
-            "2 hidden and system files were left out",
+            "1 hidden or system file was left out",
             "notes.txt (no image)",
             "training images by class: ant 24, bee 7",
             "the classes are uneven: `ant` has 24 training images and `bee` 7",
@@ -204,7 +204,7 @@ async fn what_is_wrong_with_an_archive_is_said_and_nothing_of_it_stays() {
         assert!(!sentence.contains(server.folder.path().to_str().unwrap()), "{what}: {sentence}");
         assert_eq!(kept(&server), [""; 0], "{what}");
     }
-    for name in [".hidden", "a%2Fb", "%2e%2e", &"x".repeat(101)] {
+    for name in [".hidden", "a%2Fb", &"x".repeat(101)] {
         put(&server, name, zip(&pets())).await.refused(422, "unprocessable");
     }
     // The old names of folders, Windows' separators and names of their own header are read.
