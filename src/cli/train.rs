@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is there or not")]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]

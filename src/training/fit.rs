@@ -9,12 +9,15 @@ use crate::dataset::survey::{Survey, survey};
 use crate::network::architecture::fit::fit;
 use crate::network::spec::Input;
 
+/// A run, and what was changed of it, in words.
+pub(super) type Fitted<'a> = (Cow<'a, Run>, Vec<String>);
+
 /// The largest side that a network's input is fitted to; larger pictures are resized.
 const LARGEST: usize = 224;
 
 /// `run` with its network fitted to its images, and what that changed, in words; none where `on_event` ended it. The same images give
 /// the same network, so that a run that goes on finds its own.
-pub(super) fn fitted<'a>(run: &'a Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Cow<'a, Run>, Vec<String>)>, Error> {
+pub(super) fn fitted<'a>(run: &'a Run, on_event: &mut OnEvent<'_>) -> Result<Option<Fitted<'a>>, Error> {
     if !run.fit_data {
         return Ok(Some((Cow::Borrowed(run), Vec::new())));
     }

@@ -34,12 +34,11 @@ pub(in crate::dataset) fn survey(path: &Path, goes_on: &mut Look<'_>) -> Result<
     }
     let by_class = list(&layout.train, &mut left_out)?;
     let train: Vec<Labelled> = by_class.into_iter().zip(0..).flat_map(|(files, class)| super::label_all(files, class)).collect();
-    let test = match &layout.test {
-        Some(test) => test_images(test, &classes, &mut left_out)?,
-        None => {
-            notes.push("there is no test set: a tenth of every class will be held out".into());
-            Vec::new()
-        }
+    let test = if let Some(test) = &layout.test {
+        test_images(test, &classes, &mut left_out)?
+    } else {
+        notes.push("there is no test set: a tenth of every class will be held out".into());
+        Vec::new()
     };
     notes.extend(left_out.notes());
     let mut seen = Seen::default();

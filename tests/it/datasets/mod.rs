@@ -17,7 +17,7 @@ use crate::support::{Answer, Server, TOKEN, eventually, file};
 /// Ants are red, bees are blue; `shade` tells one from another.
 fn picture(class: &str, shade: u8) -> Vec<u8> {
     let colour = if class == "ant" { [200 + shade % 50, shade, 10] } else { [10, shade, 200 + shade % 50] };
-    encode::rgb(20, 24, &colour.repeat(480)).unwrap()
+    encode::rgb(36, 40, &colour.repeat(1440)).unwrap()
 }
 
 /// Two classes as people have them: systems' litter, accents, any ending, deeper folders, one folder around everything, and
@@ -73,7 +73,7 @@ async fn a_folder_that_was_sent_is_trained_on_and_its_own_labels_are_answered() 
         assert_eq!((&set["name"], &set["state"], &set["kind"]), (&json!(name), &json!("ready"), &json!("folder")));
         let classes = json!([{"name": "ant", "train": 24, "test": 5}, {"name": "bee", "train": 7, "test": 4}]);
         assert_eq!((&set["classes"], &set["train_images"], &set["test_images"]), (&classes, &json!(31), &json!(9)));
-        assert_eq!((&set["size"], &set["grey"]), (&json!([24, 20]), &json!(false)));
+        assert_eq!((&set["size"], &set["grey"]), (&json!([40, 36]), &json!(false)));
         let said = notes(set);
         for part in [
             "the images lie in `pets`",
@@ -123,7 +123,7 @@ async fn a_folder_that_was_sent_is_trained_on_and_its_own_labels_are_answered() 
     let path = format!("/admin/jobs/{fitted}/events");
     let events = Answer::of(server.request(Method::GET, &path).bearer_auth(TOKEN).header("accept", "application/x-ndjson")).await;
     let events = String::from_utf8(events.body).unwrap();
-    let said = "the network was fitted to the images: its input is 3×24×20 in place of 3×32×32, and `fc5` has `out_features = 2` in place of 10";
+    let said = "the network was fitted to the images: its input is 3×40×36 in place of 3×32×32, and `fc5` has `out_features = 2` in place of 10";
     assert!(events.contains(said), "{events}");
 
     let model = format!("run-{fitted}");
@@ -136,7 +136,7 @@ async fn a_folder_that_was_sent_is_trained_on_and_its_own_labels_are_answered() 
     assert_eq!(answer["probabilities"].as_object().unwrap().keys().collect::<Vec<_>>(), ["ant", "bee"], "{answer}");
     assert_eq!(
         server.get(&format!("/layers?model={model}")).await.ok()["input"],
-        json!({"channels": 3, "height": 24, "width": 20})
+        json!({"channels": 3, "height": 40, "width": 36})
     );
 
     assert_eq!(server.admin(Method::DELETE, "/admin/datasets/pets", None).await.status, StatusCode::NO_CONTENT);
