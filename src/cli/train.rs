@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = recipe::help())]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is there or not")]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]
@@ -65,6 +66,9 @@ pub struct Args {
     /// Leave out images that cannot be read, with a note; otherwise all of them are named before the first step
     #[arg(long)]
     skip_unreadable: bool,
+    /// Change the network's input and last layer to what the images need, and say how
+    #[arg(long)]
+    fit_data: bool,
     /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
@@ -76,7 +80,7 @@ pub struct Args {
         long,
         value_name = "DIR",
         hide = true,
-        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "dtype"]
+        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "fit_data", "dtype"]
     )]
     run_dir: Option<PathBuf>,
 }
@@ -186,7 +190,16 @@ fn prepare(args: &Args, globals: &Globals) -> anyhow::Result<Run> {
     let output = args.output(out);
     args.may_write(out, &output.state)?;
     let rules = args.rules(globals);
-    Ok(Run { architecture, data: data.clone(), rules, recipe, device: globals.config.device, output, resume: args.resume })
+    Ok(Run {
+        architecture,
+        data: data.clone(),
+        rules,
+        recipe,
+        device: globals.config.device,
+        output,
+        resume: args.resume,
+        fit_data: args.fit_data,
+    })
 }
 
 impl Args {

@@ -53,6 +53,8 @@ pub struct Limits {
     pub batch_images: usize,
     /// From `models_mib`: bytes of the models in memory, 1 to 1,000,000 MiB; one that is larger is kept alone.
     pub model_bytes: u64,
+    /// From `dataset_mib`: bytes of a dataset that is sent, packed and unpacked, 1 to 1,000,000 MiB.
+    pub dataset_bytes: u64,
 }
 
 /// `[models]`: which models are served.
@@ -138,6 +140,7 @@ impl Limits {
             answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
             model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,
+            dataset_bytes: reader.number("limits.dataset_mib", 4096, 1..=1_000_000) * MIB,
         }
     }
 }

@@ -57,9 +57,7 @@ impl<'a> Arrival<'a> {
 
     /// What `reading` gives, the body's next part or something that waits for it; not for ever.
     pub async fn next<T>(&self, reading: impl Future<Output = T>) -> Result<T, Error> {
-        let late =
-            || Error::new(Code::RequestTimeout, "the body stopped arriving, or all but stopped: send it again, without pauses");
-        self.pace.next(reading).await.ok_or_else(late)
+        self.pace.next(reading).await.ok_or_else(dripping)
     }
 
     /// Puts `part`, which came, behind what is `held`; or refuses, where there is no memory.
@@ -109,6 +107,11 @@ impl<'a> Arrival<'a> {
 /// Reads a whole body of at most `limit` bytes.
 pub async fn read(body: Body, limit: usize, app: &App) -> Result<Held, Error> {
     Arrival::of(&body, limit, app)?.read(body).await
+}
+
+/// A body that its pace has cut.
+pub fn dripping() -> Error {
+    Error::new(Code::RequestTimeout, "the body stopped arriving, or all but stopped: send it again, without pauses")
 }
 
 /// A body whose end never came.

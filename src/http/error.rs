@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::checkpoint;
 use crate::dataset::catalog;
-use crate::network;
+use crate::network::{self, Fault};
 use crate::picture::{decode, grid};
 use crate::serving::{change, engine, models};
 use crate::training;
@@ -67,6 +67,8 @@ pub enum Code {
     QueueFull,
     /// A failure of ours.
     Internal,
+    /// The disk is full.
+    NoRoom,
     /// No model is ready.
     NotReady,
     /// The server is stopping.
@@ -103,6 +105,7 @@ impl Code {
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::NoRoom => ("no_room", StatusCode::INSUFFICIENT_STORAGE),
             Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE),
             Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE),
             Self::TimedOut => ("timed_out", StatusCode::GATEWAY_TIMEOUT),
@@ -159,6 +162,7 @@ pub struct Error {
     sentence: String,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    faults: Vec<Fault>,
 }
 
 /// What every refusal says, as it is sent.
@@ -166,6 +170,9 @@ pub struct Error {
 pub struct Told<'a> {
     error: &'a str,
     code: &'static str,
+    /// What is wrong with a layer list, place by place.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    faults: &'a [Fault],
 }
 
 /// Why a failure of ours happened. It travels beside the response, never in it; the access log writes it down.
@@ -175,7 +182,7 @@ pub struct Cause(pub String);
 impl Error {
     /// A row of the table with the sentence for people.
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), retry_after: None, cause: None }
+        Self { code, sentence: sentence.into(), retry_after: None, cause: None, faults: Vec::new() }
     }
 
     /// A failure of ours: `cause` is logged and not sent.
@@ -208,7 +215,7 @@ impl Error {
 
     /// What the caller is told.
     pub fn told(&self) -> Told<'_> {
-        Told { error: &self.sentence, code: self.code.row().0 }
+        Told { error: &self.sentence, code: self.code.row().0, faults: &self.faults }
     }
 
     /// When to try again.
@@ -310,7 +317,9 @@ impl From<network::Error> for Error {
             network::Error::Device(_) | network::Error::Tensor(_) => return Self::internal(format!("{error}: {error:?}")),
             _ => Code::Unprocessable,
         };
-        Self::new(code, error.to_string())
+        let sentence = error.to_string();
+        let faults = if let network::Error::Architecture(faults) = error { faults } else { Vec::new() };
+        Self { faults, ..Self::new(code, sentence) }
     }
 }
 

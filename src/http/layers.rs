@@ -23,7 +23,7 @@ use super::whole::Whole;
 use crate::classification::ModelVersion;
 use crate::network::shape::{ParameterSpec, Role, Source};
 use crate::network::spec::Input;
-use crate::network::{self, Layer, LayerShape, Model, Shape};
+use crate::network::{self, Architecture, Layer, LayerShape, Shape};
 use crate::serving::Served;
 
 /// Numbers that are still sent as JSON.
@@ -57,7 +57,7 @@ pub(super) struct Network<'a> {
 /// A layer as it is written in an architecture file, and what follows from it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Layer)]
-pub(super) struct Described<'a> {
+pub struct Described<'a> {
     /// Name, kind and the kind's arguments.
     #[serde(flatten)]
     #[schema(value_type = shapes::LayerKind)]
@@ -81,25 +81,27 @@ pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Re
     let answer = Network {
         model: named(&served),
         input: architecture.input,
-        layers: architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect(),
+        layers: described(architecture, layers),
         parameters: layers.iter().map(LayerShape::parameter_count).sum(),
         multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
     };
     Ok(Json(answer).into_response())
 }
 
-fn describe<'a>(layer: &'a Layer, shape: &LayerShape, model: &'a Model) -> Described<'a> {
+/// The layers of `architecture`, each with what was inferred of it.
+pub fn described<'a>(architecture: &'a Architecture, layers: &'a [LayerShape]) -> Vec<Described<'a>> {
     let source = |source: &Source| match source {
         Source::Image => "input",
-        Source::Layer(at) => model.layers()[*at].name.as_str(),
+        Source::Layer(at) => layers[*at].name.as_str(),
     };
-    Described {
+    let one = |(layer, shape): (&'a Layer, &'a LayerShape)| Described {
         layer,
         inputs: shape.sources.iter().map(source).collect(),
         output: shape.output,
         parameters: shape.parameter_count(),
         multiply_adds: shape.multiply_adds,
-    }
+    };
+    architecture.layers.iter().zip(layers).map(one).collect()
 }
 
 /// The query of `GET /layers/{layer}/weights`.

@@ -33,6 +33,7 @@ pub mod listen;
 pub mod lock;
 pub mod metrics;
 pub mod models;
+pub mod networks;
 pub mod npy;
 pub mod offload;
 pub mod openapi;

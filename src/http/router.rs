@@ -17,8 +17,8 @@ use super::extract::{Keys, NoOptions};
 use super::peer::Peer;
 use super::state::App;
 use super::{
-    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, openapi, page,
-    samples, v2,
+    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, networks, openapi,
+    page, samples, v2,
 };
 
 /// The whole service over `app`; no socket is needed to call it.
@@ -37,6 +37,8 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/models", get(models::list))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
+        .add::<NoOptions>("/networks", get(networks::list))
+        .add::<NoOptions>("/networks/check", post(networks::check))
         .add::<NoOptions>("/samples", get(samples::list))
         .add::<NoOptions>("/samples/{name}", get(samples::get))
         .add::<NoOptions>("/v2", get(v2::server::metadata))
@@ -46,6 +48,11 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/v2/models/{model}/versions/{version}/ready", get(v2::model::ready_of_version));
     let open = inference.0.merge(catalog.0).route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
     let admin = Routes::default()
+        .add::<NoOptions>("/admin/datasets", get(admin::datasets::list))
+        .add::<NoOptions>(
+            "/admin/datasets/{name}",
+            get(admin::datasets::get).put(admin::datasets::put::put).delete(admin::datasets::delete),
+        )
         .add::<NoOptions>("/admin/train", post(admin::train::post))
         .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
         .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).patch(admin::jobs::patch).delete(admin::jobs::delete))

@@ -15,6 +15,7 @@ use super::{housekeeping, lock};
 use crate::checkpoint::Store;
 use crate::config::{Config, LogFormat};
 use crate::console;
+use crate::dataset;
 use crate::network;
 use crate::picture::Limits;
 use crate::serving::{Engine, Models, engine, models};
@@ -155,6 +156,8 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
 }
 
 fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<App, Error> {
+    // What a killed server left half received.
+    dataset::shelf::sweep(&config.data_dir.join("datasets"));
     let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
     let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
     let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use super::access;
+use super::admin;
 use super::budget::Budget;
 use super::error::Error;
 use super::metrics::Metrics;
+use super::networks::Desk;
 use super::openapi::Document;
 use super::pace::{Leaving, Patience};
 use super::router::Listed;
@@ -46,6 +48,10 @@ pub struct App {
     pub metrics: Metrics,
     /// What is told of the routes, made when somebody asks.
     pub openapi: Document,
+    /// What checks of networks share.
+    pub networks: Desk,
+    /// Datasets that are coming or were looked at.
+    pub datasets: admin::datasets::desk::Desk,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
     leaving: Arc<Leaving>,
@@ -67,6 +73,8 @@ impl App {
             admin,
             metrics: Metrics::default(),
             openapi: Document::default(),
+            networks: Desk::default(),
+            datasets: admin::datasets::desk::Desk::default(),
             stopping: CancellationToken::new(),
             leaving: Arc::default(),
             refusing: AtomicBool::new(false),
@@ -100,6 +108,11 @@ impl App {
     /// From now on the server is not ready, and every answer ends its connection. It still answers.
     pub fn drain(&self) {
         self.leaving.begin();
+    }
+
+    /// Whether arithmetic runs on the processor.
+    pub fn on_processor(&self) -> bool {
+        self.config.device.open().is_ok_and(|device| device.is_cpu())
     }
 
     /// Whether new requests are refused.

@@ -18,12 +18,14 @@ pub mod probe;
 pub mod reference;
 pub mod rules;
 
+pub use architecture::fault::Fault;
 pub use architecture::infer::infer;
 #[cfg(test)]
 pub(crate) use architecture::random;
 pub use architecture::shape::{LayerShape, Shape};
 pub use architecture::spec::{Architecture, Layer, LayerKind};
-pub use architecture::{presets, shape, spec};
+pub use architecture::{check, presets, shape, spec};
+pub use compiled::memory::Memory;
 pub use compiled::plan::Plan;
 pub use compiled::step::Step;
 pub use compiled::{plan, step};

@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn plan(width: u32, height: u32, orientation: Orientation, target: &Target) -> Plan {
-        Plan::new(&Header { width, height, format: Format::Png, memory: 0, kept: 0 }, orientation, target)
+        Plan::new(&Header { width, height, format: Format::Png, grey: false, memory: 0, kept: 0 }, orientation, target)
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Header {
     pub height: u32,
     /// What the bytes are.
     pub format: Format,
+    /// Whether it is stored without colours; a picture that only looks grey is not.
+    pub grey: bool,
     /// Most bytes decoding takes at once, the pixels included.
     pub memory: u64,
     /// Bytes of the pixels once they are read.
@@ -92,7 +94,7 @@ impl<'a> Opened<'a> {
             let decoder = jpeg::Decoder::open(bytes)?;
             let (width, height) = decoder.dimensions();
             let (memory, kept) = (decoder.memory() + OVERHEAD, decoder.kept());
-            let header = Header { width, height, format, memory, kept };
+            let header = Header { width, height, format, grey: decoder.is_grey(), memory, kept };
             return Ok(Self { header, bytes, decoder: Decoder::Jpeg(Box::new(decoder)) });
         }
         if format == Format::Png {
@@ -115,9 +117,11 @@ impl<'a> Opened<'a> {
             _ if decoder.color_type().channel_count() < 3 => 3 * pixels,
             _ => 0,
         };
-        let (memory, kept) =
-            (decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD), decoder.total_bytes().max(3 * pixels));
-        Ok(Self { header: Header { width, height, format, memory, kept }, bytes, decoder: Decoder::Other(Box::new(decoder)) })
+        let memory = decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD);
+        let kept = decoder.total_bytes().max(3 * pixels);
+        let grey = decoder.color_type().channel_count() < 3;
+        let header = Header { width, height, format, grey, memory, kept };
+        Ok(Self { header, bytes, decoder: Decoder::Other(Box::new(decoder)) })
     }
 
     /// How the stored pixels are to be turned. Unreadable EXIF is as good as none.

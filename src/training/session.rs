@@ -42,7 +42,8 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Reads the images and places the network, at its beginning or where the run's state has it; none where `on_event` ended it.
-    pub(super) fn open(run: &'a Run, on_event: &mut OnEvent<'_>) -> Result<Option<Self>, Error> {
+    /// `fitted` says what was done for that.
+    pub(super) fn open(run: &'a Run, fitted: Vec<String>, on_event: &mut OnEvent<'_>) -> Result<Option<Self>, Error> {
         let started = Instant::now();
         let layers = infer(&run.architecture)?;
         let prepared = run.recipe.prepare(&run.architecture)?;
@@ -57,7 +58,8 @@ impl<'a> Session<'a> {
         for images in [batch.min(images), images % batch].into_iter().filter(|&images| images > 0) {
             check_batch_size(&layers, images)?;
         }
-        let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
+        let classes = dataset.classes.len();
+        let mut notes: Vec<String> = fitted.into_iter().chain(dataset.notes.iter().cloned()).chain(dataset.census()).collect();
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));
         let mut kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };
         notes.extend(kept.as_mut().and_then(|state| state.head.go_on_with(arithmetic(&device))));

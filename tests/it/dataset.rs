@@ -14,7 +14,7 @@ use crate::pictures::rgb_png;
 
 const RECORD: usize = 3073;
 
-fn official() -> PathBuf {
+pub(crate) fn official() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin")
 }
 
@@ -153,7 +153,10 @@ fn what_is_no_dataset_is_refused() {
     assert!(matches!(open(&folder.path().join("file"), 0), Err(Error::Unrecognised(_))));
     assert!(matches!(open(&folder.path().join("absent"), 0), Err(Error::Io { .. })));
     let error = open_at(&official(), &reading(0, 28, 64, Channels::Rgb)).unwrap_err().to_string();
-    assert_eq!(error, "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input");
+    assert_eq!(
+        error,
+        "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input, or fit it with --fit-data (`fit_data` in a request)"
+    );
 }
 
 #[test]

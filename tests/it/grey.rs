@@ -112,6 +112,7 @@ fn run(folder: &Path, data: &Path, channels: usize) -> Run {
             models: Models::Last { path: folder.join("grey.safetensors"), dtype: Dtype::F32 },
         },
         resume: false,
+        fit_data: false,
     }
 }
 

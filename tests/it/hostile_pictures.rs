@@ -189,7 +189,7 @@ fn limits_of_more_pixels_allow_the_memory_that_they_take() {
     for pixels in [1, 50_000_000, 400_000_000] {
         assert!(Limits::of(pixels).memory >= most_bytes(pixels));
     }
-    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, memory: 15 * 400_000_000, kept: 0 };
+    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, grey: false, memory: 15 * 400_000_000, kept: 0 };
     assert!(Limits::default().check(&header).is_err());
     assert_eq!(Limits::of(400_000_000).check(&header), Ok(()));
 }

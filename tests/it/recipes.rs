@@ -104,6 +104,7 @@ fn run_in(folder: &Path, architecture: Architecture, recipe: Recipe) -> Run {
         device: DeviceChoice::Cpu,
         output: Output { name: "m".into(), state: folder.join("m.state"), models },
         resume: false,
+        fit_data: false,
     }
 }
 

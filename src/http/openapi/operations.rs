@@ -26,7 +26,7 @@ const EVENTS: &str = "text/event-stream";
 
 /// All of them, in the order of the router.
 pub fn operations() -> Vec<Operation> {
-    [inference(), catalog(), admin(), models(), v2::operations(), health()].into_iter().flatten().collect()
+    [inference(), catalog(), networks(), datasets(), admin(), models(), v2::operations(), health()].into_iter().flatten().collect()
 }
 
 fn inference() -> Vec<Operation> {
@@ -142,6 +142,34 @@ fn admin() -> Vec<Operation> {
             .gives_bytes(200, "", "application/x-ndjson")
             .refuses(&[Code::BadRequest, Code::UnknownJob])
             .curl("curl -N -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs/$ID/events"),
+    ]
+}
+
+fn networks() -> Vec<Operation> {
+    vec![
+        Operation::new("GET /networks", "Networks to start from").gives_bytes(200, "Their layer lists.", "application/json"),
+        Operation::new("POST /networks/check", "Shapes, parameters and cost of a layer list, or everything that is wrong with it")
+            .about("The list as TOML or JSON, or JSON with `arch`, `batch_size` and `images`. Nothing is kept.")
+            .takes_json(&json!({"arch": "tutorial", "batch_size": 32}))
+            .gives_bytes(200, "Layer by layer.", "application/json")
+            .refuses(&[Code::BadRequest, Code::Unprocessable, Code::Stopping, Code::TimedOut]),
+    ]
+}
+
+fn datasets() -> Vec<Operation> {
+    vec![
+        Operation::new("GET /admin/datasets", "The datasets").gives_bytes(200, "By name.", "application/json"),
+        Operation::new("GET /admin/datasets/{name}", "A dataset")
+            .gives_bytes(200, "Its classes, counts and notes; or how far it is.", "application/json")
+            .refuses(&[Code::UnknownDataset]),
+        Operation::new("PUT /admin/datasets/{name}", "Send a folder of images, as .zip or .tar.gz")
+            .takes_bytes(BYTES)
+            .gives_bytes(201, "As it was understood.", "application/json")
+            .refuses(&[Code::Conflict, Code::Unprocessable, Code::NoRoom])
+            .curl("curl -T pets.zip -H \"Authorization: Bearer $TOKEN\" $HOST/admin/datasets/pets"),
+        Operation::new("DELETE /admin/datasets/{name}", "Remove a dataset")
+            .gives_nothing(204, "It is gone.")
+            .refuses(&[Code::UnknownDataset, Code::Conflict]),
     ]
 }
 

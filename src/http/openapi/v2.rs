@@ -9,7 +9,7 @@ const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
 /// All of them, in the order of the router.
-pub fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     [inference(), catalog(), health()].into_iter().flatten().collect()
 }
 

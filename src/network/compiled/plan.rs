@@ -10,6 +10,7 @@
 mod maps;
 mod parameters;
 mod sight;
+mod sizes;
 mod vectors;
 
 use self::parameters::{Dense, Packed, Plain};

@@ -14,6 +14,7 @@ mod norm;
 mod parameters;
 mod passes;
 mod run;
+mod sizes;
 mod trained;
 
 use self::filters::Filters;

@@ -38,6 +38,11 @@ impl<'a> Decoder<'a> {
         (self.layout.width, self.layout.height)
     }
 
+    /// Whether it has one component.
+    pub(super) fn is_grey(&self) -> bool {
+        self.layout.components.len() == 1
+    }
+
     /// Most bytes decoding takes, the pixels included.
     pub(super) fn memory(&self) -> u64 {
         let (width, height) = (u64::from(self.layout.width), u64::from(self.layout.height));

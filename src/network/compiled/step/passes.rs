@@ -22,7 +22,7 @@ const SUMMED: usize = 1 << 16;
 
 impl Program {
     /// Images of a segment's group. A batch of few images is two groups at least, and so has work for two threads.
-    fn group(&self, segment: usize, batch: usize) -> usize {
+    pub(super) fn group(&self, segment: usize, batch: usize) -> usize {
         self.segments[segment].group.min(batch.div_ceil(2))
     }
 
@@ -32,12 +32,12 @@ impl Program {
         batch.div_ceil(group).div_ceil(PARTS) * group
     }
 
-    fn parts(&self, segment: usize, batch: usize) -> usize {
+    pub(super) fn parts(&self, segment: usize, batch: usize) -> usize {
         batch.div_ceil(self.images_a_part(segment, batch))
     }
 
     /// Floats of one group's partial sums of any batch norm.
-    fn partial(&self) -> usize {
+    pub(super) fn partial(&self) -> usize {
         self.norms.iter().map(NormNode::partial).max().unwrap_or(0)
     }
 }
