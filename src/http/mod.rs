@@ -16,6 +16,7 @@ pub mod budget;
 pub mod classify;
 pub mod cors;
 pub mod deadline;
+pub mod decoding;
 pub mod error;
 pub mod extract;
 pub mod featuremaps;

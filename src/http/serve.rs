@@ -79,7 +79,7 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     let ended = {
         let warm_then_wait = async {
             warm(&app, address).await;
-            std::future::pending::<()>().await;
+            app.canary.watch(&app.models, &app.engine).await;
         };
         tokio::select! {
             ended = &mut serving => Some(ended),

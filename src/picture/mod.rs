@@ -20,6 +20,7 @@ pub mod header;
 mod jpeg;
 pub mod pixels;
 mod png;
+mod quick;
 mod riff;
 pub mod summary;
 pub mod target;

@@ -22,6 +22,14 @@ const FORMAT: Format = Format::Jpeg;
 /// instead of taking zeros, as both do, and filling the rest with grey. Twice what they read ahead.
 const SENTINEL: usize = 16;
 
+/// Scans of a file that is read without delay: each goes over all pixels, whatever it is long.
+const FEW_SCANS: usize = 16;
+
+/// Whether no more scans refine one another than ordinary writers make. True of what is no JPEG: that is found out soon.
+pub(super) fn is_simple(bytes: &[u8]) -> bool {
+    Layout::read(bytes).map_or(true, |layout| layout.scans <= FEW_SCANS)
+}
+
 /// A JPEG whose segments have been walked.
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
