@@ -112,18 +112,18 @@ pub(super) fn serve(batch: Vec<Job>, hands: Hands, load: &Load) {
     }
 }
 
-/// Evaluates one image at once, on this thread alone.
-pub(super) fn serve_here(request: &Request, load: &Load) -> Result<Reply, Error> {
+/// Evaluates one image at once, on this thread.
+pub(super) fn serve_here(request: &Request, hands: Hands, load: &Load) -> Result<Reply, Error> {
     if request.is_late() {
         return Err(Error::Late);
     }
     let started = Instant::now();
     let served = &request.served;
-    let outcome = evaluate(served, Hands::Own, std::iter::once(&request.pixels), &request.probe);
+    let outcome = evaluate(served, hands, std::iter::once(&request.pixels), &request.probe);
     let took = started.elapsed();
     match outcome {
         Ok(Evaluation { probabilities, taps }) => {
-            load.measured(served, 1, took, Hands::Own);
+            load.measured(served, 1, took, hands);
             judged(request, Reply { probabilities, taps, queued: Duration::ZERO, inference: took, batch: 1 })
         }
         Err(fault) => {

@@ -214,8 +214,26 @@ mod tests {
         engine.close();
     }
 
+    #[tokio::test]
+    async fn an_idle_engine_is_asked_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        testing::write(folder.path(), "own/1", &tiny(1));
+        let (models, engine) = (models(folder.path(), "own"), Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap());
+        let (canary, own) = (Canary::default(), models.find(None, None).await.unwrap());
+        let answered = async {
+            while !own.answered_within(LATELY) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = canary.watch(&models, &engine) => {}
+            in_time = tokio::time::timeout(Duration::from_secs(60), answered) => in_time.expect("an answer"),
+        }
+        engine.close();
+    }
+
     #[test]
-    fn another_answer_than_at_first_is_an_illness() {
+    fn another_answer_than_the_reference_s_is_an_illness() {
         let served = prepared(tiny(1));
         let reply = |probabilities| {
             let (queued, inference) = (Duration::ZERO, Duration::ZERO);

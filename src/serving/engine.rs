@@ -15,13 +15,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::batch::{Job, serve_here};
+use super::batch::{Hands, Job, serve_here};
 use super::load::Load;
 use super::queue::Queue;
 use super::served::Served;
 use super::worker::Worker;
 use crate::network::{Probe, Tap};
 use crate::picture::Pixels;
+
+/// After so many images of which each was alone, the next one probably is, too. Of many callers some are alone for a moment.
+const QUIET: usize = 64;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,8 @@ pub struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Callers that are evaluating themselves.
     callers: AtomicUsize,
+    /// Images since two were under way at once.
+    lone: AtomicUsize,
 }
 
 impl Engine {
@@ -134,6 +139,7 @@ impl Engine {
             queue: Arc::clone(&queue),
             threads: Mutex::default(),
             callers: AtomicUsize::new(0),
+            lone: AtomicUsize::new(0),
         };
         for thread in 0..queue.threads() {
             let worker = Worker { queue: Arc::clone(&queue), batch: settings.batch, load: Arc::clone(&load) };
@@ -210,10 +216,20 @@ impl Engine {
     pub async fn evaluate(&self, request: Request) -> Result<Reply, Error> {
         if self.is_best_here(&request) {
             let _caller = Caller::of(&self.callers);
-            return serve_here(&request, &self.load);
+            let hands = if self.is_quiet() { request.served.hands_at_hand() } else { Hands::Own };
+            return serve_here(&request, hands, &self.load);
         }
         // Every job is answered, or this engine is at fault.
         self.submit(request).await.unwrap_or_else(|_| Err(Error::Failed("the model thread lost an image".into())))
+    }
+
+    /// Whether callers have come one by one for a while: then other threads have nothing better to do than to help.
+    fn is_quiet(&self) -> bool {
+        if self.under_way() > 1 {
+            self.lone.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.lone.fetch_add(1, Ordering::Relaxed) >= QUIET
     }
 
     /// Whether the caller's thread is to evaluate the image.

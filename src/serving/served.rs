@@ -112,6 +112,11 @@ impl Served {
         self.pace
     }
 
+    /// All threads, if nobody has them now.
+    pub(super) fn hands_at_hand(&self) -> Hands {
+        if self.whole.try_lock().is_ok() { Hands::All } else { Hands::Own }
+    }
+
     /// Does `work` with what a batch is evaluated with: with all threads' alone, or with one thread's beside others. A panic is an
     /// error like any other.
     pub(super) fn with<T>(&self, hands: Hands, work: impl FnOnce(&mut Hand) -> Result<T, network::Error>) -> Result<T, Fault> {

@@ -100,7 +100,7 @@ impl Bits {
 }
 
 /// A lossless WebP of 4×4 pixels with `groups` groups of five code tables, of 4 KB each in memory.
-fn table_bomb(groups: u32) -> Vec<u8> {
+pub(crate) fn table_bomb(groups: u32) -> Vec<u8> {
     let mut bits = Bits::default();
     // Signature, sides less one, alpha, version; no transform, no colour cache; an entropy image of one 4×4 block.
     for (value, count) in [(0x2F, 8), (3, 14), (3, 14), (0, 1), (0, 3), (0, 1), (0, 1), (1, 1), (0, 3), (0, 1)] {

@@ -28,6 +28,7 @@ mod networks;
 mod odd_jpegs;
 mod pictures;
 mod program;
+mod quick_pictures;
 mod readme;
 mod recovery;
 mod rules;

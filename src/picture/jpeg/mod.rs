@@ -22,12 +22,9 @@ const FORMAT: Format = Format::Jpeg;
 /// instead of taking zeros, as both do, and filling the rest with grey. Twice what they read ahead.
 const SENTINEL: usize = 16;
 
-/// Scans of a file that is read without delay: each goes over all pixels, whatever it is long.
-const FEW_SCANS: usize = 16;
-
-/// Whether no more scans refine one another than ordinary writers make. True of what is no JPEG: that is found out soon.
-pub(super) fn is_simple(bytes: &[u8]) -> bool {
-    Layout::read(bytes).map_or(true, |layout| layout.scans <= FEW_SCANS)
+/// How many scans there are; none where the file cannot be read.
+pub(super) fn scans(bytes: &[u8]) -> Option<usize> {
+    Layout::read(bytes).ok().map(|layout| layout.scans)
 }
 
 /// A JPEG whose segments have been walked.

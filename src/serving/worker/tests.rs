@@ -152,6 +152,7 @@ async fn a_panic_is_answered_and_the_thread_goes_on_with_the_others() {
             assert_eq!(bits(&answer.await.unwrap().unwrap()), expected);
         }
     }
+    assert_eq!(engine.replaced(), 2, "each evaluator that panicked has another in its place");
     engine.close();
     assert!(matches!(engine.evaluate(request(&model)).await, Err(Error::Closed)));
 }
@@ -202,4 +203,78 @@ fn two_callers_of_the_kernels_do_not_meet() {
             }
         }
     });
+}
+
+#[tokio::test]
+async fn a_small_network_is_evaluated_by_its_caller_though_every_model_thread_is_busy() {
+    let (model, other) = (prepared(small(7)), prepared(small(8)));
+    let engine = Arc::new(Engine::one_thread(Settings { places: 4, batch: 4 }).unwrap());
+    let expected = bits(&engine.submit(placed(&engine, image(&model, 3))).await.unwrap().unwrap());
+    let gate = Gate::closed(&other);
+    let held = engine.submit(placed(&engine, request(&other)));
+    until_at_work(&engine).await;
+    let reply = engine.evaluate(placed(&engine, image(&model, 3))).await.unwrap();
+    assert_eq!((reply.batch, bits(&reply)), (1, expected));
+    // What is to be looked into waits: it takes longer, and has one evaluator.
+    let probe = Probe { taps: vec![0], ..Probe::default() };
+    let tapped = Request { probe, ..placed(&engine, image(&model, 3)) };
+    let looking = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.evaluate(tapped).await }
+    });
+    while engine.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!looking.is_finished());
+    gate.open();
+    assert_eq!(looking.await.unwrap().unwrap().taps.len(), 1);
+    held.await.unwrap().unwrap();
+    assert_eq!((engine.waiting(), engine.under_way()), (0, 0));
+    engine.close();
+}
+
+#[tokio::test]
+async fn no_bit_depends_on_who_evaluates() {
+    let model = prepared(small(9));
+    let engine = Engine::start(Settings { places: 200, batch: 8 }).unwrap();
+    let mut expected = Vec::new();
+    for seed in 0..100 {
+        let pixels = image(&model, seed).pixels;
+        let of = |hands| {
+            let mut values = Vec::new();
+            model.model.metadata().preprocessing.normalize(&pixels, &mut values).unwrap();
+            model.with(hands, |hand| Ok(hand.evaluator.evaluate(&values, &Probe::default())?.probabilities)).unwrap()
+        };
+        assert_eq!(of(Hands::All), of(Hands::Own));
+        expected.push(bits(&engine.evaluate(placed(&engine, image(&model, seed))).await.unwrap()));
+    }
+    let answers: Vec<Answer> = (0..100).map(|seed| engine.submit(placed(&engine, image(&model, seed)))).collect();
+    for (answer, expected) in answers.into_iter().zip(&expected) {
+        assert_eq!(&bits(&answer.await.unwrap().unwrap()), expected);
+    }
+    engine.close();
+}
+
+#[tokio::test]
+async fn whose_deadline_passes_while_the_batch_is_evaluated_is_told_so() {
+    let model = served();
+    let engine = Engine::one_thread(Settings { places: 2, batch: 2 }).unwrap();
+    let gate = Gate::closed(&model);
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let late = engine.submit(Request { deadline: Some(deadline), ..placed(&engine, request(&model)) });
+    until_at_work(&engine).await;
+    tokio::time::sleep_until((deadline + Duration::from_millis(1)).into()).await;
+    gate.open();
+    assert!(matches!(late.await.unwrap(), Err(Error::Late)));
+    engine.close();
+}
+
+#[test]
+fn a_thread_that_panics_is_replaced_and_counted() {
+    let (load, mut begun) = (Load::new(1), 0);
+    keep_at(&load, || {
+        begun += 1;
+        assert!(begun > 2, "planned");
+    });
+    assert_eq!((begun, load.replaced()), (3, 2));
 }
