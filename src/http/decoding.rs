@@ -63,8 +63,8 @@ impl Decoding {
         Some(Room { _shares: (share, None) })
     }
 
-    /// What `work` makes of its turn on a thread of the short lane: done, or put off until there is memory for it. Given memory
-    /// is [`None`] where it asked for more than a short turn may have.
+    /// Does `work`, which looks at a header, on a thread of the short lane. It is handed a way to ask for memory: where a picture takes
+    /// little, and that is free now, it can be decoded in the same turn.
     pub async fn glance<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&dyn Fn(u64) -> Option<Room>) -> T + Send + 'static,

@@ -107,7 +107,9 @@ pub(super) fn serve(batch: Vec<Job>, hands: Hands, load: &Load) {
         }
         Err(fault) => {
             load.failed(&fault);
-            batch.into_iter().for_each(|job| job.answer(Err(about(&served, &fault.reason))));
+            for job in batch {
+                job.answer(Err(about(&served, &fault.reason)));
+            }
         }
     }
 }

@@ -252,7 +252,7 @@ impl Engine {
             // Alone: in a batch it would fail those beside it.
             let reason = format!("an image of {given:?} was decoded for a model that takes {wanted:?}");
             job.answer(Err(Error::Failed(reason)));
-        } else if let Err(job) = self.queue.push(job) {
+        } else if let Some(job) = self.queue.push(job) {
             job.answer(Err(Error::Closed));
         }
         answer

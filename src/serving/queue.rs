@@ -48,15 +48,15 @@ impl Queue {
     }
 
     /// Has `job` wait; gives it back where the queue is closed.
-    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn push(&self, job: Job) -> Option<Job> {
         let mut state = self.lock();
         if !state.open {
-            return Err(job);
+            return Some(job);
         }
         line_up(&mut state.waiting, job);
         drop(state);
         self.changed.notify_one();
-        Ok(())
+        None
     }
 
     /// The next batch, of at most `limit` images, once there is one; none when the queue is closed and nothing waits.
@@ -131,7 +131,7 @@ mod tests {
         let mut push = |count| {
             for _ in 0..count {
                 let (job, answer) = job(request(&model));
-                assert!(queue.push(job).is_ok());
+                assert!(queue.push(job).is_none());
                 answers.push(answer);
             }
         };
@@ -156,9 +156,9 @@ mod tests {
     fn what_waits_when_it_is_closed_is_still_taken_and_nothing_else() {
         let (queue, model) = (Queue::new(1), served());
         let ((early, _early), (late, _late)) = (job(request(&model)), job(request(&model)));
-        assert!(queue.push(early).is_ok());
+        assert!(queue.push(early).is_none());
         queue.close();
-        assert!(queue.push(late).is_err());
+        assert!(queue.push(late).is_some());
         assert_eq!(queue.take(4).unwrap().batch.len(), 1);
         assert!(queue.take(4).is_none());
     }
