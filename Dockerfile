@@ -24,12 +24,6 @@ COPY --from=rust:1.95-bookworm /usr/local/rustup /usr/local/rustup
 ARG CUDA_COMPUTE_CAP=75
 ENV CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP} CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup \
     PATH=/usr/local/cargo/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-# candle's bindings are those of cuDNN 9.21; where the base image carries an older one, NVIDIA's package archive has a newer.
-RUN minor=$(printf '#include <cudnn_version.h>\nCUDNN_MINOR\n' | gcc -E -P - | tail -n 1); echo "cuDNN 9.$minor"; \
-    if [ "$minor" -lt 21 ]; then \
-      apt-get update && apt-get install -y --no-install-recommends --allow-change-held-packages \
-        libcudnn9-cuda-13 libcudnn9-dev-cuda-13 libcudnn9-headers-cuda-13 && rm -rf /var/lib/apt/lists/*; \
-    fi
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches && touch src/lib.rs benches/kernels.rs && echo 'fn main() {}' | tee src/main.rs > build.rs \
@@ -39,8 +33,7 @@ RUN touch build.rs src/lib.rs src/main.rs && cargo build --locked --profile dist
 # What the program is linked to, and what those libraries open by name; libcuda.so.1 comes from the host (`--gpus all`).
 RUN mkdir -p /out/lib \
  && for name in libcudart.so.13 libcublas.so.13 libcublasLt.so.13 libcurand.so.10 libnvrtc.so.13 libnvrtc-builtins.so.13.0; do \
-      cp -L "/usr/local/cuda/lib64/$name" /out/lib/ || exit 1; done \
- && cp -L /usr/lib/x86_64-linux-gnu/libcudnn*.so.9 /out/lib/
+      cp -L "/usr/local/cuda/lib64/$name" /out/lib/ || exit 1; done
 
 # ---- cuda: run -----------------------------------------------------------------------------------------------------------
 FROM nvidia/cuda:13.0.2-base-ubuntu24.04 AS cuda

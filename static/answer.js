@@ -6,12 +6,18 @@ import { t } from "./texts.js";
 
 const MOST = 20;
 
-/** Shows `answer`; `classes` in their order, `scores` beside them, and how it was (`before`) if something was covered or switched off. */
-export function draw({ answer, classes, scores, before }) {
+/**
+ * Shows `answer`; `classes` in their order, `scores` beside them, how it was (`before`) if something was covered or switched off, and
+ * what the picture really shows (`truth`) where that is known.
+ */
+export function draw({ answer, classes, scores, before, truth }) {
   $("label").replaceChildren(h("b", {}, answer.label), ` ${percent(answer.probability)}`);
   const rows = classes.map((name, i) => ({ name, share: answer.probabilities[name], score: scores[i], was: before?.probabilities[name] }));
   // Of very many, the most probable.
   bars(rows.length <= MOST ? rows : rows.sort((a, b) => b.share - a.share).slice(0, MOST), answer.label);
+  const isWrong = classes.includes(truth) && truth !== answer.label;
+  $("wrong").hidden = !isWrong;
+  if (isWrong) $("wrong").textContent = t("answer.wrong", truth);
   const { familiarity } = answer;
   $("familiarity").hidden = familiarity == null;
   if (familiarity != null) $("familiarity").textContent = t(familiarity < 0.01 ? "familiarity.none" : "familiarity", percent(familiarity));
@@ -20,7 +26,7 @@ export function draw({ answer, classes, scores, before }) {
 /** Nothing of an older picture stays. */
 export function clear() {
   $("label").replaceChildren();
-  $("familiarity").hidden = true;
+  for (const line of ["wrong", "familiarity"]) $(line).hidden = true;
   for (const bar of $("bars").children) {
     bar.classList.remove("best");
     bar.querySelector(".fill").style.transform = "scaleX(0)";

@@ -61,6 +61,7 @@ export default {
   "brief.batch_norm2d": "批归一化",
   "stage.open": (name, shape) => `${name}：${shape}。细看`,
 
+  "answer.wrong": (truth) => `它答错了：这张图是${thing(truth)}。`,
   "answer.was": (share) => `之前：${share}`,
   familiarity: (share) => `熟悉程度：它的测试图中有 ${share} 比这张更陌生。`,
   "familiarity.none": () => "这与它训练时见过的都不像：不要相信这个答案。",

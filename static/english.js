@@ -49,6 +49,7 @@ export default {
   "brief.batch_norm2d": "batch norm",
   "stage.open": (name, shape) => `${name}: ${shape}. Look closer`,
 
+  "answer.wrong": (truth) => `It is wrong: this is a picture of class ${truth}.`,
   "answer.was": (share) => `before: ${share}`,
   familiarity: (share) => `Familiar: ${share} of its test pictures looked stranger to it.`,
   "familiarity.none": () => "This is like nothing it was trained on: do not trust the answer.",

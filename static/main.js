@@ -120,7 +120,7 @@ async function look() {
     await strip.draw(next);
     signal.throwIfAborted();
     Object.assign(state, { look: next, seen, shown, before });
-    state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before };
+    state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before, truth: view.picture.label };
     photo.seen(state);
     answer.draw(state.told);
     changed();

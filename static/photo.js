@@ -21,9 +21,9 @@ export async function given() {
 
 /** What is said of it. */
 export function retell() {
-  const { name, sample, note } = view.picture;
+  const { name, label, sample, note } = view.picture;
   $("given").alt = name || t("picture.pasted");
-  $("given-note").textContent = note?.() ?? (sample ? t(sample === TRAINED ? "given.trained" : "given.test", sample) : "");
+  $("given-note").textContent = note?.() ?? (sample ? t(sample === TRAINED ? "given.trained" : "given.test", label) : "");
 }
 
 /** The picture at the network's size. */

@@ -10,7 +10,7 @@ let choose = null;
 let fail = null;
 let asked = 0; // for a picture; of several on their way only the last counts
 
-/** Listens; `chosen({ file, name, sample })` gets each picture, `failed(error)` what went wrong on the way. */
+/** Listens; `chosen({ file, name, sample, label })` gets each picture, `failed(error)` what went wrong on the way. */
 export function listen(chosen, failed) {
   [choose, fail] = [chosen, failed];
   const pick = (file, name) => {
@@ -35,9 +35,9 @@ export function listen(chosen, failed) {
 
 /** Fills the row of samples. */
 export async function samples() {
-  known = (await json("samples")).samples.map(({ name }) => name);
+  known = (await json("samples")).samples;
   $("samples").replaceChildren(
-    ...known.map((name) => {
+    ...known.map(({ name }) => {
       const image = h("img.pixels", { src: path(name), alt: "", width: 40, height: 40 });
       const button = h("button.sample", { type: "button", "aria-pressed": "false", "data-name": name }, image);
       button.addEventListener("click", () => sample(name));
@@ -48,13 +48,14 @@ export async function samples() {
 }
 
 /** Names of the samples. */
-export const names = () => known;
+export const names = () => known.map(({ name }) => name);
 
 /** Says everything again, in another language. */
 export function retell() {
   for (const button of $("samples").children) {
     const { name } = button.dataset;
-    const said = name === "horse" ? t("sample.trained", name) : t("sample.test", name);
+    const { label } = known.find((each) => each.name === name);
+    const said = name === "horse" ? t("sample.trained", label) : t("sample.test", label);
     Object.assign(button, { title: said, ariaLabel: said });
   }
 }
@@ -65,7 +66,8 @@ export async function sample(name, touched, note = null) {
   press(name);
   try {
     const file = await blob(path(name));
-    if (turn === asked) choose({ file, name, sample: name, note }, touched);
+    const { label } = known.find((each) => each.name === name);
+    if (turn === asked) choose({ file, name, label, sample: name, note }, touched);
   } catch (error) {
     if (turn === asked) fail(error);
   }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ::safetensors::{Dtype as StoredDtype, SafeTensors};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::dtype::Dtype;
 use super::error::Error;
@@ -98,6 +99,31 @@ pub fn safetensors_bytes(metadata: &BTreeMap<String, String>, tensors: &[Tensor<
         dtype.encode(tensor.values, &mut bytes);
     }
     bytes
+}
+
+/// SHA-256 of the numbers of `tensors` as [`safetensors_bytes`] stores them, in hexadecimal.
+pub(super) fn digest(tensors: &[Tensor<'_>], dtype: Dtype) -> String {
+    let mut tensors = tensors.to_vec();
+    tensors.sort_by_key(|tensor| tensor.name);
+    let (mut hasher, mut stored) = (Sha256::new(), Vec::new());
+    for values in tensors.iter().flat_map(|tensor| tensor.values.chunks(1 << 14)) {
+        stored.clear();
+        dtype.encode(values, &mut stored);
+        hasher.update(&stored);
+    }
+    hex(&hasher.finalize())
+}
+
+/// The same of a whole file: of all that comes after its header.
+pub(super) fn digest_of_file(bytes: &[u8]) -> String {
+    let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let start = usize::try_from(header.saturating_add(8)).unwrap_or(usize::MAX);
+    hex(&Sha256::digest(bytes.get(start..).unwrap_or_default()))
+}
+
+fn hex(digest: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    digest.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -14,30 +14,39 @@ use crate::network::Metadata;
 /// The largest header the format allows.
 const MAX_HEADER: u64 = 100_000_000;
 
+/// What a file's head tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// What the model says of itself.
+    pub metadata: Metadata,
+    /// Whether loading it will show that all of its numbers belong together.
+    pub digest: bool,
+}
+
 impl Source {
-    /// Reads the metadata alone, and checks that the file is as long as its header says. Whether the weights are the
-    /// architecture's shows when it is loaded.
-    pub fn describe(&self) -> Result<Metadata, Error> {
+    /// Reads the file's head alone, and checks that the file is as long as it says. Whether the weights are the
+    /// architecture's, and whole, shows when it is loaded.
+    pub fn describe(&self) -> Result<Description, Error> {
         match self {
             Self::File(path) => describe_file(path),
             Self::Embedded(bytes) => describe(*bytes, bytes.len() as u64),
         }
     }
 
-    /// Whether it was a file that is not there any more.
+    /// Whether it was a file that is not there any more; one that the system does not tell of may be.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::File(path) if !path.exists())
+        matches!(self, Self::File(path) if matches!(path.try_exists(), Ok(false)))
     }
 }
 
-fn describe_file(path: &Path) -> Result<Metadata, Error> {
+fn describe_file(path: &Path) -> Result<Description, Error> {
     let failed = |fault| Error::Io { doing: "read", path: path.into(), fault };
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     describe(file, length).map_err(|fault| fault.within(path))
 }
 
-fn describe(mut bytes: impl Read, length: u64) -> Result<Metadata, Error> {
+fn describe(mut bytes: impl Read, length: u64) -> Result<Description, Error> {
     let format = |e: &dyn std::fmt::Display| Error::Format(e.to_string());
     let mut size = [0; 8];
     bytes.read_exact(&mut size).map_err(|e| format(&e))?;
@@ -52,20 +61,22 @@ fn describe(mut bytes: impl Read, length: u64) -> Result<Metadata, Error> {
     if expected != length {
         return Err(Error::Format(format!("it should have {expected} bytes and has {length}")));
     }
-    read_metadata(&header.metadata.ok_or(Error::NoMetadata)?)
+    let metadata = read_metadata(&header.strings.convscope.ok_or(Error::NoMetadata)?)?;
+    Ok(Description { metadata, digest: header.strings.convscope_sha256.is_some() })
 }
 
 /// What is kept of a header: whatever else it holds costs no memory.
 struct Header {
-    metadata: Option<String>,
+    strings: Strings,
     /// Where the last tensor ends, in bytes after the header.
     end: u64,
 }
 
-#[derive(serde::Deserialize)]
+/// [`super::METADATA_KEY`] and [`super::DIGEST_KEY`].
+#[derive(Default, serde::Deserialize)]
 struct Strings {
-    /// Under [`super::METADATA_KEY`].
     convscope: Option<String>,
+    convscope_sha256: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -84,10 +95,10 @@ impl<'de> Deserialize<'de> for Header {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Header { metadata: None, end: 0 };
+                let mut header = Header { strings: Strings::default(), end: 0 };
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        header.metadata = map.next_value::<Strings>()?.convscope;
+                        header.strings = map.next_value()?;
                     } else {
                         header.end = header.end.max(map.next_value::<Extent>()?.data_offsets.1);
                     }
@@ -130,7 +141,8 @@ mod tests {
     fn the_header_alone_tells_what_the_whole_file_tells() {
         let model = tutorial();
         let bytes = checkpoint::write(&model, Dtype::F16);
-        assert_eq!(&describe(&bytes[..], bytes.len() as u64).unwrap(), model.metadata());
+        let told = describe(&bytes[..], bytes.len() as u64).unwrap();
+        assert_eq!(told, Description { metadata: model.metadata().clone(), digest: true });
     }
 
     #[test]

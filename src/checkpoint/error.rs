@@ -30,6 +30,12 @@ pub enum Error {
     /// The bytes are no safetensors file.
     #[error("this is no whole safetensors file ({0})")]
     Format(String),
+    /// The numbers are not those that the file's digest was made of.
+    #[error("its numbers are not those that were written: the file is damaged, or was not copied to its end; copy it again")]
+    Damaged,
+    /// The file was another one when it had been read.
+    #[error("it changed while it was read: it is tried again")]
+    Changing,
     /// A safetensors file of another program.
     #[error(
         "these are weights without `convscope` metadata: turn them into a model with `convscope import FILE --arch NAME --out FILE`"
@@ -110,6 +116,20 @@ impl Error {
     #[must_use]
     pub fn within(self, path: &Path) -> Self {
         Self::File { path: path.into(), fault: Box::new(self) }
+    }
+}
+
+impl Error {
+    /// The sentence for people who need not know where on this machine the file lies.
+    pub fn without_place(&self) -> String {
+        match self {
+            Self::File { fault, .. } => fault.without_place(),
+            Self::Io { doing, fault, .. } => format!("the system did not {doing} it: {fault}"),
+            Self::TwoPlaces { name, .. } => {
+                format!("it is both `{name}.safetensors` and a folder `{name}/`: move one of them away")
+            }
+            other => other.to_string(),
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 //! files turned into them.
 //!
 //! [`container`] is the file format, [`atomic`] the way any file of this program reaches the disk, [`sweep`] removes what is left of
-//! one whose writer was killed, [`store`] which file a model's name and version mean, [`embedded`] the models inside the program,
-//! [`import`] takes over weights of other programs. This module does not know who asks, what a model is used for, or where its folders come from.
+//! one whose writer was killed, [`store`] which file a model's name and version mean, [`activation`] which version somebody chose to
+//! answer, [`embedded`] the models inside the program, [`import`] takes over weights of other programs. This module does not know who asks, what a model is used for, or where its folders come from.
 
+pub mod activation;
 pub mod atomic;
 pub mod container;
 mod describe;
@@ -18,7 +19,9 @@ pub mod sweep;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use activation::Activation;
 pub use container::{Contents, Tensor, safetensors_bytes};
+pub use describe::Description;
 pub use dtype::Dtype;
 pub use error::Error;
 pub use store::Store;
@@ -27,6 +30,9 @@ use crate::network::{Metadata, Model, model};
 
 /// The key of a file's metadata that holds [`Metadata`] as JSON.
 pub const METADATA_KEY: &str = "convscope";
+/// The key of a file's metadata that holds the SHA-256 of its numbers as they are stored: a file that is half one model and half
+/// another has the right length and a right header. Files without it are read all the same.
+pub const DIGEST_KEY: &str = "convscope_sha256";
 
 /// Reads the model in the file at `path`; errors name the file.
 pub fn load(path: &Path) -> Result<Model, Error> {
@@ -38,6 +44,9 @@ pub fn load(path: &Path) -> Result<Model, Error> {
 pub fn read(bytes: &[u8]) -> Result<Model, Error> {
     let contents = Contents::read(bytes)?;
     let text = contents.metadata.get(METADATA_KEY).ok_or(Error::NoMetadata)?;
+    if contents.metadata.get(DIGEST_KEY).is_some_and(|written| *written != container::digest_of_file(bytes)) {
+        return Err(Error::Damaged);
+    }
     Ok(Model::new(read_metadata(text)?, contents.parameters)?)
 }
 
@@ -75,8 +84,10 @@ fn check_range(model: &Model, dtype: Dtype) -> Result<(), Error> {
 pub fn write(model: &Model, dtype: Dtype) -> Vec<u8> {
     // Plain structs of strings and numbers: serde_json has no way to fail on them.
     let text = serde_json::to_string(model.metadata()).unwrap_or_else(|e| unreachable!("metadata is plain data: {e}"));
-    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned()), (METADATA_KEY.to_owned(), text)]);
     let tensors: Vec<Tensor<'_>> = model.weights().iter().map(Tensor::from).collect();
+    let digest = container::digest(&tensors, dtype);
+    let strings = [("format", "pt".to_owned()), (METADATA_KEY, text), (DIGEST_KEY, digest)];
+    let metadata: BTreeMap<_, _> = strings.map(|(key, value)| (key.to_owned(), value)).into();
     safetensors_bytes(&metadata, &tensors, dtype)
 }
 

@@ -46,6 +46,14 @@ impl Source {
             Self::Embedded(bytes) => super::read(bytes),
         }
     }
+
+    /// The file's bytes, as they are.
+    pub fn bytes(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::File(path) => fs::read(path).map_err(|fault| Error::Io { doing: "read", path: path.clone(), fault }),
+            Self::Embedded(bytes) => Ok(bytes.to_vec()),
+        }
+    }
 }
 
 impl Entry {
@@ -121,6 +129,19 @@ impl Store {
         }
         let known = self.list().models.into_iter().map(|entry| entry.name).collect();
         Err(Error::UnknownModel { name: name.into(), known })
+    }
+}
+
+impl Store {
+    /// The lowest number above those of every version called `name`, wherever it lies and whatever its file holds, hidden ones
+    /// included: what is written as that version replaces nothing.
+    pub fn next_version(&self, name: &str) -> Result<u64, Error> {
+        check_name(name)?;
+        let mut highest = u64::from(embedded::named(name).is_some());
+        for folder in &self.folders {
+            highest = highest.max(versions(folder, name)?.last_key_value().map_or(0, |(&version, _)| version));
+        }
+        Ok(highest.saturating_add(1))
     }
 }
 
@@ -287,6 +308,15 @@ mod tests {
         }
         let message = check_place(&models.path().join("m/2.safetensors")).unwrap_err().to_string();
         assert!(message.contains("m.safetensors and ") && message.contains("move one of them away"), "{message}");
+    }
+
+    #[test]
+    fn the_next_version_is_above_all_there_are() {
+        let (first, second) = (folder(&["m/1.safetensors"]), folder(&["m/7.safetensors", "n.safetensors"]));
+        let store = store(&[&first, &second]);
+        let next = |name| store.next_version(name).unwrap();
+        assert_eq!((next("m"), next("n"), next("tutorial"), next("o")), (8, 2, 2, 1));
+        assert!(store.next_version("../m").is_err());
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn samples(found: &Found) -> anyhow::Result<Images> {
     for sample in SAMPLES {
         let picture = decode::decode(sample.png, &preprocessing.target(), &Limits::default())?;
         preprocessing.normalize(&picture.pixels, &mut values)?;
-        let class = found.model.metadata().classes.iter().position(|class| class == sample.name);
+        let class = found.model.metadata().classes.iter().position(|class| class == sample.label);
         labels.push(class.unwrap_or(0) as u32);
     }
     Ok(Images { size: sample_size(preprocessing), values, labels })

@@ -8,7 +8,8 @@ use candle_core::Device;
 use super::Usage;
 use crate::checkpoint::{self, Store, store};
 use crate::config::Config;
-use crate::network::{Architecture, Model, error::nearest, presets};
+use crate::network::{Architecture, Model, presets};
+use crate::words::nearest;
 
 /// The configuration a command runs with.
 #[derive(Debug, Clone)]

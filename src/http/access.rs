@@ -19,7 +19,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{Cause, Error};
-use super::intake::{self, Patience};
+use super::intake;
+use super::pace::Patience;
 use super::peer::{Peer, UnderWay};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

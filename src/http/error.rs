@@ -9,10 +9,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::checkpoint;
 use crate::dataset::catalog;
 use crate::network;
 use crate::picture::{decode, grid};
-use crate::serving::{engine, models};
+use crate::serving::{change, engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
@@ -147,6 +148,12 @@ impl Error {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// The refusal on a connection beyond those there may be: like a full queue's, and told when to come back by it.
+    pub fn crowded(full: engine::Error) -> Self {
+        let sentence = "the server has as many connections as it can take; try again in a moment, on a new one";
+        Self { sentence: sentence.into(), ..full.into() }
+    }
+
     /// The refusal of a caller whose deadline passed.
     pub fn timed_out() -> Self {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
@@ -232,6 +239,24 @@ impl From<models::Error> for Error {
     }
 }
 
+impl From<change::Error> for Error {
+    fn from(error: change::Error) -> Self {
+        use checkpoint::Error as File;
+        let code = match error {
+            change::Error::Models(error) => return error.into(),
+            change::Error::Refused { .. } | change::Error::Reserved | change::Error::Checkpoint(File::Name(_)) => {
+                Code::Unprocessable
+            }
+            change::Error::Active { .. } | change::Error::Single { .. } | change::Error::Checkpoint(File::TwoPlaces { .. }) => {
+                Code::Conflict
+            }
+            change::Error::ReadOnly { .. } => Code::Forbidden,
+            change::Error::Checkpoint(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<network::Error> for Error {
     fn from(error: network::Error) -> Self {
         let code = match error {
@@ -294,6 +319,7 @@ impl From<training::Error> for Error {
             E::UnknownRecipe { .. }
             | E::UnknownArchitecture { .. }
             | E::RecipeFile(_)
+            | E::Name
             | E::Recipe(_)
             | E::Mismatch(_)
             | E::Dataset(_) => Code::Unprocessable,

@@ -87,7 +87,7 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
     let decode = started.elapsed();
     let request = Request {
         served: Arc::clone(&question.served),
-        pixels,
+        input: pixels.into(),
         probe: question.probe.clone(),
         deadline: Some(question.deadline.0),
         place: Some(image.place),

@@ -9,8 +9,11 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::state::App;
+use crate::checkpoint::Activation;
 use crate::classification::ModelVersion;
+use crate::network::Preprocessing;
 use crate::network::model::Accuracy;
+use crate::network::preprocessing::Fit;
 use crate::network::spec::Input;
 use crate::serving::Served;
 use crate::serving::models::Listed;
@@ -20,24 +23,30 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
     ModelVersion { name: &served.name, version: served.version }
 }
 
-/// Every model there is.
+/// Every model there is, and every file that is none.
 #[derive(Debug, Serialize)]
-struct Models<'a> {
+struct List<'a> {
     /// The one that answers where none is named.
     default: &'a str,
     /// By name.
     models: Vec<Entry<'a>>,
+    /// What is in the folders and does not answer, and why; what answered before in its place does so still.
+    faults: Vec<Fault>,
 }
 
 /// One model; what is said of it beside its versions is said of the active one.
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+pub struct Entry<'a> {
     /// What it is asked for by.
     name: &'a str,
     /// Whether it is the default.
     default: bool,
     /// The version that answers where none is named.
     active: u64,
+    /// Why that one: `activated`, or it is the `highest`.
+    active_because: &'static str,
+    /// What was activated last, and when; null where nothing was.
+    activated: Option<&'a Activation>,
     /// All of them, rising.
     versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
@@ -48,6 +57,10 @@ struct Entry<'a> {
     architecture: &'a str,
     /// The image it takes.
     input: Input,
+    /// How a picture of other proportions becomes that image: `crop`, `stretch` or `pad`.
+    fit: Fit,
+    /// What stands in front of the network: size, mean and standard deviation, fit, filter, background.
+    preprocessing: &'a Preprocessing,
 }
 
 /// One version of a model.
@@ -57,36 +70,58 @@ struct OneVersion<'a> {
     version: u64,
     /// Whether it answers where none is named.
     active: bool,
+    /// Whether it lies where nothing is removed: inside the program, or in the shipped folder.
+    read_only: bool,
     /// As of the model.
     accuracy: Option<Accuracy>,
     /// The program that wrote it.
     created_by: &'a str,
 }
 
-/// Every model: its versions, which of them is active, and of the active one its accuracy, classes and input.
+/// A file that does not answer, or a name that cannot be told.
+#[derive(Debug, Serialize)]
+struct Fault {
+    /// The model; null where it is none's.
+    model: Option<String>,
+    /// Its version; null where it is none's.
+    version: Option<u64>,
+    /// What is wrong with it.
+    error: String,
+}
+
+/// Every model: its versions, which of them is active and why, and of the active one its accuracy, classes and preprocessing.
 pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
     let listed = app.models.list().await?;
     let default = app.models.default_name();
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
-    Ok(Json(Models { default, models }).into_response())
+    let faults = app.models.faults().into_iter();
+    let faults = faults.map(|fault| Fault { model: fault.name, version: fault.version, error: fault.reason }).collect();
+    Ok(Json(List { default, models, faults }).into_response())
 }
 
-fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
+/// One model, as it is listed.
+pub fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
     let active = listed.versions.get(&listed.active)?;
     let versions = listed.versions.iter().map(|(&version, metadata)| OneVersion {
         version,
         active: version == listed.active,
+        read_only: listed.read_only.contains(&version),
         accuracy: metadata.accuracy,
         created_by: &metadata.created_by,
     });
+    let chosen = listed.chosen.as_ref().is_some_and(|chosen| chosen.version == listed.active);
     Some(Entry {
         name: &listed.name,
         default: listed.name == default,
         active: listed.active,
+        active_because: if chosen { "activated" } else { "highest" },
+        activated: listed.chosen.as_ref(),
         versions: versions.collect(),
         accuracy: active.accuracy,
         classes: &active.classes,
         architecture: &active.architecture.name,
         input: active.architecture.input,
+        fit: active.preprocessing.fit,
+        preprocessing: &active.preprocessing,
     })
 }

@@ -7,46 +7,60 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::de::DeserializeOwned;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Error};
 use super::extract::{Keys, NoOptions};
+use super::peer::Peer;
 use super::state::App;
-use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples};
+use super::{access, admin, answers, auth, classify, cors, deadline, featuremaps, health, layers, models, page, samples, v2};
 
 /// The whole service over `app`; no socket is needed to call it.
 ///
 /// From the outside in, a request passes: its id and log line; the security headers; what other pages may do; the catch for
-/// panics; the limit of a body; then, by route, the refusal while the server stops, the count of what answers take, the admin
-/// token, the deadline, the query's keys.
+/// panics; the limit of a body; then, by route, the refusal of a server that stops or has too many connections, the count of what
+/// answers take, the admin token, the deadline, the query's keys.
 pub fn router(app: Arc<App>) -> Router {
     let inference = Routes::default()
         .add::<classify::Options>("/classify", post(classify::post))
         .add::<featuremaps::AllOptions>("/featuremaps", post(featuremaps::all))
-        .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload));
+        .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload))
+        .add::<NoOptions>("/v2/models/{model}/infer", post(v2::infer::post))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}/infer", post(v2::infer::post_to_version));
     let catalog = Routes::default()
         .add::<NoOptions>("/models", get(models::list))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
         .add::<NoOptions>("/samples", get(samples::list))
-        .add::<NoOptions>("/samples/{name}", get(samples::get));
+        .add::<NoOptions>("/samples/{name}", get(samples::get))
+        .add::<NoOptions>("/v2", get(v2::server::metadata))
+        .add::<NoOptions>("/v2/models/{model}", get(v2::model::metadata))
+        .add::<NoOptions>("/v2/models/{model}/ready", get(v2::model::ready))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}", get(v2::model::metadata_of_version))
+        .add::<NoOptions>("/v2/models/{model}/versions/{version}/ready", get(v2::model::ready_of_version));
     let open = inference.0.merge(catalog.0).route_layer(from_fn_with_state(Arc::clone(&app), deadline::layer));
     let admin = Routes::default()
         .add::<NoOptions>("/admin/train", post(admin::train::post))
         .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
-        .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).delete(admin::jobs::delete))
+        .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).patch(admin::jobs::patch).delete(admin::jobs::delete))
         .add::<NoOptions>("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
-        .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get));
+        .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get))
+        .add::<NoOptions>("/admin/models/{name}/activate", post(admin::models::activate))
+        .add::<NoOptions>("/admin/models/{name}/versions/{version}", delete(admin::models::delete))
+        .add::<NoOptions>("/admin/models/refresh", post(admin::models::refresh));
     let admin = admin.0.route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
     let api = open
         .merge(admin)
         .route_layer(from_fn_with_state(Arc::clone(&app), answers::layer))
-        .route_layer(from_fn_with_state(Arc::clone(&app), refuse_while_draining));
-    let health =
-        Routes::default().add::<NoOptions>("/health/live", get(health::live)).add::<NoOptions>("/health/ready", get(health::ready));
+        .route_layer(from_fn_with_state(Arc::clone(&app), refuse));
+    let health = Routes::default()
+        .add::<NoOptions>("/health/live", get(health::live))
+        .add::<NoOptions>("/health/ready", get(health::ready))
+        .add::<NoOptions>("/v2/health/live", get(v2::server::live))
+        .add::<NoOptions>("/v2/health/ready", get(v2::server::ready));
     Router::new()
         .merge(api)
         .merge(health.0)
@@ -58,7 +72,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(access::panicked))
         .layer(option_layer(cors::layer(&app.config.server.cors_origins)))
         .layer(map_response(access::secure))
-        .layer(from_fn_with_state(app.unwanted(), access::log))
+        .layer(from_fn_with_state(app.patience(), access::log))
         .with_state(app)
 }
 
@@ -78,8 +92,15 @@ async fn check_query(State(keys): State<Keys>, request: Request, next: Next) -> 
     Ok(next.run(request).await)
 }
 
-async fn refuse_while_draining(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {
-    if app.is_draining() { Err(Error::stopping()) } else { Ok(next.run(request).await) }
+/// Health alone is answered by a server that stops, once what was sent before has had its turn, and on spare connections.
+async fn refuse(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Error> {
+    if app.is_refusing() {
+        return Err(Error::stopping());
+    }
+    if request.extensions().get::<Arc<Peer>>().is_some_and(|peer| peer.spare) {
+        return Err(Error::crowded(app.engine.full()));
+    }
+    Ok(next.run(request).await)
 }
 
 async fn no_such_path() -> Error {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +9,7 @@ use super::access;
 use super::budget::Budget;
 use super::decoding::Decoding;
 use super::error::Error;
-use super::intake::Patience;
+use super::pace::{Leaving, Patience};
 use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
@@ -43,7 +42,8 @@ pub struct App {
     pub answers: Budget,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
-    draining: AtomicBool,
+    leaving: Arc<Leaving>,
+    refusing: AtomicBool,
 }
 
 impl App {
@@ -60,7 +60,8 @@ impl App {
             supervisor,
             admin,
             stopping: CancellationToken::new(),
-            draining: AtomicBool::new(false),
+            leaving: Arc::default(),
+            refusing: AtomicBool::new(false),
         }
     }
 
@@ -71,24 +72,29 @@ impl App {
         Ok(served)
     }
 
-    /// How long the body of a refused request is read on.
-    pub fn unwanted(&self) -> Patience {
-        Patience { part: self.patience(), whole: self.config.server.request_timeout }
+    /// How long a body may take: for its next part as long as a request's headers.
+    pub fn patience(&self) -> Patience {
+        let server = &self.config.server;
+        Patience { part: server.header_timeout, whole: server.request_timeout, leaving: Arc::clone(&self.leaving) }
     }
 
-    /// How long the next part of a body may keep us waiting: as long as a request's headers.
-    pub fn patience(&self) -> Duration {
-        self.config.server.header_timeout
+    /// Whether the server was asked to stop.
+    pub fn is_draining(&self) -> bool {
+        self.leaving.has_begun()
+    }
+
+    /// From now on the server is not ready, and every answer ends its connection. It still answers.
+    pub fn drain(&self) {
+        self.leaving.begin();
     }
 
     /// Whether new requests are refused.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
     }
 
-    /// From now on new requests are refused, and streams of events end.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        self.stopping.cancel();
+    /// From now on they are.
+    pub fn refuse(&self) {
+        self.refusing.store(true, Ordering::Relaxed);
     }
 }

@@ -9,9 +9,11 @@
 pub mod activation;
 pub mod blocked;
 pub mod buffer;
+mod crew;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
+pub mod heap;
 pub mod lanes;
 mod lengths;
 pub mod naive;
@@ -24,5 +26,6 @@ pub mod tier;
 pub mod window;
 
 pub use buffer::Buffer;
+pub use crew::Crew;
 pub use team::Team;
 pub use tier::Tier;

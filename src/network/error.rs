@@ -104,9 +104,3 @@ fn listed(faults: &[Fault]) -> String {
     let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
     format!("{start}{}", faults.join("\n  "))
 }
-
-/// The known word closest to `word`, if one is close enough to be meant.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(word, candidate);
-    known.iter().copied().min_by_key(distance).filter(|best| distance(best) <= 1 + word.len() / 3)
-}

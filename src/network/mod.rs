@@ -26,7 +26,6 @@ pub use architecture::{presets, shape, spec};
 pub use compiled::plan::Plan;
 pub use compiled::step::Step;
 pub use compiled::{plan, step};
-pub use device::DeviceChoice;
 pub use error::Error;
 pub use evaluator::Evaluator;
 pub use learner::{Batch, Learner, StepReport, StepSettings};
@@ -38,3 +37,5 @@ pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use reference::autograd::Autograd;
 pub use reference::{autograd, forward};
+
+pub use crate::words::DeviceChoice;

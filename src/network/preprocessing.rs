@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::spec::Input;
-use crate::picture::{Channels, Dimensions, Pixels, Target};
+use crate::picture::{Channels, Dimensions, Pixels, Planes, Target};
 
 pub use crate::picture::{Filter, Fit};
 
@@ -100,6 +100,17 @@ impl Preprocessing {
         }
         Ok(())
     }
+
+    /// `planes` (channel × height × width, in [0, 1]) as `(value − mean) / std`, appended to `out`: the same bits that
+    /// [`Preprocessing::normalize`] makes of the pixels they were, each divided by 255. Another shape is an error.
+    pub fn normalize_planes(&self, planes: &Planes, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.fits(planes.dimensions())?;
+        let plane = self.height * self.width;
+        for (values, (&mean, &std)) in planes.values().chunks_exact(plane).zip(self.mean.iter().zip(&self.std)) {
+            out.extend(values.iter().map(|&value| (value - mean) / std));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +132,23 @@ mod tests {
         out.clear();
         grey.normalize(&pixels(Channels::Grey, 2, &[255, 0]), &mut out).unwrap();
         assert_eq!(out, [1.0, -1.0]);
+    }
+
+    #[test]
+    fn planes_become_the_same_bits_as_their_pixels() {
+        let input = Input { channels: 3, height: 2, width: 64 };
+        let preprocessing = Preprocessing::normalized(input, vec![0.4914, 0.4822, 0.4465], vec![0.247, 0.2435, 0.2616]);
+        let dimensions = preprocessing.target().dimensions();
+        let pixels = Pixels::from_fn(dimensions, |i| (i * 7 % 256) as u8);
+        let plane = |channel: usize| pixels.values()[channel..].iter().step_by(3).map(|&value| f32::from(value) / 255.0);
+        let planes = Planes::new(dimensions, (0..3).flat_map(plane).collect()).unwrap();
+        let (mut expected, mut out) = (Vec::new(), Vec::new());
+        preprocessing.normalize(&pixels, &mut expected).unwrap();
+        preprocessing.normalize_planes(&planes, &mut out).unwrap();
+        assert_eq!(out, expected);
+        let other = Preprocessing::unit(Input { channels: 3, height: 64, width: 2 });
+        assert!(matches!(other.normalize_planes(&planes, &mut out), Err(Error::Pixels { .. })));
+        assert_eq!(out.len(), expected.len());
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Default for Conv2d {
 /// channel. As `torch.nn.functional.conv2d`.
 ///
 /// Candle's own gradient fails where a stride leaves more rows over than columns, and takes one dot product a pixel; so where a
-/// gradient will be asked for, the sum is written as one matrix product. Without one, candle's own is quick (on CUDA cuDNN's).
+/// gradient will be asked for, the sum is written as one matrix product. Without one, candle's own is quick.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv2d) -> Result<Tensor> {
     check(x, weight, bias, conv)?;
     let y = if x.track_op() || weight.track_op() {

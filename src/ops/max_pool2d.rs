@@ -8,6 +8,10 @@ use super::window::Pool2d;
 /// (Candle's own gives a unique maximum a share of the gradient; here the winner's copy, and nothing else, reaches the output.)
 pub fn max_pool2d(x: &Tensor, pool: Pool2d) -> Result<Tensor> {
     pool.check(x)?;
+    if !x.track_op() && pool.padding == 0 && !x.device().is_cpu() {
+        // Without a gradient candle's own is right, and one kernel on a card. The processor's stays apart from it: it is a reference.
+        return x.contiguous()?.max_pool2d_with_stride(pool.kernel_size, pool.stride);
+    }
     // A place in the padding repeats an element of its window, so it changes no maximum, and if it is seen early it wins for the
     // element it stands for.
     let copies = pool.seen(x)?;

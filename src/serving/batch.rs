@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::engine::{Error, Reply, Request};
+use super::input::Input;
 use super::load::{Load, Share};
 use super::served::{Fault, Served};
 use crate::network::{Evaluation, Probe, Tap};
-use crate::picture::Pixels;
 
 /// Who computes a batch. No bit of an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(super) fn serve(batch: Vec<Job>, hands: Hands, load: &Load) {
     let (served, images) = (Arc::clone(&batch[0].request.served), batch.len());
     let working = load.work(&served, images, hands);
     // Jobs share a batch only where no probe is set, so the first one's is everyone's.
-    let outcome = evaluate(&served, hands, batch.iter().map(|job| &job.request.pixels), &batch[0].request.probe);
+    let outcome = evaluate(&served, hands, batch.iter().map(|job| &job.request.input), &batch[0].request.probe);
     let took = started.elapsed();
     drop(working);
     match outcome {
@@ -121,7 +121,7 @@ pub(super) fn serve_here(request: &Request, hands: Hands, load: &Load) -> Result
     }
     let started = Instant::now();
     let served = &request.served;
-    let outcome = evaluate(served, hands, std::iter::once(&request.pixels), &request.probe);
+    let outcome = evaluate(served, hands, std::iter::once(&request.input), &request.probe);
     let took = started.elapsed();
     match outcome {
         Ok(Evaluation { probabilities, taps }) => {
@@ -154,13 +154,13 @@ fn about(served: &Served, reason: &str) -> Error {
 fn evaluate<'a>(
     served: &Served,
     hands: Hands,
-    images: impl Iterator<Item = &'a Pixels>,
+    images: impl Iterator<Item = &'a Input>,
     probe: &Probe,
 ) -> Result<Evaluation, Fault> {
     served.with(hands, |hand| {
         hand.images.clear();
-        for pixels in images {
-            served.model.metadata().preprocessing.normalize(pixels, &mut hand.images)?;
+        for image in images {
+            image.normalize(&served.model.metadata().preprocessing, &mut hand.images)?;
         }
         hand.evaluator.evaluate(&hand.images, probe)
     })

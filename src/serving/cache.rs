@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use tokio::sync::watch;
 
-use super::catalog::Key;
+use super::catalog::{Key, Known};
 use super::served::Served;
 
 /// Why a model was not brought into memory. The reason was logged there.
@@ -29,8 +29,16 @@ pub(super) struct Flight(watch::Receiver<Option<Outcome>>);
 #[derive(Debug)]
 pub(super) struct Cache {
     bytes: u64,
-    kept: Mutex<LruCache<Key, Arc<Served>>>,
+    kept: Mutex<LruCache<Key, Kept>>,
     flights: Mutex<HashMap<Key, Flight>>,
+}
+
+/// A model in memory.
+#[derive(Debug)]
+struct Kept {
+    served: Arc<Served>,
+    /// Somebody has asked for this version in particular, and may again.
+    by_number: bool,
 }
 
 impl Cache {
@@ -39,14 +47,29 @@ impl Cache {
         Self { bytes, kept: Mutex::new(LruCache::unbounded()), flights: Mutex::default() }
     }
 
-    /// That version as it is in memory, its file may have changed since; it was asked for now.
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Served>> {
-        lock(&self.kept).get(key).cloned()
+    /// That version as it is in memory, its file may have changed since; it was asked for now, perhaps `by_number`.
+    pub(super) fn get(&self, key: &Key, by_number: bool) -> Option<Arc<Served>> {
+        let mut kept = lock(&self.kept);
+        let found = kept.get_mut(key)?;
+        found.by_number |= by_number;
+        Some(Arc::clone(&found.served))
     }
 
     /// The same, without asking for it.
     pub(super) fn peek(&self, key: &Key) -> Option<Arc<Served>> {
-        lock(&self.kept).peek(key).cloned()
+        lock(&self.kept).peek(key).map(|found| Arc::clone(&found.served))
+    }
+
+    /// Every version in memory, and what it was read from.
+    pub(super) fn all(&self) -> Vec<Arc<Known>> {
+        lock(&self.kept).iter().map(|(_, kept)| Arc::clone(&kept.served.known)).collect()
+    }
+
+    /// Forgets a version that does not answer any more, unless it was asked for by number. What is given back takes a moment to drop.
+    pub(super) fn release(&self, key: &Key) -> Option<Arc<Served>> {
+        let mut kept = lock(&self.kept);
+        let over = if kept.peek(key).is_some_and(|found| !found.by_number) { kept.pop(key) } else { None };
+        over.map(|over| over.served)
     }
 
     /// Forgets the models that are not `wanted`. Requests that have one keep it to their end.
@@ -83,11 +106,12 @@ impl Cache {
 
     fn keep(&self, key: &Key, served: &Arc<Served>) {
         let mut kept = lock(&self.kept);
-        let mut over: Vec<_> = kept.put(key.clone(), Arc::clone(served)).into_iter().collect();
-        let mut bytes: u64 = kept.iter().map(|(_, served)| served.bytes()).sum();
+        let by_number = kept.peek(key).is_some_and(|found| found.by_number);
+        let mut over: Vec<_> = kept.put(key.clone(), Kept { served: Arc::clone(served), by_number }).into_iter().collect();
+        let mut bytes: u64 = kept.iter().map(|(_, kept)| kept.served.bytes()).sum();
         while bytes > self.bytes && kept.len() > 1 {
             let Some((_, oldest)) = kept.pop_lru() else { break };
-            bytes -= oldest.bytes();
+            bytes -= oldest.served.bytes();
             over.push(oldest);
         }
         drop(kept);

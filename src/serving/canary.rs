@@ -102,7 +102,13 @@ impl Canary {
 }
 
 fn request(served: &Arc<Served>) -> Request {
-    Request { served: Arc::clone(served), pixels: image(served.dimensions()), probe: Probe::default(), deadline: None, place: None }
+    Request {
+        served: Arc::clone(served),
+        input: image(served.dimensions()).into(),
+        probe: Probe::default(),
+        deadline: None,
+        place: None,
+    }
 }
 
 fn judge(served: &Served, answered: Result<Reply, Error>) -> Result<(), String> {

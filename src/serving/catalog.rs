@@ -1,8 +1,7 @@
 //! Which models there are, by name and version: what was found in the folders, behind one swap, so that readers never wait.
 //!
-//! The folders are looked at again when a name or version is asked for that is not known, and otherwise when the last look
-//! is older than [`FRESH`]. There is no watcher: notifications do not come from network file systems, and nobody asks an
-//! idle server.
+//! The folders are looked at again and again by whoever keeps house, and at once when a name or version is asked for that is not
+//! known. Notifications are not asked for: they do not come from network file systems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -18,8 +17,10 @@ use crate::checkpoint::Store;
 use crate::checkpoint::store::Source;
 use crate::network::Metadata;
 
-/// How long a look at the folders counts as new.
+/// How long a look at the folders counts as new, and how long a file must stay as it is to be called no model for good.
 pub const FRESH: Duration = Duration::from_millis(500);
+/// How long a model in memory outlives its file, which may be on its way: not everybody replaces a file by renaming another.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// A version of a model, whatever its file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,11 +59,39 @@ pub(super) struct Found {
     /// When the look began: what was written later may be missing.
     pub(super) looked: Instant,
     pub(super) models: BTreeMap<String, BTreeMap<u64, Arc<Known>>>,
-    /// Files that are no models, as they were then.
-    pub(super) broken: BTreeMap<Key, Stamp>,
+    /// Files that are no models.
+    pub(super) broken: BTreeMap<Key, Fault>,
     /// Files in the place of one that is in memory, which may still be written to.
     pub(super) settling: BTreeMap<Key, Stamp>,
-    pub(super) faults: BTreeSet<String>,
+    /// Files that could not be brought into memory once, and may when they are read again.
+    pub(super) doubted: BTreeMap<Key, Stamp>,
+    /// Models in memory whose file has not been there since.
+    pub(super) missing: BTreeMap<Key, Instant>,
+    /// Models in memory that another folder's of the same name hide, once one of those is in memory.
+    pub(super) leaving: BTreeSet<Key>,
+    /// Names that cannot be told, and folders: sentences for the log and for everybody.
+    pub(super) faults: BTreeMap<String, Untold>,
+}
+
+/// A file that is no model, or cannot answer.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// The file, as it was then.
+    pub(super) stamp: Stamp,
+    /// What is wrong with it, without its place.
+    pub(super) reason: String,
+    pub(super) since: Instant,
+    /// It was found so twice: only another file will be looked at.
+    pub(super) certain: bool,
+}
+
+/// What is there and cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Untold {
+    /// The model, where it is one.
+    pub(super) name: Option<String>,
+    /// What is wrong, without its place.
+    pub(super) reason: String,
 }
 
 /// Says of a version what was known of it when it was brought into memory, if it is there.
@@ -105,7 +134,10 @@ impl Found {
             models: BTreeMap::new(),
             broken: BTreeMap::new(),
             settling: BTreeMap::new(),
-            faults: BTreeSet::new(),
+            doubted: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            faults: BTreeMap::new(),
         }
     }
 
@@ -114,12 +146,19 @@ impl Found {
         self.models.get(name)?.get(&version)
     }
 
-    /// The same, with the file that `known` was read from known to be broken; `instead` stands in its place.
-    fn without(&self, known: &Known, instead: Option<Arc<Known>>) -> Self {
+    /// Whether the file that `known` tells of could not be brought into memory once.
+    pub(super) fn doubts(&self, known: &Known) -> bool {
+        self.doubted.get(&known.key) == Some(&known.stamp)
+    }
+
+    /// The same, with the file that `known` was read from known to be no model, for `reason`; `instead` stands in its place.
+    fn without(&self, known: &Known, reason: &str, instead: Option<Arc<Known>>) -> Self {
         let mut found = self.clone();
         let (name, version) = (&*known.key.name, known.key.version);
         if found.known(name, version).is_some_and(|now| now.stamp == known.stamp) {
-            found.broken.insert(known.key.clone(), known.stamp);
+            let certain = found.doubted.insert(known.key.clone(), known.stamp) == Some(known.stamp);
+            let fault = Fault { stamp: known.stamp, reason: reason.into(), since: Instant::now(), certain };
+            found.broken.insert(known.key.clone(), fault);
             let versions = found.models.entry(name.to_owned()).or_default();
             match instead {
                 Some(other) => versions.insert(version, other),
@@ -164,8 +203,13 @@ impl Catalog {
         found
     }
 
-    /// Leaves a file out until it is another one; `instead` stands in its place.
-    pub(super) fn leave_out(&self, known: &Known, instead: Option<&Arc<Known>>) {
-        self.found.rcu(|found| found.without(known, instead.cloned()));
+    /// Leaves a file out for `reason`: until it is read once more, and then until it is another one. `instead` stands in its place.
+    pub(super) fn leave_out(&self, known: &Known, reason: &str, instead: Option<&Arc<Known>>) {
+        self.found.rcu(|found| found.without(known, reason, instead.cloned()));
+    }
+
+    /// Where models lie.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 }

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batch::{Hands, Job, serve_here};
+use super::input::Input;
 use super::load::Load;
 use super::queue::Queue;
 use super::served::Served;
 use super::worker::Worker;
 use crate::network::{Probe, Tap};
-use crate::picture::Pixels;
 
 /// After so many images of which each was alone, the next one probably is, too. Of many callers some are alone for a moment.
 const QUIET: usize = 64;
@@ -79,7 +79,7 @@ pub struct Request {
     /// The model, as [`Models`](super::Models) gave it.
     pub served: Arc<Served>,
     /// The image, as the model takes it.
-    pub pixels: Pixels,
+    pub input: Input,
     /// What is wanted beyond the probabilities.
     pub probe: Probe,
     /// After this nobody waits for the answer.
@@ -235,7 +235,7 @@ impl Engine {
     /// Whether the caller's thread is to evaluate the image.
     fn is_best_here(&self, request: &Request) -> bool {
         let pace = request.served.pace();
-        if !pace.brief || !request.probe.is_empty() || request.pixels.dimensions() != request.served.dimensions() {
+        if !pace.brief || !request.probe.is_empty() || request.input.dimensions() != request.served.dimensions() {
             return false;
         }
         let (open, idle) = self.queue.stands();
@@ -247,7 +247,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let share = request.place.is_some().then(|| self.load.submit(&request.served));
         let job = Job { request, queued: Instant::now(), reply, share };
-        let (wanted, given) = (job.request.served.dimensions(), job.request.pixels.dimensions());
+        let (wanted, given) = (job.request.served.dimensions(), job.request.input.dimensions());
         if given != wanted {
             // Alone: in a batch it would fail those beside it.
             let reason = format!("an image of {given:?} was decoded for a model that takes {wanted:?}");

@@ -89,14 +89,15 @@ pub(super) fn write(folder: &Path, version: &str, model: &Model) {
 /// The models of `folder`, one of them the default.
 pub(super) fn models(folder: &Path, default: &str) -> Arc<Models> {
     let store = Store::new(vec![folder.into()]);
-    let settings = Settings { store, default_name: default.into(), device: Device::Cpu, bytes: 64 << 20 };
+    let data_dir = folder.join("data");
+    let settings = Settings { store, data_dir, default_name: default.into(), device: Device::Cpu, bytes: 64 << 20 };
     Arc::new(Models::open(settings))
 }
 
 /// An image of its own for each seed.
 pub(super) fn image(served: &Arc<Served>, seed: u64) -> Request {
     let pixels = Pixels::from_fn(served.dimensions(), |i| (((seed + 1) * (i as u64 + 7) * 2_654_435_761) >> 7) as u8);
-    Request { served: Arc::clone(served), pixels, probe: Probe::default(), deadline: None, place: None }
+    Request { served: Arc::clone(served), input: pixels.into(), probe: Probe::default(), deadline: None, place: None }
 }
 
 /// One image.

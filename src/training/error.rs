@@ -92,6 +92,9 @@ pub enum Error {
         /// What it does.
         state: JobState,
     },
+    /// What was given cannot be a run's name.
+    #[error("a run's name is one line of at most 100 characters: shorten it")]
+    Name,
     /// No jobs are taken any more.
     #[error("the server is shutting down: start the run again once it is back")]
     Closing,

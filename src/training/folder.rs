@@ -12,6 +12,11 @@ use crate::checkpoint::sweep::sweep;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder(PathBuf);
 
+/// The name of the model of the run called `id`.
+pub fn model_of(id: &str) -> String {
+    format!("run-{id}")
+}
+
 impl RunFolder {
     /// The folder of the run called `id` under `data_dir`.
     pub fn new(data_dir: &Path, id: &str) -> Self {
@@ -38,7 +43,7 @@ impl RunFolder {
 
     /// The name of the run's model.
     pub fn model(&self) -> String {
-        format!("run-{}", self.0.file_name().unwrap_or_default().to_string_lossy())
+        model_of(&self.0.file_name().unwrap_or_default().to_string_lossy())
     }
 
     /// The models of its epochs.
@@ -49,6 +54,11 @@ impl RunFolder {
     /// What was asked for.
     pub fn request(&self) -> PathBuf {
         self.0.join("job.json")
+    }
+
+    /// What somebody called it.
+    pub fn name(&self) -> PathBuf {
+        self.0.join("name")
     }
 
     /// What is wanted of it now.

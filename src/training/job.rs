@@ -11,6 +11,8 @@ use super::request::Request;
 pub struct Job {
     /// Names its folder, and its model as `run-ID`.
     pub id: String,
+    /// What somebody called it.
+    pub name: Option<String>,
     /// Where it is.
     pub state: JobState,
     /// Name of its network.
@@ -67,6 +69,7 @@ impl Job {
     pub(super) fn new(id: &str, state: JobState, request: &Request, progress: &Progress) -> Self {
         Self {
             id: id.into(),
+            name: None,
             state,
             arch: request.arch.name.clone(),
             data: request.data.clone(),

@@ -25,6 +25,8 @@ mod child;
 mod epoch;
 mod follow;
 mod images;
+mod name;
+mod retention;
 mod roster;
 mod session;
 mod shelf;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::recipe::Recipe;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// Keys whose tables may name anything: they are checked against the network later.
 const OPEN_TABLES: [&str; 1] = ["dropout"];

@@ -1,6 +1,6 @@
 //! The runs as the server has them in memory: the queue, and beside it what is known of each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::{mpsc, watch};
 
@@ -25,7 +25,10 @@ pub(super) struct Roster {
 pub(super) struct Entry {
     pub(super) request: Request,
     pub(super) folder: RunFolder,
+    pub(super) name: Option<String>,
     pub(super) progress: Progress,
+    /// The epochs to keep, as of the last one that is over.
+    pub(super) kept: Option<(u32, BTreeSet<u64>)>,
     /// Marked whenever the journal has grown or the state has changed.
     pub(super) changed: watch::Sender<()>,
     /// Ends the process, while there is one.
@@ -38,9 +41,10 @@ impl Roster {
     }
 
     pub(super) fn add(&mut self, found: Found) {
-        let Found { id, folder, request, state, progress } = found;
+        let Found { id, folder, request, name, state, progress } = found;
         self.queue.add(&id, state);
-        self.entries.insert(id, Entry { request, folder, progress, changed: watch::Sender::new(()), stop: None });
+        let entry = Entry { request, folder, name, progress, kept: None, changed: watch::Sender::new(()), stop: None };
+        self.entries.insert(id, entry);
     }
 
     pub(super) fn entry(&self, id: &str) -> Result<&Entry, Error> {
@@ -53,7 +57,7 @@ impl Roster {
 
     pub(super) fn job(&self, id: &str) -> Option<Job> {
         let (state, entry) = (self.queue.state(id)?, self.entries.get(id)?);
-        Some(Job::new(id, state, &entry.request, &entry.progress))
+        Some(Job { name: entry.name.clone(), ..Job::new(id, state, &entry.request, &entry.progress) })
     }
 
     /// Asks the process of the run called `id` to end, if it has one.

@@ -8,6 +8,7 @@ use super::error::Error;
 use super::folder::RunFolder;
 use super::job::Progress;
 use super::journal;
+use super::name;
 use super::queue::JobState;
 use super::request::{Request, Wanted};
 use super::state;
@@ -30,6 +31,7 @@ pub(super) struct Found {
     pub(super) id: String,
     pub(super) folder: RunFolder,
     pub(super) request: Request,
+    pub(super) name: Option<String>,
     pub(super) state: JobState,
     pub(super) progress: Progress,
 }
@@ -59,7 +61,10 @@ impl Shelf {
             let folder = RunFolder::new(data_dir, id);
             folder.sweep();
             match find(&folder) {
-                Ok((request, state, progress)) => found.push(Found { id: id.into(), folder, request, state, progress }),
+                Ok((request, state, progress)) => {
+                    let name = name::read(&folder.name());
+                    found.push(Found { id: id.into(), folder, request, name, state, progress });
+                }
                 // Whatever it is, it is not ours to remove.
                 Err(fault) => tracing::warn!(%fault, "a folder among the runs is left out"),
             }
@@ -69,7 +74,7 @@ impl Shelf {
     }
 
     /// Writes a new run down under a name of its own: wholly, or not at all.
-    pub(super) fn put(&mut self, request: &Request) -> Result<(String, RunFolder), Error> {
+    pub(super) fn put(&mut self, request: &Request, name: Option<&str>) -> Result<(String, RunFolder), Error> {
         let (id, folder) = loop {
             let id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
             let folder = self.folder(&id);
@@ -80,6 +85,9 @@ impl Shelf {
         let new = hidden(folder.path(), NEW);
         let put = || {
             request.write(&new.join("job.json"))?;
+            if name.is_some() {
+                name::write(&new.join("name"), name)?;
+            }
             fs::rename(&new, folder.path()).map_err(Error::io("make", folder.path()))?;
             let runs = self.data_dir.join("runs");
             sync_folder(&runs).map_err(Error::io("write", &runs))
@@ -94,6 +102,11 @@ impl Shelf {
     /// Writes down that the run called `id` is to be cancelled.
     pub(super) fn cancel(&mut self, id: &str) -> Result<(), Error> {
         Wanted::Cancelled.write(&self.folder(id))
+    }
+
+    /// Writes down what the run called `id` is called by people.
+    pub(super) fn rename(&mut self, id: &str, name: Option<&str>) -> Result<(), Error> {
+        name::write(&self.folder(id).name(), name)
     }
 
     /// Writes down that the run called `id` is to go on from where it is now.

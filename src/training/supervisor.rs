@@ -14,15 +14,19 @@ use tokio_util::task::TaskTracker;
 
 use super::child::{self, Program, Stop};
 use super::error::Error;
+pub use super::folder::model_of;
 use super::follow::Follower;
 use super::job::{Job, JobState, Progress};
 use super::journal::Line;
+use super::name;
 use super::queue::Cancelled;
 use super::recipe::Recipe;
 use super::request::Request;
 use super::roster::{Entry, Roster};
 use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
+
+mod keep;
 
 /// The line on a run's standard input that ends it as cancelled; an end of file ends it as interrupted.
 pub const CANCEL: &str = "cancel";
@@ -66,6 +70,8 @@ pub struct RunRequest {
     pub recipe: Option<String>,
     /// Keys of the recipe that are to be otherwise.
     pub overrides: Map<String, Value>,
+    /// What it is called by people.
+    pub name: Option<String>,
 }
 
 /// Starts, watches and ends runs. Clones are the same supervisor.
@@ -104,9 +110,10 @@ impl Supervisor {
         infer(&architecture)?;
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
+        let name = run.name.as_deref().map(name::checked).transpose()?.flatten();
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
         let request = Request { arch: architecture, recipe, data, data_path, created };
-        self.shared.change(move |shared, shelf| shared.put(shelf, request)).await
+        self.shared.change(move |shared, shelf| shared.put(shelf, request, name)).await
     }
 
     /// Every run, in the order in which they were asked for.
@@ -219,10 +226,10 @@ impl Shared {
         }
     }
 
-    fn put(self: &Arc<Self>, shelf: &mut Shelf, request: Request) -> Result<Job, Error> {
+    fn put(self: &Arc<Self>, shelf: &mut Shelf, request: Request, name: Option<String>) -> Result<Job, Error> {
         self.runs().queue.may_add().map_err(|refusal| Error::refused("", refusal))?;
-        let (id, folder) = shelf.put(&request)?;
-        self.runs().add(Found { id: id.clone(), folder, request, state: JobState::Queued, progress: Progress::default() });
+        let (id, folder) = shelf.put(&request, name.as_deref())?;
+        self.runs().add(Found { id: id.clone(), folder, request, name, state: JobState::Queued, progress: Progress::default() });
         self.start_waiting();
         self.told(&id)
     }

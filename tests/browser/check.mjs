@@ -86,6 +86,7 @@ async function wholeVisit(width, layers) {
   if (!phone) await step("the pointer moves the number", () => first.pointerMoves(page));
   await step("picks a sample by keyboard", () => first.byKeyboard(page));
   await step("keeps up with a hurry", () => first.hurries(page));
+  await step("says when it is wrong", () => first.mistakes(page));
   await step("opens every layer", () => first.everyLayer(page, layers));
   await step("covers, and switches off", () => first.invitations(page));
   await step("takes a file, and frames what is cut out of it", async () => {

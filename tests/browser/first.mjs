@@ -135,6 +135,20 @@ export async function hurries(page) {
   await answered(page, "horse");
 }
 
+/** Pictures that the network gets wrong are among the samples, and the page says so. */
+export async function mistakes(page) {
+  for (const [name, truth] of [["ship-on-wheels", "ship"], ["bird-in-the-sky", "bird"]]) {
+    await page.click(`.sample[data-name="${name}"]`);
+    await page.waitForSelector("#wrong:not([hidden])");
+    await page.waitForFunction((said) => document.querySelector("#wrong").textContent.includes(said), `class ${truth}`);
+    assert.notEqual(await page.innerText("#label b"), truth);
+    assert.match(await page.innerText("#given-note"), new RegExp(`a ${truth} it has never seen`));
+  }
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+  assert.equal(await page.isVisible("#wrong"), false, "a right answer is called wrong");
+}
+
 /** The three invitations do what they say, and undo it. */
 export async function invitations(page) {
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.click("#invite-own")]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Server, TOKEN, eventually, horse};
 
 /// A network that learns little, quickly.
-fn small() -> Value {
+pub(crate) fn small() -> Value {
     json!({"name": "small", "input": {"channels": 3, "height": 32, "width": 32}, "layers": [
         {"name": "conv1", "kind": "conv2d", "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1},
         {"name": "act1", "kind": "relu"},
@@ -18,13 +18,13 @@ fn small() -> Value {
     ]})
 }
 
-fn run(epochs: u32) -> Value {
+pub(crate) fn run(epochs: u32) -> Value {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin");
     json!({"arch": small(), "data": data, "epochs": epochs, "batch_size": 32, "seed": 7})
 }
 
 /// `id`, `event` and `data` of each event of a stream that ended.
-fn events(answer: &Answer) -> Vec<(u64, String, Value)> {
+pub(crate) fn events(answer: &Answer) -> Vec<(u64, String, Value)> {
     assert_eq!(answer.header("content-type"), Some("text/event-stream"), "{}", String::from_utf8_lossy(&answer.body));
     let text = String::from_utf8(answer.body.clone()).unwrap();
     let field = |block: &str, name: &str| block.lines().find_map(|line| line.strip_prefix(name).map(|v| v.trim().to_owned()));
@@ -91,8 +91,12 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
     assert_eq!(state(&server, &id).await, "done");
     let jobs = server.admin(Method::GET, "/admin/jobs", None).await.ok();
     assert_eq!((&jobs["jobs"][0]["id"], &jobs["jobs"][0]["epoch"]), (&json!(id), &json!(2)));
-    let answer = server.post(&format!("/classify?model=run-{id}"), horse()).await.ok();
-    assert_eq!(answer["model"], json!({"name": format!("run-{id}"), "version": 2}));
+    let run = format!("run-{id}");
+    eventually("the last epoch's answer", async || {
+        let answer = server.post(&format!("/classify?model={run}"), horse()).await.ok();
+        (answer["model"] == json!({"name": run, "version": 2})).then_some(())
+    })
+    .await;
     server.post(&format!("/classify?model=run-{id}&version=1"), horse()).await.ok();
     let layers = server.get(&format!("/layers?model=run-{id}")).await.ok();
     assert_eq!(layers["layers"][2]["name"], "pool1");
@@ -100,8 +104,11 @@ async fn a_run_is_started_followed_replayed_served_and_removed() {
     server.admin(Method::POST, &format!("/admin/jobs/{id}/cancel"), None).await.refused(409, "conflict");
     assert_eq!(server.admin(Method::DELETE, &format!("/admin/jobs/{id}"), None).await.status.as_u16(), 204);
     server.admin(Method::GET, &format!("/admin/jobs/{id}"), None).await.refused(404, "unknown_job");
-    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
-    server.post(&format!("/classify?model=run-{id}"), horse()).await.refused(404, "unknown_model");
+    eventually("the end of its model", async || {
+        let answer = server.post(&format!("/classify?model={run}"), horse()).await;
+        (answer.status == 404).then(|| answer.refused(404, "unknown_model"))
+    })
+    .await;
     server.stop().await;
 }
 
@@ -155,4 +162,52 @@ async fn a_stop_ends_streams_and_runs_and_the_next_server_finds_them() {
     server.post(&format!("/classify?model=run-{id}"), horse()).await.ok();
     server.stop().await;
     drop(folder);
+}
+
+/// A disk that refuses, whoever asks: a folder is not renamed to the name of a file, not even for root.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_the_disk_will_not_remove_is_a_failure_of_ours_and_still_there() {
+    let server = Server::start().await;
+    let id = server.admin(Method::POST, "/admin/train", Some(run(1))).await.json()["job"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/admin/jobs/{id}");
+    events(&server.admin(Method::GET, &format!("{path}/events"), None).await);
+    let before = server.admin(Method::GET, "/admin/jobs", None).await.ok();
+    assert_eq!(before["jobs"][0]["state"], "done");
+    for blocked in [format!("models/.run-{id}.removed"), format!("runs/.{id}.removed")] {
+        let blocked = server.data_dir().join(blocked);
+        std::fs::write(&blocked, "x").unwrap();
+        let sentence = server.admin(Method::DELETE, &path, None).await.refused(500, "internal");
+        assert!(!sentence.contains("removed") && !sentence.contains(&id), "{sentence}");
+        assert_eq!(server.admin(Method::GET, "/admin/jobs", None).await.ok(), before);
+        let all = events(&server.admin(Method::GET, &format!("{path}/events"), None).await);
+        assert_eq!(all.last().unwrap().1, "done");
+        server.post(&format!("/classify?model=run-{id}"), horse()).await.ok();
+        std::fs::remove_file(blocked).unwrap();
+    }
+    assert_eq!(server.admin(Method::DELETE, &path, None).await.status.as_u16(), 204);
+    server.admin(Method::GET, &path, None).await.refused(404, "unknown_job");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_s_other_pages_are_refused_whatever_token_they_have() {
+    let server = Server::start().await;
+    let from = async |site: Option<&str>| {
+        let request = server.request(Method::GET, "/admin/jobs").bearer_auth(TOKEN);
+        Answer::of(match site {
+            Some(site) => request.header("sec-fetch-site", site),
+            None => request,
+        })
+        .await
+    };
+    for own in [None, Some("same-origin"), Some("none")] {
+        from(own).await.ok();
+    }
+    for other in ["cross-site", "same-site", "anything"] {
+        let sentence = from(Some(other)).await.refused(403, "forbidden");
+        assert!(sentence.contains("this server's own page"), "{sentence}");
+    }
+    // What is open to all stays so.
+    Answer::of(server.request(Method::GET, "/models").header("sec-fetch-site", "cross-site")).await.ok();
+    server.stop().await;
 }

@@ -157,3 +157,18 @@ fn a_file_s_fault_names_the_file() {
     let cut = checkpoint::load(&path).unwrap_err().to_string();
     assert!(cut.contains("cut.safetensors: this is no whole safetensors file"), "{cut}");
 }
+
+#[test]
+fn a_file_that_is_half_another_one_is_no_model() {
+    let (one, other) = (checkpoint::write(&small(0.0), Dtype::F32), checkpoint::write(&small(0.5), Dtype::F32));
+    assert_eq!(one.len(), other.len());
+    for cut in [one.len() / 2, one.len() - 4] {
+        for half in [[&one[..cut], &other[cut..]].concat(), [&other[..cut], &one[cut..]].concat()] {
+            let fault = checkpoint::read(&half).unwrap_err();
+            assert!(matches!(&fault, Error::Damaged) && fault.to_string().contains("copy it again"), "{fault}");
+        }
+    }
+    // Files of other writers have no digest, and are read.
+    let without = edited_file(|header| header.replace("convscope_sha256", "something_else")).unwrap();
+    assert_eq!(without.weights(), small(0.0).weights());
+}

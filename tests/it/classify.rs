@@ -167,16 +167,13 @@ async fn versions_appear_while_the_server_runs_and_a_broken_one_is_passed_over()
     checkpoint::save(&versions.join("2.safetensors"), &untrained("tutorial", 5)).unwrap();
     until("the exchange", &|answer| !close(&probabilities(answer), &probabilities(&highest))).await;
     checkpoint::save(&versions.join("4.safetensors"), &untrained("tutorial", 4)).unwrap();
-    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
-    server.get("/models").await.ok();
-    // Listed, never loaded, and gone before the next look.
-    std::fs::remove_file(versions.join("4.safetensors")).unwrap();
-    server.post("/classify?model=run-1&version=4", horse()).await.refused(404, "unknown_model");
+    until("a higher one", &|answer| model(answer)["version"] == 4).await;
     // One that goes leaves the next lower one.
-    std::fs::remove_file(versions.join("2.safetensors")).unwrap();
-    tokio::time::sleep(convscope::serving::catalog::FRESH).await;
-    let left = server.post("/classify?model=run-1", horse()).await.ok();
-    assert_eq!(model(&left)["version"], 1);
+    for (gone, left) in [(4, 2), (2, 1)] {
+        std::fs::remove_file(versions.join(format!("{gone}.safetensors"))).unwrap();
+        until("the next lower one", &|answer| model(answer)["version"] == left).await;
+        server.post(&format!("/classify?model=run-1&version={gone}"), horse()).await.refused(404, "unknown_model");
+    }
     server.stop().await;
 }
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use convscope::dataset::cifar10::CLASSES;
 use convscope::dataset::{Dataset, Error, Reading, Rules, open, open_at, open_watched};
 use convscope::picture::pixels::luma;
-use convscope::picture::{Channels, Filter, Fit, Target, encode};
+use convscope::picture::{Channels, Filter, Fit, Target};
 use tempfile::TempDir;
+
+use crate::pictures::rgb_png;
 
 const RECORD: usize = 3073;
 
@@ -182,7 +184,7 @@ fn class(root: &Path, part: &str, class: u8, count: u8) {
     let folder = root.join(part).join(["ant", "bee", "cow"][usize::from(class)]);
     fs::create_dir_all(&folder).unwrap();
     for number in 0..count {
-        let png = encode::rgb(5, 7, &[class, number, 200].repeat(35)).unwrap();
+        let png = rgb_png(5, 7, &[class, number, 200].repeat(35));
         fs::write(folder.join(format!("{number:03}.png")), png).unwrap();
     }
 }

@@ -114,7 +114,9 @@ async fn a_masked_channel_is_dark() {
 async fn samples_need_no_upload_and_the_input_is_a_picture() {
     let server = Server::start().await;
     let samples = server.get("/samples").await.ok();
-    assert_eq!(samples["samples"].as_array().unwrap().len(), 10);
+    assert_eq!(samples["samples"].as_array().unwrap().len(), 13);
+    assert_eq!(samples["samples"][11]["name"], "ship-on-wheels");
+    assert_eq!(samples["samples"][11]["label"], "ship");
     assert_eq!(samples["samples"][0]["name"], "horse");
     let sample = server.get("/samples/horse").await;
     assert_eq!(sample.header("content-type"), Some("image/png"));

@@ -1,16 +1,19 @@
 //! One binary for all integration tests: a module a feature.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+mod activation;
 mod admin;
 mod allocations;
 mod checkpoint;
 mod classify;
 mod cli;
 mod config;
+mod connections;
 mod console;
 mod dataset;
 mod door;
 mod download;
+mod draining;
 mod errors;
 mod featuremaps;
 mod field_pictures;
@@ -21,8 +24,10 @@ mod gradients;
 mod grey;
 mod grids;
 mod health;
+mod hostile_bodies;
 mod hostile_pictures;
 mod import;
+mod kills;
 mod layers;
 mod networks;
 mod odd_jpegs;
@@ -36,6 +41,8 @@ mod serving;
 mod standing;
 mod supervisor;
 mod support;
+mod swaps;
 mod train_command;
 mod training;
+mod v2;
 mod weights;

@@ -172,7 +172,9 @@ fn every_route_is_named() {
     let routes =
         router.lines().filter(|line| line.contains("get(") || line.contains("post(")).filter_map(|line| line.split('"').nth(1));
     let (known, missing): (Vec<&str>, Vec<&str>) = routes.partition(|path| {
-        let path = if path.starts_with("/admin/jobs") { "/admin/jobs/…" } else { path };
+        // The protocol's routes are told of once, with and without a version.
+        let path = path.replace("/versions/{version}", "");
+        let path = if path.starts_with("/admin/jobs") { "/admin/jobs/…" } else { &*path };
         readme.contains(&format!(" {path}`")) || readme.contains(&format!("`{path}`"))
     });
     assert!(missing.is_empty() && known.len() > 10, "README does not name {missing:?}");

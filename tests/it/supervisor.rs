@@ -38,6 +38,7 @@ pub(crate) fn request(epochs: u32) -> RunRequest {
         data_path: images(),
         recipe: None,
         overrides: overrides.as_object().unwrap().clone(),
+        name: None,
     }
 }
 

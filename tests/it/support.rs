@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use convscope::checkpoint::{self, Dtype};
 use convscope::config::{Config, Token};
-use convscope::http::{Setup, run, serve};
+use convscope::http::{Setup, Shutdown, run, serve};
 use convscope::network::init::{self, Init};
 use convscope::network::{Architecture, Metadata, Model, Preprocessing, infer, model, presets};
 use reqwest::header::{HeaderMap, HeaderName};
@@ -64,6 +64,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(run(listener, setup, async {
             let _ = stopped.await;
+            Shutdown::AtOnce
         }));
         // Answered once the model is warm, or cannot be; over a connection that does not stay.
         let once = Client::builder().pool_max_idle_per_host(0).build().unwrap();
@@ -271,7 +272,8 @@ pub(crate) fn untrained(name: &str, seed: u64) -> Model {
     of(presets::named(name).unwrap(), seed)
 }
 
-fn of(architecture: Architecture, seed: u64) -> Model {
+/// `architecture` with CIFAR-10's classes, its weights drawn with `seed`.
+pub(crate) fn of(architecture: Architecture, seed: u64) -> Model {
     let layers = infer(&architecture).unwrap();
     let metadata = Metadata {
         format: model::FORMAT,

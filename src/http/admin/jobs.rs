@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::http::error::{Code, Error};
-use crate::http::extract::Path;
+use crate::http::extract::{self, Path};
 use crate::http::state::App;
 use crate::training::job::Job;
 
@@ -32,6 +33,28 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<AllJobs> {
 /// One run.
 pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<OneJob>, Error> {
     Ok(Json(OneJob { job: find(&app, &id)? }))
+}
+
+/// What of a run can be changed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// What people call it; null for nothing.
+    name: Value,
+}
+
+/// Names a run.
+pub async fn patch(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    extract::Json(change): extract::Json<Change>,
+) -> Result<Json<OneJob>, Error> {
+    let name = match &change.name {
+        Value::Null => None,
+        Value::String(name) => Some(name.as_str()),
+        _ => return Err(Error::new(Code::Unprocessable, "`name` must be text, or null for no name")),
+    };
+    Ok(Json(OneJob { job: app.supervisor.rename(&id, name).await? }))
 }
 
 /// Asks a run to end.

@@ -1,5 +1,6 @@
-//! `/admin`: training runs are started, listed, followed and ended. Behind the admin token, all of it.
+//! `/admin`: training runs are started, listed, followed and ended; versions of models are activated and removed. Behind the admin token, all of it.
 
 pub mod events;
 pub mod jobs;
+pub mod models;
 pub mod train;

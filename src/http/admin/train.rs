@@ -25,6 +25,8 @@ pub struct TrainRequest {
     arch: Value,
     data: String,
     recipe: Option<String>,
+    /// What people call the run.
+    name: Option<String>,
     #[serde(flatten)]
     overrides: Map<String, Value>,
 }
@@ -58,6 +60,7 @@ pub async fn post(
         data: request.data,
         recipe: request.recipe,
         overrides: request.overrides,
+        name: request.name,
     };
     let job = app.supervisor.start(run).await?;
     if preferred(&headers, &["application/json", EVENT_STREAM]) == Some(EVENT_STREAM) {

@@ -5,7 +5,8 @@
 use super::shape::{LayerShape, ParameterSpec, Role, Shape, Source};
 use super::spec::{Architecture, IMAGE, Layer, LayerKind};
 use crate::kernels::lanes::WIDTH;
-use crate::network::error::{Error, nearest};
+use crate::network::error::Error;
+use crate::words::nearest;
 
 /// No activation (padding counted), filter bank or list may be larger: a gigabyte of numbers, far above anything useful, and so
 /// far below overflow that no length made of it can wrap.

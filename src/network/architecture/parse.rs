@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 use super::fault::Fault;
 use super::spec::{Architecture, Input, KINDS, Layer, parse_kind};
 use super::written::{self, Item, Value, Wrong};
-use crate::network::error::{Error, nearest};
+use crate::network::error::Error;
+use crate::words::nearest;
 
 impl Architecture {
     /// Reads an architecture file.

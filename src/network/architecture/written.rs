@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// A value and its line, from 1; none where it did not come as a file.
 #[derive(Debug, Clone, PartialEq)]

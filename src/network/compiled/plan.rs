@@ -114,8 +114,8 @@ impl Plan {
         if batch > 0 {
             compiled.vectors.fit(batch);
             compiled.maps(&self.machine, images, &mut sight, &mut self.workspaces);
-            compiled.vectors.show(&compiled.program.exits, batch, &mut sight);
-            compiled.vectors.run(&self.machine, &compiled.program, dense, (batch, &mut sight));
+            compiled.vectors.show(&compiled.program.exits, &mut sight);
+            compiled.vectors.run(&self.machine, &compiled.program, dense, &mut sight);
         }
         let classes = layers.last().map_or(0, |last| last.output.elements());
         Ok(Evaluation { probabilities: compiled.vectors.probabilities(batch, classes), taps: sight.taps })

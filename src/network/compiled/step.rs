@@ -66,6 +66,7 @@ impl Step {
     /// On these kernels, with these threads.
     pub fn on(machine: Machine, architecture: &Architecture, weights: &Weights) -> Result<Self, Error> {
         let layers = crate::network::infer(architecture)?;
+        weights.check(&architecture.name, &layers)?;
         let program = Program::new(Network { architecture, layers: &layers }, Purpose::Training);
         let head = Head::new(&program, &layers, weights);
         let parameters = Parameters::new(&layers, weights);

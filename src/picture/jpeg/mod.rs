@@ -65,6 +65,11 @@ impl<'a> Decoder<'a> {
         components * padded + image + coefficients + copy
     }
 
+    /// Bytes of the pixels once they are read; grey ones become RGB.
+    pub(super) fn kept(&self) -> u64 {
+        u64::from(self.layout.width) * u64::from(self.layout.height) * self.layout.components.len().max(3) as u64
+    }
+
     pub(super) fn orientation(&self) -> Orientation {
         self.layout.exif.and_then(exif::orientation).unwrap_or(Orientation::NoTransforms)
     }

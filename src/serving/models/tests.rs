@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::*;
-use crate::serving::catalog::FRESH;
+use crate::serving::catalog::{FRESH, GRACE, Key};
 use crate::serving::testing::{models, overflowing, small, tiny, write};
 
-/// Asks until `wanted` is true of the answer, for the folders are looked at now and then, and what is new is loaded aside.
+/// Keeps house and asks until `wanted` is true of the answer.
 async fn until(models: &Arc<Models>, wanted: impl Fn(&Served) -> bool) -> Arc<Served> {
     for _ in 0..400 {
+        models.refresh().await.unwrap();
         let served = models.find(Some("m"), None).await.unwrap();
         if wanted(&served) {
             return served;
@@ -21,6 +22,7 @@ async fn until(models: &Arc<Models>, wanted: impl Fn(&Served) -> bool) -> Arc<Se
 /// Asks through several looks at the folders; the same version of the same file must answer all the time.
 async fn stays(models: &Arc<Models>, expected: &Arc<Served>) {
     for _ in 0..20 {
+        models.refresh().await.unwrap();
         let served = models.find(Some("m"), None).await.unwrap();
         assert!(Arc::ptr_eq(&served, expected), "version {} answers", served.version);
         let by_number = models.find(Some("m"), Some(expected.version)).await.unwrap();
@@ -61,12 +63,11 @@ async fn a_version_that_cannot_answer_is_named_once_it_is_asked_for() {
     let models = models(folder.path(), "m");
     let fault = models.find(None, Some(1)).await.unwrap_err();
     assert!(matches!(&fault, Error::Broken { name, version: 1 } if name == "m"), "{fault}");
-    for version in [None, Some(1)] {
-        let fault = models.find(None, version).await.unwrap_err();
-        assert!(matches!(&fault, Error::Unusable { name } if name == "m"), "{fault}");
-    }
+    let fault = models.find(None, None).await.unwrap_err();
+    assert!(matches!(&fault, Error::Unusable { name } if name == "m"), "{fault}");
     assert!(matches!(models.find(Some("n"), None).await.unwrap_err(), Error::Unknown(_)));
     write(folder.path(), "m/1", &tiny(1));
+    models.refresh().await.unwrap();
     models.find(None, None).await.unwrap();
 }
 
@@ -94,7 +95,10 @@ async fn the_model_in_memory_serves_on_until_a_whole_file_is_there() {
     let second = until(&models, |served| !std::ptr::eq(&raw const *served, Arc::as_ptr(&first))).await;
     assert_eq!(second.model.weights(), tiny(2).weights());
     std::fs::remove_file(&path).unwrap();
-    tokio::time::sleep(FRESH).await;
+    models.refresh().await.unwrap();
+    assert!(Arc::ptr_eq(&models.find(None, None).await.unwrap(), &second), "its next one may be on its way");
+    tokio::time::sleep(GRACE).await;
+    models.refresh().await.unwrap();
     assert!(models.find(None, None).await.is_err(), "what is gone is gone");
 }
 
@@ -136,7 +140,10 @@ async fn memory_is_bounded_by_bytes_and_the_one_asked_for_longest_ago_makes_room
     }
     let store = Store::new(vec![folder.path().into()]);
     let one = crate::serving::testing::prepared(small(1)).bytes();
-    let settings = |bytes| Settings { store: store.clone(), default_name: "m".into(), device: Device::Cpu, bytes };
+    let settings = |bytes| {
+        let data_dir = folder.path().join("data");
+        Settings { store: store.clone(), data_dir, default_name: "m".into(), device: Device::Cpu, bytes }
+    };
     let models = Arc::new(Models::open(settings(one * 5 / 2)));
     let at = async |version| models.find(None, Some(version)).await.unwrap();
     let first = at(1).await;
@@ -158,4 +165,110 @@ async fn memory_is_bounded_by_bytes_and_the_one_asked_for_longest_ago_makes_room
     let models = Arc::new(Models::open(settings(1)));
     let only = models.find(None, None).await.unwrap();
     assert!(Arc::ptr_eq(&only, &models.find(None, None).await.unwrap()));
+}
+
+#[tokio::test]
+async fn what_is_new_is_brought_in_and_answers_before_anybody_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &tiny(1));
+    write(folder.path(), "other/1", &tiny(1));
+    let models = models(folder.path(), "m");
+    models.find(None, None).await.unwrap();
+    write(folder.path(), "m/2", &tiny(2));
+    write(folder.path(), "other/2", &tiny(2));
+    models.refresh().await.unwrap();
+    let key = |name: &str, version| Key { name: name.into(), version };
+    assert!(models.cache.peek(&key("m", 2)).is_some() && models.cache.peek(&key("m", 1)).is_none());
+    assert_eq!(models.active.answering(&models.catalog.found(), "m").unwrap().key.version, 2);
+    assert!(models.cache.peek(&key("other", 2)).is_none(), "nobody asked for it");
+    // Asked for by number it is another matter: it is kept, and replaced where it is.
+    models.find(Some("m"), Some(1)).await.unwrap();
+    write(folder.path(), "m/1", &tiny(3));
+    write(folder.path(), "m/3", &tiny(3));
+    models.refresh().await.unwrap();
+    assert_eq!(models.cache.peek(&key("m", 1)).unwrap().model.weights(), tiny(3).weights());
+    assert!(models.cache.peek(&key("m", 2)).is_none() && models.cache.peek(&key("m", 3)).is_some());
+}
+
+#[tokio::test]
+async fn after_a_hundred_exchanges_only_the_last_one_is_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &small(1));
+    let models = models(folder.path(), "m");
+    let mut before = Vec::new();
+    for version in 2..=101 {
+        before.push(Arc::downgrade(&models.find(None, None).await.unwrap()));
+        // By a new version, and by a new file in the place of the old one.
+        let name = if version % 2 == 0 { format!("m/{version}") } else { format!("m/{}", version - 1) };
+        write(folder.path(), &name, &small(version));
+        until(&models, |served| served.model.weights() == small(version).weights()).await;
+    }
+    assert_eq!(models.cache.all().len(), 1);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while before.iter().any(|served| served.upgrade().is_some()) && std::time::Instant::now() < deadline {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(before.iter().filter(|served| served.upgrade().is_some()).count(), 0, "nobody holds an older one");
+}
+
+#[tokio::test]
+async fn what_makes_a_name_unclear_does_not_take_away_what_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, shipped] = ["own", "shipped"].map(|name| folder.path().join(name));
+    write(&shipped, "m/1", &tiny(1));
+    write(&shipped, "m/2", &tiny(2));
+    let settings = Settings {
+        store: Store::new(vec![own.clone(), shipped.clone()]),
+        data_dir: folder.path().into(),
+        default_name: "m".into(),
+        device: Device::Cpu,
+        bytes: 64 << 20,
+    };
+    let models = Arc::new(Models::open(settings));
+    let second = models.find(None, None).await.unwrap();
+
+    // The name is there twice.
+    std::fs::copy(shipped.join("m/1.safetensors"), shipped.join("m.safetensors")).unwrap();
+    stays(&models, &second).await;
+    let faults = models.faults();
+    assert!(
+        matches!(&faults[..], [Faulty { name: Some(name), reason, .. }] if name == "m" && reason.contains("move one")),
+        "{faults:?}"
+    );
+    std::fs::remove_file(shipped.join("m.safetensors")).unwrap();
+    stays(&models, &second).await;
+    assert_eq!(models.faults(), []);
+
+    // Another folder's hides it, which is not whole, and then cannot answer.
+    std::fs::create_dir_all(own.join("m")).unwrap();
+    std::fs::write(own.join("m/1.safetensors"), b"half of it").unwrap();
+    stays(&models, &second).await;
+    std::fs::write(own.join("m/1.safetensors"), checkpoint::write(&overflowing(), checkpoint::Dtype::F32)).unwrap();
+    stays(&models, &second).await;
+    write(&own, "m/1", &tiny(3));
+    let third = until(&models, |served| served.model.weights() == tiny(3).weights()).await;
+    assert_eq!(third.version, 1, "it hides the higher one once it answers");
+    models.refresh().await.unwrap();
+    let listed = models.list().await.unwrap().into_iter().find(|listed| listed.name == "m").unwrap();
+    assert_eq!(listed.versions.keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_file_that_failed_once_is_read_again_and_one_that_failed_twice_when_it_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1", &tiny(1));
+    let models = models(folder.path(), "m");
+    let first = models.find(None, None).await.unwrap();
+    // The right length and head, the numbers of two: only its digest tells.
+    let [one, other] = [tiny(1), tiny(2)].map(|model| checkpoint::write(&model, checkpoint::Dtype::F32));
+    let mixed = [&other[..other.len() - 4], &one[one.len() - 4..]].concat();
+    std::fs::write(file(folder.path(), 1), mixed).unwrap();
+    let certain = |models: &Models| models.catalog.found().broken.values().next().map(|fault| fault.certain);
+    models.refresh().await.unwrap();
+    assert_eq!(certain(&models), Some(false));
+    stays(&models, &first).await;
+    assert_eq!(certain(&models), Some(true));
+    let faults = models.faults();
+    let [Faulty { name: Some(name), version: Some(1), reason }] = &faults[..] else { panic!("{faults:?}") };
+    assert!(name == "m" && reason.contains("copy it again"), "{reason}");
 }

@@ -164,7 +164,7 @@ async fn an_image_of_another_size_fails_alone() {
     let gate = Gate::closed(&model);
     let right = engine.submit(placed(&engine, request(&model)));
     let larger = Dimensions { width: 3, ..model.dimensions() };
-    let wrong = engine.submit(Request { pixels: Pixels::from_fn(larger, |_| 0), ..placed(&engine, request(&model)) });
+    let wrong = engine.submit(Request { input: Pixels::from_fn(larger, |_| 0).into(), ..placed(&engine, request(&model)) });
     let also = engine.submit(placed(&engine, request(&model)));
     gate.open();
     assert!(matches!(wrong.await.unwrap(), Err(Error::Failed(_))));
@@ -182,7 +182,7 @@ async fn what_leaves_the_finite_numbers_is_no_answer() {
     let model = crate::network::Model::new(sound.metadata().clone(), parameters);
     let model = prepared(model.unwrap());
     let engine = Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap();
-    let bright = Request { pixels: Pixels::from_fn(model.dimensions(), |_| 255), ..placed(&engine, request(&model)) };
+    let bright = Request { input: Pixels::from_fn(model.dimensions(), |_| 255).into(), ..placed(&engine, request(&model)) };
     let outcome = engine.evaluate(bright).await;
     assert!(matches!(&outcome, Err(Error::Failed(reason)) if reason.contains("finite")), "{outcome:?}");
     engine.close();
@@ -239,10 +239,10 @@ async fn no_bit_depends_on_who_evaluates() {
     let engine = Engine::start(Settings { places: 200, batch: 8 }).unwrap();
     let mut expected = Vec::new();
     for seed in 0..100 {
-        let pixels = image(&model, seed).pixels;
+        let input = image(&model, seed).input;
         let of = |hands| {
             let mut values = Vec::new();
-            model.model.metadata().preprocessing.normalize(&pixels, &mut values).unwrap();
+            input.normalize(&model.model.metadata().preprocessing, &mut values).unwrap();
             model.with(hands, |hand| Ok(hand.evaluator.evaluate(&values, &Probe::default())?.probabilities)).unwrap()
         };
         assert_eq!(of(Hands::All), of(Hands::Own));

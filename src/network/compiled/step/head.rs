@@ -71,7 +71,8 @@ impl Head {
         });
         let dense = program.dense.iter().map(|node| {
             let [values, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[node.layer], role));
-            (node.layer, DenseLayer::new(node.order, values, (!bias.is_empty()).then_some(bias)))
+            let Some(values) = values else { unreachable!("a fully connected layer has weights") };
+            (node.layer, DenseLayer::new(node.order, values, bias))
         });
         let count = exits + program.vectors.len();
         let empty = || vec![Buffer::default(); count];
@@ -149,7 +150,7 @@ impl Head {
                 VectorOp::Activate(activation) => run.tier.run(Activate { activation, input, output }),
                 VectorOp::Drop { p, layer } => {
                     output.copy_from_slice(input);
-                    drop_columns(run, (layer, node.features), p, output);
+                    drop_columns(run, layer, node.features, p, output);
                 }
                 VectorOp::Add { other } => {
                     output.copy_from_slice(input);
@@ -215,7 +216,7 @@ impl Head {
                 }
                 VectorOp::Drop { p, layer } => {
                     target.copy_from_slice(output);
-                    drop_columns(run, (layer, node.features), p, target);
+                    drop_columns(run, layer, node.features, p, target);
                 }
                 VectorOp::Add { .. } | VectorOp::Same => target.copy_from_slice(output),
             }
@@ -289,7 +290,7 @@ impl Entry {
     }
 }
 
-fn drop_columns(run: Run<'_>, (layer, features): (usize, usize), p: f64, values: &mut [f32]) {
+fn drop_columns(run: Run<'_>, layer: usize, features: usize, p: f64, values: &mut [f32]) {
     let mask = Mask::new(p, dropout_seed(run.seed, layer));
     run.tier.run(DropColumns { mask: &mask, features, batch: run.columns(), rectify: false, values });
 }

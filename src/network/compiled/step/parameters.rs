@@ -29,7 +29,7 @@ impl Parameters {
         let of = |layer: &LayerShape| {
             let own = layer.parameters.iter().filter(|_| matches!(layer.output, Shape::Map { .. }));
             let plain = own.map(|spec| {
-                let values: Buffer = weights.of(layer, spec.role).into();
+                let values: Buffer = weights.values(spec).into();
                 let zeros = || Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
                 let (momentum, gradient) = (zeros(), zeros());
                 Plain { role: spec.role, gradient, trained: Trained { values, momentum } }
