@@ -229,7 +229,7 @@ async fn statistics(activation: Activation, served: Arc<Served>, view: View) -> 
 /// A grid of `pixels`, painted on another thread within the memory that pictures may take.
 async fn draw(app: &App, activation: Activation, drawn: &GridOptions, pixels: u64) -> Result<Response, Error> {
     // Once as they are painted, and at most once more as they are written.
-    let share = app.decoding.take(2 * pixels).await.ok_or_else(Error::stopping)?;
+    let share = app.decoding.take(2 * pixels).await?;
     let (drawn, shown) = (*drawn, activation.shown(drawn));
     let paint = move || {
         let _share = share;

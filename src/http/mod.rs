@@ -18,6 +18,7 @@ pub mod budget;
 pub mod classify;
 pub mod cors;
 pub mod deadline;
+pub mod decoding;
 pub mod docs;
 pub mod error;
 pub mod extract;

@@ -122,7 +122,7 @@ async fn serve(
     tokio::pin!(opened);
     let warm_then_wait = async {
         warm(app, address).await;
-        std::future::pending::<()>().await;
+        app.canary.watch(&app.models, &app.engine).await;
     };
     let stop = tokio::select! {
         ended = &mut opened => return ended,

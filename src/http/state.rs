@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::access;
 use super::admin;
 use super::budget::Budget;
+use super::decoding::Decoding;
 use super::error::Error;
 use super::metrics::Metrics;
 use super::networks::Desk;
@@ -40,8 +41,8 @@ pub struct App {
     pub admin: AdminToken,
     /// Bytes of bodies that are being read or wait to be decoded.
     pub bodies: Budget,
-    /// Bytes of pictures that are being decoded or drawn.
-    pub decoding: Budget,
+    /// Where pictures are decoded, and memory for those that are being decoded or drawn.
+    pub decoding: Arc<Decoding>,
     /// Bytes of answers that were not read yet.
     pub answers: Budget,
     /// What is counted.
@@ -63,7 +64,7 @@ impl App {
     pub fn new(config: Config, engine: Engine, models: Models, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
-            decoding: Budget::new(config.limits.decode_bytes),
+            decoding: Arc::new(Decoding::new(config.limits.decode_bytes, engine.cores())),
             answers: Budget::new(config.limits.answer_bytes),
             config,
             models: Arc::new(models),

@@ -2,13 +2,14 @@
 //!
 //! Content decides what a file is, its header what it will cost; both are checked before anything is allocated. Alpha is
 //! composited on the preprocessing's background, EXIF orientation is applied, 16 bits are rounded to 8, animations give
-//! their first frame. Decoding blocks and may take long: call it on a thread made for that.
+//! their first frame. Decoding blocks and may take long: call it on a thread made for that, unless [`decode_quickly`] does it.
 
 pub use super::error::Error;
 use super::fit;
 pub use super::header::{Header, probe};
 use super::header::{OVERHEAD, Opened, guarded, most_bytes};
 use super::pixels::{Channels, Pixels, luma};
+use super::quick;
 use super::target::Target;
 
 /// What an image may cost. Checked on its header.
@@ -81,6 +82,20 @@ pub fn decode(bytes: &[u8], target: &Target, limits: &Limits) -> Result<Picture,
             .ok_or_else(|| Error::unreadable(format, "its decoder gave another number of pixels"))?;
         Ok(Picture { pixels, source_width, source_height })
     })
+}
+
+/// Decodes `bytes` where they are few and announce little: so quickly that it may be done between other work. None where they
+/// may take longer, or are beyond `limits`.
+pub fn decode_quickly(bytes: &[u8], target: &Target, limits: &Limits) -> Option<Result<Picture, Error>> {
+    if !quick::reads(bytes) {
+        return None;
+    }
+    let Limits { pixels, memory } = quick::LIMITS;
+    let limits = Limits { pixels: pixels.min(limits.pixels), memory: memory.min(limits.memory) };
+    match decode(bytes, target, &limits) {
+        Err(Error::TooManyPixels { .. } | Error::TooMuchMemory { .. }) => None,
+        outcome => Some(outcome),
+    }
 }
 
 /// Most bytes that [`decode`] takes at once for `bytes`: what to reserve before it. Beyond `limits` it is an error.

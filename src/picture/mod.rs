@@ -22,6 +22,7 @@ mod jpeg;
 pub mod pixels;
 pub mod planes;
 mod png;
+mod quick;
 mod recognise;
 mod riff;
 pub mod summary;

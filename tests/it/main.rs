@@ -39,6 +39,7 @@ mod optimizers;
 mod pictures;
 mod presets;
 mod program;
+mod quick_pictures;
 mod readme;
 mod recipes;
 mod recovery;

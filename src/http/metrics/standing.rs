@@ -34,6 +34,8 @@ pub(super) struct Standing {
     requests: Family<Request, Counter>,
     in_flight: Gauge,
     images: Gauge,
+    waiting: Gauge,
+    replaced: Counter,
     places: Gauge,
     accepting: Gauge,
     loaded: Gauge,
@@ -66,6 +68,7 @@ impl Standing {
     /// With its names in `registry`.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let (images, places, accepting, loaded) = <(Gauge, Gauge, Gauge, Gauge)>::default();
+        let (waiting, replaced) = <(Gauge, Counter)>::default();
         let (models, runs) = (Family::<Model, Gauge>::default(), Family::<Run, Gauge>::default());
         let (received, requests, in_flight) = (Counter::default(), Family::<Request, Counter>::default(), Gauge::default());
         registry.register("requests_received", "Requests whose head was read", received.clone());
@@ -74,13 +77,14 @@ impl Standing {
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("queue_images", "Images admitted and not yet answered: scale by it", images.clone());
         registry.register("queue_places", "Images that can be admitted at once: what is beyond them is refused", places.clone());
-        // How often the model thread was replaced belongs here, as soon as the engine says it.
+        registry.register("queue_waiting", "Decoded images that wait for a model thread", waiting.clone());
+        registry.register("model_threads_replaced", "Model threads and evaluators that ended in a panic", replaced.clone());
         registry.register("accepting", "1, and 0 while the server stops", accepting.clone());
         registry.register("models_loaded", "Versions of models in memory", loaded.clone());
         registry.register_with_unit("model_memory", "What a model in memory takes there", Unit::Bytes, models.clone());
         registry.register("runs", "Training runs, by state", runs.clone());
         let process = process::look().map(|_| Process::register());
-        Self { received, requests, in_flight, images, places, accepting, loaded, models, runs, process }
+        Self { received, requests, in_flight, images, waiting, replaced, places, accepting, loaded, models, runs, process }
     }
 
     /// Takes over what was counted, as it was in one moment.
@@ -95,6 +99,8 @@ impl Standing {
 
     fn look(&self, app: &App) {
         self.images.set(app.engine.under_way() as i64);
+        self.waiting.set(app.engine.waiting() as i64);
+        self.replaced.inc_by(app.engine.replaced().saturating_sub(self.replaced.get()));
         self.places.set(app.config.limits.queue_images as i64);
         self.accepting.set(i64::from(!app.is_draining()));
         let models = app.models.in_memory();

@@ -22,6 +22,11 @@ const FORMAT: Format = Format::Jpeg;
 /// instead of taking zeros, as both do, and filling the rest with grey. Twice what they read ahead.
 const SENTINEL: usize = 16;
 
+/// How many scans there are; none where the file cannot be read.
+pub(super) fn scans(bytes: &[u8]) -> Option<usize> {
+    Layout::read(bytes).ok().map(|layout| layout.scans)
+}
+
 /// A JPEG whose segments have been walked.
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],

@@ -13,9 +13,10 @@ impl Compiled {
     /// From images to the first vectors.
     pub(super) fn maps(&mut self, machine: &Machine, images: &[f32], sight: &mut Sight<'_>, workspaces: &mut [Workspace]) {
         let Self { program, packed, batch: memory, vectors } = self;
+        let program = &**program;
         let batch = images.len() / program.image_len();
         memory.grow(program.memory.batch * batch);
-        let pass = Pass { program, parameters: &*packed, tier: machine.tier, seed: 0 };
+        let pass = Pass { program, parameters: &**packed, tier: machine.tier, seed: 0 };
         let together = batch > 1 && !sight.is_open();
         for (at, segment) in program.segments.iter().enumerate() {
             let most = if together { segment.group.min(batch.div_ceil(machine.team.size())) } else { 1 };
