@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use convscope::config::Config;
 use convscope::picture::decode::{Limits, decode, decode_quickly};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::Method;
@@ -75,8 +76,9 @@ fn what_announces_much_or_hides_much_is_not_read_quickly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_picture_never_waits_behind_large_ones() {
-    // Three large ones fill the memory.
-    let server = Server::with(|config| config.limits.decode_bytes = 256 << 20).await;
+    // Of twelve large ones, most wait for memory.
+    let limit = |config: &mut Config| (config.limits.pixels, config.limits.decode_bytes) = (25_000_000, 512 << 20);
+    let server = Server::with(limit).await;
     let (large, middling) = (written(RgbImage::new(5000, 5000), ImageFormat::Png), encoded(300, 300, ImageFormat::Png));
     assert!(!is_quick(&middling));
     let answered = Arc::new(AtomicUsize::new(0));
