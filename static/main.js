@@ -81,7 +81,7 @@ function choose(chosen, { cover: covering = null, alter: altering = alter.none()
   cover.arm(Boolean(covering));
   busy(true);
   guard(async () => {
-    await photo.given();
+    await photo.given(state.network);
     try {
       await look();
     } catch (error) {
@@ -89,7 +89,7 @@ function choose(chosen, { cover: covering = null, alter: altering = alter.none()
       const file = await redrawn(chosen.file).catch(() => null);
       if (!file || view.picture.file !== chosen.file) throw error;
       Object.assign(view.picture, { file, note: () => t("given.redrawn", sentence(error, chosen.file)) });
-      await photo.given();
+      await photo.given(state.network);
       await look();
     }
   }, chosen.file);
@@ -199,7 +199,10 @@ async function useModel(name, version = null, mask = new Map()) {
   Object.assign(view, { model: model.name, version });
   const network = await json("layers", { query: which(), signal });
   view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
-  state.network = { ...network, classes: model.classes, accuracy: model.accuracy };
+  const { accuracy } = model.versions.find((each) => each.version === network.model.version) ?? {};
+  // How pictures are fitted is told of the active version only.
+  const fitted = network.model.version === model.active ? model.fit : null;
+  state.network = { ...network, classes: model.classes, accuracy, fit: fitted };
   newest.look();
   state.look = state.seen = state.before = null;
   strip.lay(state.network, point);
@@ -271,7 +274,7 @@ function retell() {
   layer.lay(state.network, point, switchOver);
   takeAlong();
   classText();
-  if (view.picture) photo.retell();
+  if (view.picture) photo.retell(state.network);
   if (!state.look) return;
   photo.seen(state);
   answer.draw(state.told);

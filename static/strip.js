@@ -38,7 +38,6 @@ export function retell(network) {
   }
   const last = all.at(-1);
   $("answer-how").textContent = `→ ${t("how.answer", t(`how.${last.head.kind}`, numbers(network, last.head)))}`;
-  $("seen-how").textContent = `→ ${t("how.input", network.input)}`;
 }
 
 /** What happens between a stage and the one before it. */
