@@ -23,7 +23,6 @@ import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
 
-const FIRST_MODEL = "tutorial";
 const FIRST_SAMPLE = "horse";
 const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
@@ -187,13 +186,24 @@ function touch(patch) {
   guard(look);
 }
 
+/** Every model. The list may be a moment old: a name that is not in it is asked for, so that the server looks again. */
+async function models(name, signal) {
+  const list = async () => (await json("models", { signal })).models;
+  const found = await list();
+  if (!name || found.some((each) => each.name === name)) return found;
+  await json("layers", { query: { model: name }, signal }).catch((error) => {
+    if (error.code !== "unknown_model") throw error;
+  });
+  return list();
+}
+
 async function useModel(name, version = null, mask = new Map()) {
   const signal = newest.model();
-  const { models } = await json("models", { signal });
-  const model = models.find((each) => each.name === name) ?? models.find((each) => each.default) ?? models[0];
+  const all = await models(name, signal);
+  const model = all.find((each) => each.name === name) ?? all.find((each) => each.default) ?? all[0];
   if (!model) throw new Error(t("error.no_model"));
-  $("model").replaceChildren(...models.map((each) => h("option", { value: each.name }, each.name)));
-  $("model").disabled = models.length < 2;
+  $("model").replaceChildren(...all.map((each) => h("option", { value: each.name }, each.name)));
+  $("model").disabled = all.length < 2;
   $("model").value = model.name;
   versions(model, version);
   Object.assign(view, { model: model.name, version });
@@ -250,7 +260,7 @@ async function go() {
   const { layer, channel = 0, cell, scale, sample, mask } = wanted;
   Object.assign(view, { layer: layer ?? view.layer, channel, scale, ...(cell && { cell }) });
   view.picture = null; // the model is laid out first, the picture after it
-  await useModel(wanted.model ?? FIRST_MODEL, wanted.version, mask);
+  await useModel(wanted.model, wanted.version, mask);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];
   const touched = { cover: wanted.cover, alter: wanted.alter };

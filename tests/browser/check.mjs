@@ -52,12 +52,14 @@ const PARTS = {
   models: async () => {
     const weights = resolve(HERE, "../../models/tutorial.safetensors");
     for (const fit of ["stretch", "pad"]) await models.refitted(server, TOKEN, { weights, fit });
-    const { page, step, close } = await visit(browser, { width: 1280, url: server.url });
+    const { page, step, forgive, close } = await visit(browser, { width: 1280, url: server.url });
     await open(page, server.url);
     await step("says how familiar a picture is", () => models.familiar(page));
     await step("frames what is cropped", () => models.fits(page, "tutorial", /the middle, shrunk to 32 × 32 pixels/));
     await step("tells what is stretched", () => models.fits(page, "stretch", /all of it, stretched to 32 × 32 pixels/));
     await step("tells what is filled up", () => models.fits(page, "pad", /all of it within 32 × 32 pixels, the rest filled/));
+    await step("finds a model that was made a moment ago", () => models.justMade(page, server.url, "pad"));
+    forgive(REFUSED);
     await close();
   },
   adding,

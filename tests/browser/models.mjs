@@ -63,3 +63,22 @@ export async function familiar(page) {
     await settled(page);
   }
 }
+
+/** A model that the list does not have yet is found by its name; one that is gone leaves the default in its place. */
+export async function justMade(page, url, model) {
+  await page.route(
+    /\/models$/,
+    async (route) => {
+      const response = await route.fetch();
+      const told = await response.json();
+      await route.fulfill({ response, json: { ...told, models: told.models.filter(({ name }) => name !== model) } });
+    },
+    { times: 1 },
+  );
+  for (const [wanted, given] of [[model, model], ["nobody", "tutorial"]]) {
+    await page.goto(`${url}#model=${wanted}&sample=horse`);
+    await page.waitForFunction((name) => document.querySelector("#limits").textContent.startsWith(name), given);
+    await settled(page);
+    assert.equal(await page.inputValue("#model"), given);
+  }
+}
