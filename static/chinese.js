@@ -60,7 +60,7 @@ export default {
   },
   "how.conv2d": ({ out_channels, size, depth }) => `${number(out_channels)} 个 ${size}×${size}×${depth} 的滤波器`,
   "how.linear": ({ out_features, before }) =>
-    `${number(out_features)} 个加权和，各含全部 ${number(before.reduce((a, b) => a * b, 1))}${before.length === 3 ? ` = ${before.join("·")}` : ""} 个数`,
+    `${number(out_features)} 个加权和，各含全部 ${number(before.reduce((a, b) => a * b, 1))}${before[1] > 1 ? ` = ${before.join("·")}` : ""} 个数`,
   "how.max_pool2d": ({ size }) => `每 ${size}×${size} 取最大值`,
   "how.avg_pool2d": ({ size }) => `每 ${size}×${size} 取平均`,
   "how.adaptive_avg_pool2d": ({ output_size }) => (output_size === 1 ? "每张图取平均" : `每张图取 ${output_size}×${output_size} 个平均`),
@@ -141,6 +141,7 @@ export default {
   "pixel.depends": (parts) => `它取决于${parts}。`,
   "pixel.part": (layer, height, width) => `${of(layer)} ${height} × ${width}`,
   "pixel.picture": "图片",
+  "pixel.all.layers": (n) => `${number(n)} 层的全部`,
   "pixel.all": (layer) => `${of(layer)}全部`,
   "colour.red": "红",
   "colour.green": "绿",

@@ -47,7 +47,7 @@ export default {
     return `${made[how]}${grey ? ", brightness only" : ""}`;
   },
   "how.conv2d": ({ out_channels, size, depth }) => `${many(out_channels, "filter")} of ${size}×${size}×${depth}`,
-  "how.linear": ({ out_features, before }) => `${many(out_features, "weighted sum")} of all ${number(before.reduce((a, b) => a * b, 1))}${before.length === 3 ? ` = ${before.join("·")}` : ""}`,
+  "how.linear": ({ out_features, before }) => `${many(out_features, "weighted sum")} of all ${number(before.reduce((a, b) => a * b, 1))}${before[1] > 1 ? ` = ${before.join("·")}` : ""}`,
   "how.max_pool2d": ({ size }) => `the largest of each ${size}×${size}`,
   "how.avg_pool2d": ({ size }) => `the mean of each ${size}×${size}`,
   "how.adaptive_avg_pool2d": ({ output_size }) => (output_size === 1 ? "the mean of each map" : `means, ${output_size}×${output_size} a map`),
@@ -135,6 +135,7 @@ export default {
   "pixel.depends": (parts) => `It depends on ${parts}.`,
   "pixel.part": (layer, height, width) => `${height} × ${width} of ${layer}`,
   "pixel.picture": "the picture",
+  "pixel.all.layers": (n) => `all of ${many(n, "layer")}`,
   "pixel.all": (layer) => `all of ${layer}`,
   "filter.title": (layer, n) => `Filter ${n} of ${layer}`,
   "filter.row": (layer, n) => `The weights of number ${n} of ${layer}`,

@@ -145,6 +145,7 @@ function changed() {
 
 /** Where one looks: `opens` also brings the opened layer into sight. */
 function point(where, opens) {
+  if (!named(state.network.layers, where.layer ?? view.layer)) return; // on the way to another network
   const before = { ...view };
   Object.assign(view, where);
   fit();
@@ -157,10 +158,11 @@ function point(where, opens) {
   drawChosen();
 }
 
-/** Keeps what is chosen within the layer. */
+/** Keeps what is chosen within the layer; where no cell is, takes the middle one. */
 function fit() {
   const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
   view.channel = Math.min(view.channel, channels - 1);
+  view.cell ??= [Math.floor(height / 2), Math.floor(width / 2)];
   view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
 }
 
@@ -219,9 +221,7 @@ async function useModel(name, version = null, mask = new Map()) {
   answer.lay(model.classes);
   limits();
   if (!named(network.layers, view.layer)) {
-    const [first] = network.layers;
-    const [, ...plane] = first.output;
-    Object.assign(view, { layer: first.name, channel: 0, cell: plane.length ? plane.map((size) => Math.floor(size / 2)) : [0, 0] });
+    Object.assign(view, { layer: network.layers[0].name, channel: 0, cell: null });
   }
   fit();
   layer.lay(state.network, point, switchOver);
@@ -258,8 +258,9 @@ function limits() {
 async function go() {
   const wanted = address.read();
   const { layer, channel = 0, cell, scale, sample, mask } = wanted;
-  Object.assign(view, { layer: layer ?? view.layer, channel, scale, ...(cell && { cell }) });
-  view.picture = null; // the model is laid out first, the picture after it
+  Object.assign(view, { layer: layer ?? view.layer, channel, scale, cell: cell ?? null });
+  newest.look();
+  view.picture = state.look = null; // the model is laid out first, the picture after it
   await useModel(wanted.model, wanted.version, mask);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];

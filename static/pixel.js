@@ -12,6 +12,7 @@ import { parameters } from "./weights.js";
 
 const BLOCKS = 3; // windows shown of many; the rest in one number
 const TERMS = 8;
+const LISTED = 4; // layers that a number depends on as a whole, by name
 const WIDE = 8; // cells side by side, more of which a phone has to scroll
 const COLOURS = ["red", "green", "blue"];
 
@@ -167,9 +168,13 @@ function depends(network, layer) {
       const [, height = 1, width = 1] = output;
       const called = name === "input" ? t("pixel.picture") : name;
       const whole = bottom - top + 1 >= height && right - left + 1 >= width;
-      return whole ? t("pixel.all", called) : t("pixel.part", called, bottom - top + 1, right - left + 1);
+      return { whole: whole && name !== "input", said: whole ? t("pixel.all", called) : t("pixel.part", called, bottom - top + 1, right - left + 1) };
     });
-  return t("pixel.depends", parts.join(t("comma")));
+  // A deep network's last layers depend on all of very many.
+  const wholes = parts.filter(({ whole }) => whole).length;
+  const listed = wholes > LISTED ? parts.filter(({ whole }) => !whole) : parts;
+  const said = [...(wholes > LISTED ? [t("pixel.all.layers", wholes)] : []), ...listed.map((part) => part.said)];
+  return t("pixel.depends", said.join(t("comma")));
 }
 
 /** What a channel is called: the picture's are colours. */

@@ -163,6 +163,7 @@ async function adding() {
       const another = await networks.train(server.url, TOKEN, { arch, data });
       await step(`shows a network like ${name}`, () => networks.choose(page, server.url, another));
       if (arch === networks.GREY) await step("shows a grey picture", () => networks.grey(page));
+      if (arch === "resnet20") await step("keeps a deep network's stage in sight", () => networks.deep(page, server.url, another));
       await step(`every number of ${name} adds up`, () => sums.everyNumber(page, arch.layers?.map(({ kind }) => kind) ?? ["batch_norm2d", "add"]));
     }
     await close();

@@ -86,6 +86,20 @@ export async function grey(page) {
   assert.equal(await page.locator("#opened .filter canvas.swatch").count(), 0, "a grey filter is shown as colours");
 }
 
+/** Of thirty stages the opened one is in sight, and what its number depends on is said in a line. */
+export async function deep(page, url, model) {
+  await page.goto(`${url}#model=${model}&sample=frog&layer=mean`);
+  await page.waitForFunction(() => document.querySelector("#pixel-title")?.textContent.endsWith("mean"));
+  await page.waitForFunction(() => {
+    const [all, own] = ["#stages", '.stage:has(.open[aria-pressed="true"])'].map((selector) => document.querySelector(selector).getBoundingClientRect());
+    return own.left >= all.left && own.right <= all.right;
+  });
+  assert.match(await page.innerText("#pixel .depends"), /It depends on all of \d+ layers, all of the picture\./);
+  assert.match(await page.innerText("#answer-how"), /of all 64, made/);
+  const rows = await page.locator("#pixel .cells .cell").evaluateAll((all) => new Set(all.map((node) => node.offsetTop)).size);
+  assert.equal(rows, 8, "a window of 8 × 8 is not laid out as one");
+}
+
 /** Folders of plain pictures, a class each. */
 export async function pictures(folder) {
   for (const part of ["train", "test"]) {
