@@ -18,7 +18,7 @@ function text() {
     own: sample ? null : own,
     layer: view.layer,
     channel: view.channel,
-    cell: view.cell.join(),
+    cell: view.cell?.join(),
     scale: view.scale === "layer" ? null : view.scale,
     mask: maskText(),
     cover: view.cover?.join(),

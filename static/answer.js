@@ -16,8 +16,8 @@ export function draw({ answer, classes, scores, before, truth }) {
   // Of very many, the most probable.
   bars(rows.length <= MOST ? rows : rows.sort((a, b) => b.share - a.share).slice(0, MOST), answer.label);
   const isWrong = classes.includes(truth) && truth !== answer.label;
-  $("wrong").hidden = !isWrong;
-  if (isWrong) $("wrong").textContent = t("answer.wrong", truth);
+  $("wrong").textContent = isWrong ? t("answer.wrong", truth) : "";
+  for (const bar of $("bars").children) bar.classList.toggle("missed", isWrong && bar.dataset.name === truth);
   const { familiarity } = answer;
   $("familiarity").hidden = familiarity == null;
   if (familiarity != null) $("familiarity").textContent = t(familiarity < 0.01 ? "familiarity.none" : "familiarity", percent(familiarity));
@@ -26,9 +26,10 @@ export function draw({ answer, classes, scores, before, truth }) {
 /** Nothing of an older picture stays. */
 export function clear() {
   $("label").replaceChildren();
-  for (const line of ["wrong", "familiarity"]) $(line).hidden = true;
+  $("wrong").textContent = "";
+  $("familiarity").hidden = true;
   for (const bar of $("bars").children) {
-    bar.classList.remove("best");
+    bar.classList.remove("best", "missed");
     bar.querySelector(".fill").style.transform = "scaleX(0)";
     bar.querySelector(".was").hidden = true;
     for (const part of [".value", ".score"]) bar.querySelector(part).textContent = "";

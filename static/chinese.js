@@ -14,6 +14,8 @@ const CLASSES = {
   truck: "卡车",
 };
 const thing = (name) => CLASSES[name] ?? name;
+const both = (name) => (CLASSES[name] ? `${CLASSES[name]}（${name}）` : name);
+const of = (what) => (/[a-z0-9]$/i.test(what) ? `${what} 的` : `${what}的`);
 
 export default {
   title: "Convscope",
@@ -29,6 +31,7 @@ export default {
   samples: "可以先试的图片",
   "sample.trained": (name) => `${thing(name)}（训练时用过的图）`,
   "sample.test": (name) => thing(name),
+  "sample.hard": (name) => `${thing(name)}（小网络常常认错的图）`,
   "own.file": "你的照片",
   "own.camera": "拍一张",
   "own.draw": "画一张",
@@ -37,16 +40,27 @@ export default {
   "picture.dragged": "拖来的图片",
 
   given: "原图",
-  "given.trained": (name) => `训练集里的一张${thing(name)}：网络见过它`,
-  "given.test": (name) => `一张${thing(name)}，网络从未见过`,
+  "given.trained": (name) => `训练集里的一张${thing(name)}的图：网络见过它`,
+  "given.test": (name) => `一张${thing(name)}的图，网络从未见过`,
+  "given.foreign": (name) => `一张${thing(name)}的图：这个网络不认识它`,
   "given.redrawn": (why) => `${why}你的浏览器可以：已重新绘制，每边最多 1,024 像素。`,
   seen: "网络得到的",
   "seen.alt": (width, height) => `按网络的 ${width} × ${height} 像素看到的图`,
 
-  "how.input": ({ width, height }) => `取中间部分，缩到 ${width} × ${height} 像素`,
+  "how.input": ({ width, height, how, larger, grey }) => {
+    const size = `${width} × ${height} 像素`;
+    const made = {
+      same: `原样：它正好是 ${size}`,
+      crop: `取中间部分，${larger ? "放大" : "缩小"}到 ${size}`,
+      stretch: `整张拉伸到 ${size}`,
+      pad: `整张放进 ${size}，其余填充`,
+      unknown: `变成 ${size}`,
+    };
+    return `${made[how]}${grey ? "，只留亮度" : ""}`;
+  },
   "how.conv2d": ({ out_channels, size, depth }) => `${number(out_channels)} 个 ${size}×${size}×${depth} 的滤波器`,
   "how.linear": ({ out_features, before }) =>
-    `${number(out_features)} 个加权和，各含全部 ${number(before.reduce((a, b) => a * b, 1))}${before.length === 3 ? ` = ${before.join("·")}` : ""} 个数`,
+    `${number(out_features)} 个加权和，各含全部 ${number(before.reduce((a, b) => a * b, 1))}${before[1] > 1 ? ` = ${before.join("·")}` : ""} 个数`,
   "how.max_pool2d": ({ size }) => `每 ${size}×${size} 取最大值`,
   "how.avg_pool2d": ({ size }) => `每 ${size}×${size} 取平均`,
   "how.adaptive_avg_pool2d": ({ output_size }) => (output_size === 1 ? "每张图取平均" : `每张图取 ${output_size}×${output_size} 个平均`),
@@ -61,7 +75,7 @@ export default {
   "brief.batch_norm2d": "批归一化",
   "stage.open": (name, shape) => `${name}：${shape}。细看`,
 
-  "answer.wrong": (truth) => `它答错了：这张图是${thing(truth)}。`,
+  "answer.wrong": (truth) => `答错了：这是${both(truth)}。`,
   "answer.was": (share) => `之前：${share}`,
   familiarity: (share) => `熟悉程度：它的测试图中有 ${share} 比这张更陌生。`,
   "familiarity.none": () => "这与它训练时见过的都不像：不要相信这个答案。",
@@ -121,10 +135,14 @@ export default {
     const { x, mean, deviation, gain, shift } = Object.fromEntries(parts);
     return `(${x} − 均值 ${mean}) ÷ 标准差 ${deviation} × 增益 ${gain} + 平移 ${shift} = ${value}`;
   },
+  "pixel.made.conv2d": "框里的每个数乘以滤波器中对应的权重，再全部相加；同一个滤波器滑过每一个位置。",
+  "pixel.made.max_pool2d": "窗口里最大的数，其余的丢掉。",
+  "pixel.made.linear": "前面的所有数，各乘以自己的权重，再全部相加。",
   "pixel.depends": (parts) => `它取决于${parts}。`,
-  "pixel.part": (layer, height, width) => `${layer} 的 ${height} × ${width}`,
+  "pixel.part": (layer, height, width) => `${of(layer)} ${height} × ${width}`,
   "pixel.picture": "图片",
-  "pixel.all": (layer) => `${layer} 的全部`,
+  "pixel.all.layers": (n) => `${number(n)} 层的全部`,
+  "pixel.all": (layer) => `${of(layer)}全部`,
   "colour.red": "红",
   "colour.green": "绿",
   "colour.blue": "蓝",

@@ -16,6 +16,13 @@ export function h(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A window of small cells, `side` of them a row. */
+export function grid(side, cells) {
+  const node = h("span.cells", {}, cells);
+  node.style.gridTemplateColumns = `repeat(${side}, 2.15rem)`;
+  return node;
+}
+
 /** The same for SVG, where everything is an attribute. */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);

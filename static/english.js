@@ -2,6 +2,7 @@
 
 const many = (n, one, more = `${one}s`) => `${number(n)} ${n === 1 ? one : more}`;
 const number = (n) => new Intl.NumberFormat("en").format(n);
+const one = (name) => `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
 const plane = ([, height, width]) => `${height} × ${width}`;
 
 export default {
@@ -18,6 +19,7 @@ export default {
   samples: "Pictures to begin with",
   "sample.trained": (name) => `${name} (a picture it was trained on)`,
   "sample.test": (name) => name,
+  "sample.hard": (name) => `${name} (small networks often take it for something else)`,
   "own.file": "Your photo",
   "own.camera": "Take a photo",
   "own.draw": "Draw",
@@ -26,15 +28,26 @@ export default {
   "picture.dragged": "the dragged picture",
 
   given: "The picture",
-  "given.trained": (name) => `a ${name} it was trained on: it has seen this one before`,
-  "given.test": (name) => `a ${name} it has never seen before`,
+  "given.trained": (name) => `${one(name)} it was trained on: it has seen this one before`,
+  "given.test": (name) => `${one(name)} it has never seen before`,
+  "given.foreign": (name) => `${one(name)}: none of the things this network knows`,
   "given.redrawn": (why) => `${why} Your browser can: it was drawn again, at most 1,024 pixels a side.`,
   seen: "What the network gets",
   "seen.alt": (width, height) => `The picture at the network’s ${width} × ${height} pixels`,
 
-  "how.input": ({ width, height }) => `the middle, shrunk to ${width} × ${height} pixels`,
+  "how.input": ({ width, height, how, larger, grey }) => {
+    const size = `${width} × ${height} pixels`;
+    const made = {
+      same: `as it is: it has ${size}`,
+      crop: `the middle, ${larger ? "enlarged" : "shrunk"} to ${size}`,
+      stretch: `all of it, stretched to ${size}`,
+      pad: `all of it within ${size}, the rest filled`,
+      unknown: `brought to ${size}`,
+    };
+    return `${made[how]}${grey ? ", brightness only" : ""}`;
+  },
   "how.conv2d": ({ out_channels, size, depth }) => `${many(out_channels, "filter")} of ${size}×${size}×${depth}`,
-  "how.linear": ({ out_features, before }) => `${many(out_features, "weighted sum")} of all ${number(before.reduce((a, b) => a * b, 1))}${before.length === 3 ? ` = ${before.join("·")}` : ""}`,
+  "how.linear": ({ out_features, before }) => `${many(out_features, "weighted sum")} of all ${number(before.reduce((a, b) => a * b, 1))}${before[1] > 1 ? ` = ${before.join("·")}` : ""}`,
   "how.max_pool2d": ({ size }) => `the largest of each ${size}×${size}`,
   "how.avg_pool2d": ({ size }) => `the mean of each ${size}×${size}`,
   "how.adaptive_avg_pool2d": ({ output_size }) => (output_size === 1 ? "the mean of each map" : `means, ${output_size}×${output_size} a map`),
@@ -49,7 +62,7 @@ export default {
   "brief.batch_norm2d": "batch norm",
   "stage.open": (name, shape) => `${name}: ${shape}. Look closer`,
 
-  "answer.wrong": (truth) => `It is wrong: this is a picture of class ${truth}.`,
+  "answer.wrong": (truth) => `Wrong: this is ${one(truth)}.`,
   "answer.was": (share) => `before: ${share}`,
   familiarity: (share) => `Familiar: ${share} of its test pictures looked stranger to it.`,
   "familiarity.none": () => "This is like nothing it was trained on: do not trust the answer.",
@@ -116,9 +129,13 @@ export default {
   channel: (n) => `map ${n}`,
   "channel.of": (layer, n) => `${layer}, map ${n}`,
 
+  "pixel.made.conv2d": "The numbers in the outlined window, each times its weight in the filter, added up; the same filter goes over every place.",
+  "pixel.made.max_pool2d": "The largest number in the window; the others are dropped.",
+  "pixel.made.linear": "All numbers before, each times a weight of its own, added up.",
   "pixel.depends": (parts) => `It depends on ${parts}.`,
   "pixel.part": (layer, height, width) => `${height} × ${width} of ${layer}`,
   "pixel.picture": "the picture",
+  "pixel.all.layers": (n) => `all of ${many(n, "layer")}`,
   "pixel.all": (layer) => `all of ${layer}`,
   "filter.title": (layer, n) => `Filter ${n} of ${layer}`,
   "filter.row": (layer, n) => `The weights of number ${n} of ${layer}`,

@@ -1,7 +1,7 @@
 // What the chosen channel has learned: its filter as numbers on their colours, the first layer's also as the colours it looks for.
 
 import { css, range } from "./colours.js";
-import { h } from "./dom.js";
+import { grid, h } from "./dom.js";
 import { brief, exact, number } from "./format.js";
 import { paint, vectorColumns } from "./maps.js";
 import { channelName } from "./pixel.js";
@@ -46,8 +46,7 @@ function planes({ network, layer, weight, scale }) {
     });
   };
   const made = Array.from({ length: depth }, (_, plane) => {
-    const grid = h(`span.cells.side-${Math.min(side, 7)}`, {}, cells(plane));
-    return h("span.window", {}, h("span.window-name", {}, from === "input" ? channelName(network, from, plane) : String(plane)), grid);
+    return h("span.window", {}, h("span.window-name", {}, from === "input" ? channelName(network, from, plane) : String(plane)), grid(side, cells(plane)));
   });
   return from === "input" && depth === 3 ? [rgb(weight, side), ...made] : made;
 }

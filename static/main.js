@@ -23,7 +23,6 @@ import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
 
-const FIRST_MODEL = "tutorial";
 const FIRST_SAMPLE = "horse";
 const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
@@ -81,7 +80,7 @@ function choose(chosen, { cover: covering = null, alter: altering = alter.none()
   cover.arm(Boolean(covering));
   busy(true);
   guard(async () => {
-    await photo.given();
+    await photo.given(state.network);
     try {
       await look();
     } catch (error) {
@@ -89,7 +88,7 @@ function choose(chosen, { cover: covering = null, alter: altering = alter.none()
       const file = await redrawn(chosen.file).catch(() => null);
       if (!file || view.picture.file !== chosen.file) throw error;
       Object.assign(view.picture, { file, note: () => t("given.redrawn", sentence(error, chosen.file)) });
-      await photo.given();
+      await photo.given(state.network);
       await look();
     }
   }, chosen.file);
@@ -146,6 +145,7 @@ function changed() {
 
 /** Where one looks: `opens` also brings the opened layer into sight. */
 function point(where, opens) {
+  if (!named(state.network.layers, where.layer ?? view.layer)) return; // on the way to another network
   const before = { ...view };
   Object.assign(view, where);
   fit();
@@ -158,10 +158,11 @@ function point(where, opens) {
   drawChosen();
 }
 
-/** Keeps what is chosen within the layer. */
+/** Keeps what is chosen within the layer; where no cell is, takes the middle one. */
 function fit() {
   const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
   view.channel = Math.min(view.channel, channels - 1);
+  view.cell ??= [Math.floor(height / 2), Math.floor(width / 2)];
   view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
 }
 
@@ -187,28 +188,40 @@ function touch(patch) {
   guard(look);
 }
 
+/** Every model. The list may be a moment old: a name that is not in it is asked for, so that the server looks again. */
+async function models(name, signal) {
+  const list = async () => (await json("models", { signal })).models;
+  const found = await list();
+  if (!name || found.some((each) => each.name === name)) return found;
+  await json("layers", { query: { model: name }, signal }).catch((error) => {
+    if (error.code !== "unknown_model") throw error;
+  });
+  return list();
+}
+
 async function useModel(name, version = null, mask = new Map()) {
   const signal = newest.model();
-  const { models } = await json("models", { signal });
-  const model = models.find((each) => each.name === name) ?? models.find((each) => each.default) ?? models[0];
+  const all = await models(name, signal);
+  const model = all.find((each) => each.name === name) ?? all.find((each) => each.default) ?? all[0];
   if (!model) throw new Error(t("error.no_model"));
-  $("model").replaceChildren(...models.map((each) => h("option", { value: each.name }, each.name)));
-  $("model").disabled = models.length < 2;
+  $("model").replaceChildren(...all.map((each) => h("option", { value: each.name }, each.name)));
+  $("model").disabled = all.length < 2;
   $("model").value = model.name;
   versions(model, version);
   Object.assign(view, { model: model.name, version });
   const network = await json("layers", { query: which(), signal });
   view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
-  state.network = { ...network, classes: model.classes, accuracy: model.accuracy };
+  const { accuracy } = model.versions.find((each) => each.version === network.model.version) ?? {};
+  // How pictures are fitted is told of the active version only.
+  const fitted = network.model.version === model.active ? model.fit : null;
+  state.network = { ...network, classes: model.classes, accuracy, fit: fitted };
   newest.look();
   state.look = state.seen = state.before = null;
   strip.lay(state.network, point);
   answer.lay(model.classes);
   limits();
   if (!named(network.layers, view.layer)) {
-    const [first] = network.layers;
-    const [, ...plane] = first.output;
-    Object.assign(view, { layer: first.name, channel: 0, cell: plane.length ? plane.map((size) => Math.floor(size / 2)) : [0, 0] });
+    Object.assign(view, { layer: network.layers[0].name, channel: 0, cell: null });
   }
   fit();
   layer.lay(state.network, point, switchOver);
@@ -245,9 +258,10 @@ function limits() {
 async function go() {
   const wanted = address.read();
   const { layer, channel = 0, cell, scale, sample, mask } = wanted;
-  Object.assign(view, { layer: layer ?? view.layer, channel, scale, ...(cell && { cell }) });
-  view.picture = null; // the model is laid out first, the picture after it
-  await useModel(wanted.model ?? FIRST_MODEL, wanted.version, mask);
+  Object.assign(view, { layer: layer ?? view.layer, channel, scale, cell: cell ?? null });
+  newest.look();
+  view.picture = state.look = null; // the model is laid out first, the picture after it
+  await useModel(wanted.model, wanted.version, mask);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];
   const touched = { cover: wanted.cover, alter: wanted.alter };
@@ -271,7 +285,7 @@ function retell() {
   layer.lay(state.network, point, switchOver);
   takeAlong();
   classText();
-  if (view.picture) photo.retell();
+  if (view.picture) photo.retell(state.network);
   if (!state.look) return;
   photo.seen(state);
   answer.draw(state.told);

@@ -6,13 +6,12 @@ import { t } from "./texts.js";
 import { view } from "./view.js";
 
 const TRAINED = "horse"; // the one sample that is of the training set
-const ALIKE = 20; // of 255: two ways of shrinking the same picture differ by less
 
-/** The picture as it came. */
-export async function given() {
+/** The picture as it came, before `network` has seen it. */
+export async function given(network) {
   const { file } = view.picture;
   const image = $("given");
-  retell();
+  retell(network);
   await showBlob(image, file).catch(() => (image.hidden = true)); // the server says what is wrong with it
   const { naturalWidth: width, naturalHeight: height } = image;
   image.classList.toggle("pixels", width < 200);
@@ -20,10 +19,11 @@ export async function given() {
 }
 
 /** What is said of it. */
-export function retell() {
+export function retell({ classes }) {
   const { name, label, sample, note } = view.picture;
+  const known = sample === TRAINED ? "given.trained" : "given.test";
   $("given").alt = name || t("picture.pasted");
-  $("given-note").textContent = note?.() ?? (sample ? t(sample === TRAINED ? "given.trained" : "given.test", label) : "");
+  $("given-note").textContent = note?.() ?? (sample ? t(classes.includes(label) ? known : "given.foreign", label) : "");
 }
 
 /** The picture at the network's size. */
@@ -32,7 +32,7 @@ export async function see(asked) {
   return { file, bitmap: await createImageBitmap(file) };
 }
 
-/** Draws it, and what of the photo it shows. */
+/** Draws it, what of the photo it shows, and how that came about. */
 export function seen({ seen: { bitmap }, shown, network }) {
   const { width, height } = bitmap;
   const canvas = $("seen");
@@ -40,17 +40,28 @@ export function seen({ seen: { bitmap }, shown, network }) {
   canvas.setAttribute("aria-label", t("seen.alt", width, height));
   canvas.getContext("2d").drawImage(shown ?? bitmap, 0, 0);
   $("seen-size").textContent = `${width} × ${height}`;
-  frame(bitmap, network.input);
+  $("seen-how").textContent = `→ ${t("how.input", brought(network))}`;
+  retell(network);
+  frame(network);
   cover.mark(network.input);
 }
 
-/** The part of the photo that the network gets: the central one of its proportions, if that is what was cut out. */
-function frame(bitmap, { width, height }) {
-  const { naturalWidth: w, naturalHeight: ht } = $("given");
+/** How the photo became what the network gets, as the model says. */
+function brought({ input, fit }) {
+  const { naturalWidth: w, naturalHeight: ht, hidden } = $("given");
+  const { width, height, channels } = input;
+  const unknown = hidden || !w; // the server can read it, the browser cannot
+  const same = !unknown && w === width && ht === height;
+  return { width, height, grey: channels === 1, how: same ? "same" : (fit ?? "unknown"), larger: !unknown && Math.min(w / width, ht / height) < 1 };
+}
+
+/** The part of the photo that the network gets: the central one of its proportions, where the model crops. */
+function frame({ input: { width, height }, fit }) {
+  const { naturalWidth: w, naturalHeight: ht, hidden } = $("given");
   const share = Math.min(w / width, ht / height);
   const [across, down] = [width * share, height * share];
-  const fits = across > w - 1 && down > ht - 1;
-  $("frame").hidden = $("given").hidden || fits || !isCrop(bitmap, across, down);
+  const whole = across > w - 1 && down > ht - 1;
+  $("frame").hidden = hidden || whole || fit !== "crop";
   const most = Math.max(w, ht);
   const percentOf = (pixels) => `${(100 * pixels) / most}%`;
   Object.assign($("frame").style, {
@@ -59,21 +70,4 @@ function frame(bitmap, { width, height }) {
     width: percentOf(across),
     height: percentOf(down),
   });
-}
-
-/** A model may stretch or pad instead; its own view of the picture tells. */
-function isCrop(bitmap, across, down) {
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const pixels = () => context.getImageData(0, 0, canvas.width, canvas.height).data;
-  context.drawImage(bitmap, 0, 0);
-  const real = pixels();
-  const { naturalWidth: w, naturalHeight: ht } = $("given");
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.imageSmoothingQuality = "high";
-  context.drawImage($("given"), (w - across) / 2, (ht - down) / 2, across, down, 0, 0, canvas.width, canvas.height);
-  const mine = pixels();
-  return real.reduce((sum, value, i) => sum + Math.abs(value - mine[i]), 0) / real.length < ALIKE;
 }

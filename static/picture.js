@@ -37,9 +37,9 @@ export function listen(chosen, failed) {
 export async function samples() {
   known = (await json("samples")).samples;
   $("samples").replaceChildren(
-    ...known.map(({ name }) => {
+    ...known.map(({ name, label }) => {
       const image = h("img.pixels", { src: path(name), alt: "", width: 40, height: 40 });
-      const button = h("button.sample", { type: "button", "aria-pressed": "false", "data-name": name }, image);
+      const button = h(name === label ? "button.sample" : "button.sample.hard", { type: "button", "aria-pressed": "false", "data-name": name }, image);
       button.addEventListener("click", () => sample(name));
       return button;
     }),
@@ -55,7 +55,8 @@ export function retell() {
   for (const button of $("samples").children) {
     const { name } = button.dataset;
     const { label } = known.find((each) => each.name === name);
-    const said = name === "horse" ? t("sample.trained", label) : t("sample.test", label);
+    const kind = name === "horse" ? "trained" : name === label ? "test" : "hard";
+    const said = t(`sample.${kind}`, label);
     Object.assign(button, { title: said, ariaLabel: said });
   }
 }

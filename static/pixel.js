@@ -1,17 +1,19 @@
 // One number, taken apart: what it is made of, added up again here, beside the value the server gives.
 
 import { css, range, scaleOf } from "./colours.js";
-import { $, h } from "./dom.js";
+import { $, grid, h } from "./dom.js";
 import { brief, count, exact, number } from "./format.js";
 import { fields, isFolded, named, source } from "./stages.js";
 import { at, explain, isFunction } from "./sums.js";
 import { row } from "./take.js";
-import { t } from "./texts.js";
+import { has, t } from "./texts.js";
 import { view, which } from "./view.js";
 import { parameters } from "./weights.js";
 
 const BLOCKS = 3; // windows shown of many; the rest in one number
 const TERMS = 8;
+const LISTED = 4; // layers that a number depends on as a whole, by name
+const WIDE = 8; // cells side by side, more of which a phone has to scroll
 const COLOURS = ["red", "green", "blue"];
 
 let drawn = 0;
@@ -35,7 +37,7 @@ export async function draw({ network, look }, choose) {
   const filter = layer.parameters
     ? row(t("take.filter", layer.name, view.channel), `layers/${encodeURIComponent(layer.name)}/weights`, () => ({ query: { ...which(), channel: place.channel } }), ["npy"])
     : null;
-  sheet.replaceChildren(head(layer, choose, filter), h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })), proof(made, value, await after(network, look, layer)), h("p.fine.depends", {}, depends(network, layer)));
+  sheet.replaceChildren(head(layer, choose, filter), h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })), proof(made, value, await after(network, look, layer)), h("p.fine.depends", {}, [has(`pixel.made.${layer.kind}`) && t(`pixel.made.${layer.kind}`), depends(network, layer)].filter(Boolean).join(" ")));
   if (focused) sheet.querySelector(`[data-step="${focused}"]`)?.focus();
 }
 
@@ -92,7 +94,6 @@ function windows({ network, layer, made, inputs, redraw }) {
 
 function oneWindow({ network, layer, made, block, scale, weights }) {
   const name = channelName(network, source(network, layer).name, block.channel);
-  const side = `side-${Math.min(block.side, 7)}`;
   const cell = (value, colours, inside = true) => {
     const node = h(inside ? "span.cell" : "span.cell.outside", { title: inside ? exact(value) : t("pixel.padding") }, brief(value));
     if (!inside) return node;
@@ -100,13 +101,13 @@ function oneWindow({ network, layer, made, block, scale, weights }) {
     Object.assign(node.style, { background, color: ink });
     return node;
   };
-  const grid = (cells) => h(`span.cells.${side}`, {}, cells);
-  const parts = [grid(block.cells.map(({ x, inside }) => cell(x, scale, inside)))];
+  const parts = [grid(block.side, block.cells.map(({ x, inside }) => cell(x, scale, inside)))];
   if (made.form === "products") {
-    parts.push(h("span.sign", {}, "×"), grid(block.cells.map(({ w }) => cell(w, weights))));
+    parts.push(h("span.sign", {}, "×"), grid(block.side, block.cells.map(({ w }) => cell(w, weights))));
     parts.push(h("span.sign", {}, "="), h("span.partial", { title: exact(block.sum) }, number(block.sum)));
   }
-  return h("span.window", {}, h("span.window-name", {}, name), h("span.window-row", {}, parts));
+  const wide = block.side * (made.form === "products" ? 2 : 1) > WIDE;
+  return h("span.window", {}, h("span.window-name", {}, name), h("span.window-row", wide ? { tabIndex: 0, role: "group", ariaLabel: name } : {}, parts));
 }
 
 /** The largest products of a fully connected layer, and the others in one number. */
@@ -167,9 +168,13 @@ function depends(network, layer) {
       const [, height = 1, width = 1] = output;
       const called = name === "input" ? t("pixel.picture") : name;
       const whole = bottom - top + 1 >= height && right - left + 1 >= width;
-      return whole ? t("pixel.all", called) : t("pixel.part", called, bottom - top + 1, right - left + 1);
+      return { whole: whole && name !== "input", said: whole ? t("pixel.all", called) : t("pixel.part", called, bottom - top + 1, right - left + 1) };
     });
-  return t("pixel.depends", parts.join(t("comma")));
+  // A deep network's last layers depend on all of very many.
+  const wholes = parts.filter(({ whole }) => whole).length;
+  const listed = wholes > LISTED ? parts.filter(({ whole }) => !whole) : parts;
+  const said = [...(wholes > LISTED ? [t("pixel.all.layers", wholes)] : []), ...listed.map((part) => part.said)];
+  return t("pixel.depends", said.join(t("comma")));
 }
 
 /** What a channel is called: the picture's are colours. */

@@ -3,6 +3,7 @@
 import { json } from "./api.js";
 import { h } from "./dom.js";
 import { number } from "./format.js";
+import { sentence } from "./problem.js";
 import { t } from "./texts.js";
 import { maskText, query, switched } from "./view.js";
 
@@ -27,7 +28,7 @@ export function lay(layer, look, choose) {
       said.textContent = t("rank.said", label);
       list.replaceChildren(...effects.map(({ channel, effect }) => row(channel, effect, choose)));
     } catch (error) {
-      said.textContent = error.name === "AbortError" ? "" : error.message;
+      said.textContent = error.name === "AbortError" ? "" : sentence(error);
     }
     button.disabled = false;
   });

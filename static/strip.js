@@ -16,6 +16,7 @@ const SMALL = 64; // the same of maps that are small
 const VECTOR = 96; // CSS pixels
 
 let columns = [];
+let shown = null;
 
 /** Lays out the stages of `network`, empty. `choose({ layer, channel, cell })` is told where someone points, `opens` too if it was a press. */
 export function lay(network, choose) {
@@ -38,7 +39,6 @@ export function retell(network) {
   }
   const last = all.at(-1);
   $("answer-how").textContent = `→ ${t("how.answer", t(`how.${last.head.kind}`, numbers(network, last.head)))}`;
-  $("seen-how").textContent = `→ ${t("how.input", network.input)}`;
 }
 
 /** What happens between a stage and the one before it. */
@@ -143,6 +143,7 @@ export function mark(network) {
     const names = [stage.head, ...stage.folded].map(({ name }) => name);
     button.setAttribute("aria-pressed", String(names.includes(view.layer)));
     const alike = names.includes(view.layer) && layer.output.join() === stage.head.output.join();
+    if (names.includes(view.layer)) intoSight(column.node);
     pulse.hidden = !alike || view.channel >= column.grid.shown;
     if (!pulse.hidden) place(pulse, spotOf(column), [column.canvas.width, column.canvas.height]);
     outline(column, names.includes(view.layer) ? null : found.get(stage.head.name));
@@ -150,6 +151,16 @@ export function mark(network) {
   const box = found.get("input");
   $("field").hidden = !box;
   if (box) place($("field"), rectangle(box), [network.input.width, network.input.height]);
+}
+
+/** Many stages scroll: the one that is opened is brought into sight, once. */
+function intoSight(node) {
+  if (node === shown) return;
+  shown = node;
+  const list = $("stages");
+  if (list.scrollWidth <= list.clientWidth) return;
+  const [own, all] = [node, list].map((each) => each.getBoundingClientRect());
+  if (own.left < all.left || own.right > all.right) list.scrollLeft += own.left - all.left - (all.width - own.width) / 2;
 }
 
 const rectangle = ({ top, left, bottom, right }) => ({ left, top, width: right - left + 1, height: bottom - top + 1 });

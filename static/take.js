@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { h } from "./dom.js";
+import { sentence } from "./problem.js";
 import { t } from "./texts.js";
 import { view } from "./view.js";
 
@@ -24,7 +25,7 @@ async function tell(said, work) {
   try {
     said.textContent = t(await work());
   } catch (error) {
-    said.textContent = error.message;
+    said.textContent = sentence(error);
   }
 }
 

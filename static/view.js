@@ -10,7 +10,7 @@ export const view = {
   mask: new Map(), // layer → set of channels that are switched off
   layer: "",
   channel: 0,
-  cell: [0, 0], // row, column
+  cell: null, // row, column; null: not chosen yet
   scale: "layer", // or "tutorial": each map by its own smallest and largest value
 };
 

@@ -18,6 +18,7 @@ import * as docs from "./docs.mjs";
 import * as first from "./first.mjs";
 import * as languages from "./languages.mjs";
 import * as maps from "./maps.mjs";
+import * as models from "./models.mjs";
 import * as networks from "./networks.mjs";
 import { proxy } from "./proxy.mjs";
 import { start, TOKEN } from "./server.mjs";
@@ -47,6 +48,19 @@ const PARTS = {
   colours: async () => {
     for (const width of [1280, 390]) await shortVisit({ width, dark: true });
     await shortVisit({ width: 1280, forced: true });
+  },
+  models: async () => {
+    const weights = resolve(HERE, "../../models/tutorial.safetensors");
+    for (const fit of ["stretch", "pad"]) await models.refitted(server, TOKEN, { weights, fit });
+    const { page, step, forgive, close } = await visit(browser, { width: 1280, url: server.url });
+    await open(page, server.url);
+    await step("says how familiar a picture is", () => models.familiar(page));
+    await step("frames what is cropped", () => models.fits(page, "tutorial", /the middle, shrunk to 32 × 32 pixels/));
+    await step("tells what is stretched", () => models.fits(page, "stretch", /all of it, stretched to 32 × 32 pixels/));
+    await step("tells what is filled up", () => models.fits(page, "pad", /all of it within 32 × 32 pixels, the rest filled/));
+    await step("finds a model that was made a moment ago", () => models.justMade(page, server.url, "pad"));
+    forgive(REFUSED);
+    await close();
   },
   adding,
   honest: async () => {
@@ -145,6 +159,13 @@ async function adding() {
     await step("classes called 1 to 12 keep their order", () => networks.inOrder(page, server.url, model));
     await step("every number of another network adds up", () => sums.everyNumber(page, networks.MIXED.layers.map(({ kind }) => kind)));
     await step("shows another network on one screen", () => access.clean(page));
+    for (const [name, arch, data] of [["speedrun", networks.SPEEDRUN, folder], ["resnet20", "resnet20", CIFAR], ["grey", networks.GREY, folder]]) {
+      const another = await networks.train(server.url, TOKEN, { arch, data });
+      await step(`shows a network like ${name}`, () => networks.choose(page, server.url, another));
+      if (arch === networks.GREY) await step("shows a grey picture", () => networks.grey(page));
+      if (arch === "resnet20") await step("keeps a deep network's stage in sight", () => networks.deep(page, server.url, another));
+      await step(`every number of ${name} adds up`, () => sums.everyNumber(page, arch.layers?.map(({ kind }) => kind) ?? ["batch_norm2d", "add"]));
+    }
     await close();
   } finally {
     await rm(folder, { recursive: true, force: true });

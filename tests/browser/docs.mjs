@@ -14,7 +14,7 @@ export async function lookUp({ page, step, width }, url) {
     assert.ok((await page.locator("#table tr").count()) > 20, "the table of errors");
   });
   await step("a word finds it", async () => {
-    await page.fill("#search", "samples name");
+    await page.fill("#search", "/samples/{name}");
     await page.waitForFunction(() => document.querySelectorAll("details:not([hidden])").length < 5);
   });
   await step("a picture can be asked for", async () => {

@@ -42,6 +42,9 @@ export async function oneScreen(page, phone) {
   assert.ok(values.every((text) => /^[<>]? ?\d+\.\d\s%$/.test(text)), values.join());
   const lengths = await page.locator("#bars .fill").evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentNode.clientWidth));
   assert.ok(Math.abs(lengths.reduce((sum, length) => sum + length, 0) - 1) < 0.01, "the bars do not add up to one");
+  const cut = await page.locator("#bars .name").evaluateAll((all) => all.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent));
+  assert.deepEqual(cut, [], "a name is cut off");
+  assert.match(await page.innerText("#pixel .depends"), /each times its weight in the filter, added up/, "nothing says what a convolution does");
   for (const canvas of await page.locator(".stage canvas:first-child, #seen").all()) assert.ok(await isPainted(canvas), "a stage is empty");
   assert.ok((await page.locator(".stage .pulse:not([hidden])").count()) === 1, "nothing pulses");
   const bottom = (selector) => page.$eval(selector, (node) => node.getBoundingClientRect().bottom + scrollY);
@@ -138,15 +141,20 @@ export async function hurries(page) {
 /** Pictures that the network gets wrong are among the samples, and the page says so. */
 export async function mistakes(page) {
   for (const [name, truth] of [["ship-on-wheels", "ship"], ["bird-in-the-sky", "bird"]]) {
-    await page.click(`.sample[data-name="${name}"]`);
-    await page.waitForSelector("#wrong:not([hidden])");
-    await page.waitForFunction((said) => document.querySelector("#wrong").textContent.includes(said), `class ${truth}`);
+    const sample = page.locator(`.sample[data-name="${name}"]`);
+    assert.match(await sample.getAttribute("title"), new RegExp(`^${truth} .*often take it for something else`));
+    await sample.click();
+    await page.waitForFunction((said) => document.querySelector("#wrong").textContent === said, `Wrong: this is a ${truth}.`);
+    assert.deepEqual(await page.locator("#bars .missed .name").allTextContents(), [truth], "the class it should have named is not marked");
+    assert.equal(await page.$eval("#bars .best .name", (node) => node.scrollWidth > node.clientWidth), false, "the name in bold is cut off");
+    const [label, wrong, bars] = await Promise.all(["#label", "#wrong", "#bars"].map((selector) => page.locator(selector).boundingBox()));
+    assert.ok(label.y < wrong.y && wrong.y < bars.y, "that it is wrong does not stand beneath the answer");
     assert.notEqual(await page.innerText("#label b"), truth);
     assert.match(await page.innerText("#given-note"), new RegExp(`a ${truth} it has never seen`));
   }
   await page.click('.sample[data-name="horse"]');
   await answered(page, "horse");
-  assert.equal(await page.isVisible("#wrong"), false, "a right answer is called wrong");
+  assert.equal(await page.innerText("#wrong"), "", "a right answer is called wrong");
 }
 
 /** The three invitations do what they say, and undo it. */

@@ -30,6 +30,76 @@ export const MIXED = {
   ],
 };
 
+/** As networks that train in seconds are made: a small convolution without padding, GELU, pools before norms, no last bias. */
+export const SPEEDRUN = {
+  name: "speedrun",
+  input: { channels: 3, height: 32, width: 32 },
+  layers: [
+    { name: "white", kind: "conv2d", out_channels: 24, kernel_size: 2 },
+    { name: "act0", kind: "gelu" },
+    { name: "conv1", ...conv, out_channels: 16, bias: false },
+    { name: "pool1", kind: "max_pool2d", kernel_size: 2 },
+    { name: "norm1", kind: "batch_norm2d" },
+    { name: "act1", kind: "gelu" },
+    { name: "conv2", ...conv, out_channels: 16, bias: false },
+    { name: "norm2", kind: "batch_norm2d" },
+    { name: "act2", kind: "gelu" },
+    { name: "pool3", kind: "max_pool2d", kernel_size: 3 },
+    { name: "flat", kind: "flatten" },
+    { name: "score", kind: "linear", out_features: CLASSES, bias: false },
+  ],
+};
+
+/** One sheet of brightness instead of three of colours. */
+export const GREY = {
+  name: "grey",
+  input: { channels: 1, height: 28, width: 28 },
+  layers: [
+    { name: "conv1", ...conv },
+    { name: "act1", kind: "tanh" },
+    { name: "pool1", kind: "avg_pool2d", kernel_size: 2 },
+    { name: "flat", kind: "flatten" },
+    { name: "score", kind: "linear", out_features: CLASSES },
+  ],
+};
+
+/** Chooses `model` on the page, and waits until its first stage is there. */
+export async function choose(page, url, model) {
+  await page.goto(`${url}#model=${model}&sample=frog`);
+  await page.waitForFunction((name) => document.querySelector("#limits").textContent.startsWith(name), model);
+  await page.waitForFunction(() => document.querySelector("#bars .best") && document.querySelector("#strip").getAttribute("aria-busy") === "false");
+}
+
+/** A grey network gets, and shows, a grey picture: of its own size, without a claim that it knows frogs. */
+export async function grey(page) {
+  const [width, height, coloured, painted] = await page.$eval("#seen", (node) => {
+    const { data } = node.getContext("2d").getImageData(0, 0, node.width, node.height);
+    const pixels = Array.from({ length: data.length / 4 }, (_, i) => data.slice(i * 4, i * 4 + 3));
+    return [node.width, node.height, pixels.filter(([r, g, b]) => r !== g || g !== b).length, new Set(pixels.map(([r]) => r)).size];
+  });
+  assert.deepEqual([width, height, coloured], [28, 28, 0]);
+  assert.ok(painted > 8, "nothing is painted");
+  assert.match(await page.innerText("#seen-how"), /the middle, shrunk to 28 × 28 pixels, brightness only/);
+  assert.match(await page.innerText("#given-note"), /a frog: none of the things this network knows/);
+  assert.match(await page.innerText("#pixel .work"), /brightness/);
+  assert.equal(await page.locator("#opened .filter .cell").count(), 9);
+  assert.equal(await page.locator("#opened .filter canvas.swatch").count(), 0, "a grey filter is shown as colours");
+}
+
+/** Of thirty stages the opened one is in sight, and what its number depends on is said in a line. */
+export async function deep(page, url, model) {
+  await page.goto(`${url}#model=${model}&sample=frog&layer=mean`);
+  await page.waitForFunction(() => document.querySelector("#pixel-title")?.textContent.endsWith("mean"));
+  await page.waitForFunction(() => {
+    const [all, own] = ["#stages", '.stage:has(.open[aria-pressed="true"])'].map((selector) => document.querySelector(selector).getBoundingClientRect());
+    return own.left >= all.left && own.right <= all.right;
+  });
+  assert.match(await page.innerText("#pixel .depends"), /It depends on all of \d+ layers, all of the picture\./);
+  assert.match(await page.innerText("#answer-how"), /of all 64, made/);
+  const rows = await page.locator("#pixel .cells .cell").evaluateAll((all) => new Set(all.map((node) => node.offsetTop)).size);
+  assert.equal(rows, 8, "a window of 8 × 8 is not laid out as one");
+}
+
 /** Folders of plain pictures, a class each. */
 export async function pictures(folder) {
   for (const part of ["train", "test"]) {
@@ -57,9 +127,7 @@ export async function train(url, token, { arch, data }) {
 
 /** Classes stay in the model's own order, whatever they are called. */
 export async function inOrder(page, url, model) {
-  await page.goto(`${url}#model=${model}&sample=frog`);
-  await page.waitForFunction((name) => document.querySelector("#limits").textContent.startsWith(name), model);
-  await page.waitForFunction(() => document.querySelector("#bars .best"));
+  await choose(page, url, model);
   const names = await page.locator("#bars .name").allTextContents();
   const { models } = await (await fetch(`${url}models`)).json();
   assert.deepEqual(names, models.find(({ name }) => name === model).classes);

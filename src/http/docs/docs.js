@@ -66,7 +66,7 @@ function parameters(list) {
 function contents(content = {}) {
   return Object.entries(content).map(([media, { schema }]) => {
     const text = shape(schema ?? {});
-    return el('div', {}, el('code', {}, media), text === 'bytes' || text === 'string' ? null : el('pre', {}, text));
+    return el('div', {}, el('code', {}, media), text === 'bytes' || text === 'string' ? null : el('pre', { tabIndex: 0 }, text));
   });
 }
 
