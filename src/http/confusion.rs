@@ -19,7 +19,8 @@ use crate::training::results::Results;
 
 /// What a model takes its test images for.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Confusion<'a> {
+#[schema(as = Confusion)]
+pub struct Counts<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// In the order of rows and columns.
@@ -51,7 +52,7 @@ pub struct ClassFigures<'a> {
 pub async fn get(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Response, Error> {
     let found = findings::find(&app, which.model(), which.version()).await?;
     let results = &found.results;
-    let answer = Confusion {
+    let answer = Counts {
         model: ModelVersion { name: &found.model, version: results.epoch.into() },
         classes: &results.classes,
         images: results.confusion.iter().flatten().sum(),

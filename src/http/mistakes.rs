@@ -3,7 +3,7 @@
 //! Only images that were mistaken are shown: a test set is its owner's.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::admin::train::prefix;
 use super::error::{Code, Error};
-use super::extract::{Path, Query, unknown};
+use super::extract::{self, Query, unknown};
 use super::findings::{self, Found};
 use super::layers::Which;
 use super::state::App;
@@ -41,7 +41,8 @@ pub struct Options {
 
 /// Test images that a model takes for something else.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Mistakes<'a> {
+#[schema(as = Mistakes)]
+pub struct Listing<'a> {
     /// Whose they are.
     model: ModelVersion<'a>,
     /// How many there are of those that are asked for.
@@ -92,7 +93,7 @@ pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap, Query(options
     });
     let count = cells.filter(|(row, column, _)| asked(*row, *column)).map(|(.., count)| count).sum();
     let limit = options.limit.map_or(LISTED, |Whole(limit)| limit.get() as usize);
-    let answer = Mistakes {
+    let answer = Listing {
         model: ModelVersion { name: &found.model, version: results.epoch.into() },
         count,
         complete: kept.len() == count,
@@ -104,7 +105,7 @@ pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap, Query(options
 /// One of them, as the network saw it: a PNG.
 pub async fn picture(
     State(app): State<Arc<App>>,
-    Path(index): Path<String>,
+    extract::Path(index): extract::Path<String>,
     Query(which): Query<Which>,
 ) -> Result<impl IntoResponse, Error> {
     let found = findings::find(&app, which.model(), which.version()).await?;
@@ -112,7 +113,7 @@ pub async fn picture(
     let mistake = index.parse().ok().filter(|index| found.results.mistakes.iter().any(|mistake| mistake.index == *index));
     let at = mistake.ok_or_else(|| refuse("is none of its mistakes: `/mistakes` lists them"))?;
     let (results, state) = (found.results, found.state);
-    let png = tokio::task::spawn_blocking(move || draw(&results, state, at)).await.map_err(|_| Error::stopping())??;
+    let png = tokio::task::spawn_blocking(move || draw(&results, &state, at)).await.map_err(|_| Error::stopping())??;
     let png = png.ok_or_else(|| {
         let sentence = format!("the picture of test image {index} was not kept: a run keeps the first 64 MiB of its test images");
         Error::new(Code::NoResults, sentence)
@@ -120,8 +121,8 @@ pub async fn picture(
     Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-cache")], png))
 }
 
-fn draw(results: &Results, state: PathBuf, index: usize) -> Result<Option<Vec<u8>>, Error> {
-    let Some(samples) = results.picture(&state, index)? else { return Ok(None) };
+fn draw(results: &Results, state: &Path, index: usize) -> Result<Option<Vec<u8>>, Error> {
+    let Some(samples) = results.picture(state, index)? else { return Ok(None) };
     let [height, width, channels] = results.dimensions;
     let channels = if channels == 1 { Channels::Grey } else { Channels::Rgb };
     let pixels = Pixels::new(Dimensions { height, width, channels }, samples);

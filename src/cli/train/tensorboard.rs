@@ -29,7 +29,7 @@ impl Writer {
         let file = OpenOptions::new().append(true).create(true).open(folder.join(name))?;
         let mut writer = Self { file };
         // What every such file begins with.
-        writer.put(Message::default().double(1, now()).bytes(3, b"brain.Event:2"))?;
+        writer.put(&Message::default().double(1, now()).bytes(3, b"brain.Event:2"))?;
         Ok(writer)
     }
 
@@ -64,11 +64,11 @@ impl Writer {
         let summary = scalars.iter().fold(Message::default(), |summary, (tag, value)| {
             summary.message(1, &Message::default().bytes(1, tag.as_bytes()).float(2, *value as f32))
         });
-        self.put(Message::default().double(1, now()).number(2, step).message(5, &summary))
+        self.put(&Message::default().double(1, now()).number(2, step).message(5, &summary))
     }
 
     /// In one write, so that whoever reads along finds whole records.
-    fn put(&mut self, message: Message) -> io::Result<()> {
+    fn put(&mut self, message: &Message) -> io::Result<()> {
         self.file.write_all(&framed(message.as_bytes()))
     }
 }

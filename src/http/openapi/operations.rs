@@ -13,12 +13,12 @@ use crate::http::admin::jobs::{AllJobs, OneJob};
 use crate::http::admin::models::Activated;
 use crate::http::admin::results::RunResults;
 use crate::http::admin::train::{Started, TrainRequest};
-use crate::http::confusion::Confusion;
+use crate::http::confusion::Counts;
 use crate::http::error::Code;
 use crate::http::featuremaps::Statistics;
 use crate::http::health::Status;
 use crate::http::layers::{Learned, Network};
-use crate::http::mistakes::Mistakes;
+use crate::http::mistakes::Listing;
 use crate::http::models::Models;
 use crate::http::samples::Samples;
 
@@ -122,12 +122,12 @@ fn findings() -> Vec<Operation> {
     vec![
         Operation::new("GET /confusion", "What a model takes its test images for")
             .about(KEPT)
-            .gives::<Confusion<'_>>(200, "Counts by class.")
+            .gives::<Counts<'_>>(200, "Counts by class.")
             .refuses(&refusals)
             .curl("curl \"$HOST/confusion?model=run-$ID\""),
         Operation::new("GET /mistakes", "Test images that a model takes for something else")
             .about(KEPT)
-            .gives::<Mistakes<'_>>(200, "In the order of the test set, each with a link to its picture.")
+            .gives::<Listing<'_>>(200, "In the order of the test set, each with a link to its picture.")
             .refuses(&refusals)
             .curl("curl \"$HOST/mistakes?model=run-$ID&true=cat&said=dog\""),
         Operation::new("GET /mistakes/{index}", "One of these images, as the network saw it")
