@@ -295,7 +295,7 @@ fn records(folder: &Path) -> Vec<Vec<u8>> {
             (0..8).for_each(|_| low = (low >> 1) ^ (0x82F6_3B78 * (low & 1)));
             (crc >> 8) ^ low
         });
-        ((crc >> 15) | (crc << 17)).wrapping_add(0xA282_EAD8)
+        crc.rotate_right(15).wrapping_add(0xA282_EAD8)
     };
     let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() == 1 && files[0].to_str().unwrap().contains("events.out.tfevents."), "{files:?}");
