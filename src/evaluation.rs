@@ -7,8 +7,11 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use self::findings::{Collector, Findings};
 use crate::dataset::TestSet;
 use crate::network::{self, Evaluator, Model, Probe};
+
+pub mod findings;
 
 /// Images a forward pass: enough to fill any processor, few enough for a small machine's memory.
 const BATCH: usize = 64;
@@ -45,6 +48,9 @@ pub struct Report {
     pub loss: f64,
     /// Images by what they are (row) and what the model says (column), in class order.
     pub confusion: Vec<Vec<usize>>,
+    /// What to look into.
+    #[serde(skip)]
+    pub findings: Findings,
 }
 
 /// Measures `model`, placed in `evaluator`, on every image of `test`. `progress` is told how many are done after each batch.
@@ -72,7 +78,7 @@ pub fn evaluate_while(
 ) -> Result<Option<Report>, Error> {
     let (preprocessing, classes) = (&model.metadata().preprocessing, model.metadata().classes.len());
     check(model, test)?;
-    let mut tally = Tally { confusion: vec![vec![0; classes]; classes], loss: 0.0 };
+    let mut tally = Tally::new(classes);
     let mut input = Vec::new();
     for start in (0..test.len()).step_by(BATCH) {
         let end = test.len().min(start + BATCH);
@@ -80,7 +86,7 @@ pub fn evaluate_while(
         (start..end).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut input))?;
         let evaluation = evaluator.evaluate(&input, &Probe::default())?;
         for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
-            tally.add(test.label(index) as usize, probabilities);
+            tally.add(index, test.label(index) as usize, probabilities);
         }
         if progress(end) == ControlFlow::Break(()) {
             return Ok(None);
@@ -119,13 +125,19 @@ fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
 struct Tally {
     confusion: Vec<Vec<usize>>,
     loss: f64,
+    findings: Collector,
 }
 
 impl Tally {
-    fn add(&mut self, label: usize, probabilities: &[f32]) {
+    fn new(classes: usize) -> Self {
+        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, findings: Collector::default() }
+    }
+
+    fn add(&mut self, index: usize, label: usize, probabilities: &[f32]) {
         let best =
             (1..probabilities.len()).fold(0, |best, class| if probabilities[class] > probabilities[best] { class } else { best });
         self.confusion[label][best] += 1;
+        self.findings.add(index, label, best, probabilities);
         // A probability that has become 0 costs what the smallest number would, not infinity.
         self.loss -= f64::from(probabilities[label]).max(f64::from(f32::MIN_POSITIVE)).ln();
     }
@@ -140,6 +152,7 @@ impl Tally {
             interval95: wilson(correct, images),
             loss: self.loss / images as f64,
             confusion: self.confusion,
+            findings: self.findings.findings(),
         }
     }
 }
@@ -177,16 +190,17 @@ mod tests {
 
     #[test]
     fn answers_are_counted_by_class() {
-        let mut tally = Tally { confusion: vec![vec![0; 2]; 2], loss: 0.0 };
-        tally.add(0, &[0.5, 0.5]);
-        tally.add(1, &[0.75, 0.25]);
-        tally.add(1, &[0.0, 1.0]);
+        let mut tally = Tally::new(2);
+        tally.add(0, 0, &[0.5, 0.5]);
+        tally.add(1, 1, &[0.75, 0.25]);
+        tally.add(2, 1, &[0.0, 1.0]);
         let report = tally.report();
         assert_eq!(report.confusion, [[1, 0], [1, 1]]);
         assert_eq!((report.images, report.correct), (3, 2));
         assert!((report.loss - (2f64.ln() + 4f64.ln()) / 3.0).abs() < 1e-12);
-        let mut wrong = Tally { confusion: vec![vec![0; 2]; 2], loss: 0.0 };
-        wrong.add(1, &[1.0, 0.0]);
+        assert_eq!(report.findings.mistakes.iter().map(|mistake| mistake.index).collect::<Vec<_>>(), [1]);
+        let mut wrong = Tally::new(2);
+        wrong.add(0, 1, &[1.0, 0.0]);
         assert!(wrong.report().loss.is_finite());
     }
 }

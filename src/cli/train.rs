@@ -24,6 +24,7 @@ use crate::training::{self, Recipe, overrides, recipe};
 
 mod report;
 mod stop;
+mod tensorboard;
 
 /// How long to wait for a predecessor in the same folder to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,12 +76,15 @@ pub struct Args {
     /// Print every event as a line of JSON, and end when standard input, being a pipe, does
     #[arg(long, value_name = "FORMAT")]
     events: Option<EventFormat>,
+    /// Write losses, accuracies and learning rates for TensorBoard into this folder as well
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// The server's: everything that is asked for is read from this folder, and everything that comes of it is kept there
     #[arg(
         long,
         value_name = "DIR",
         hide = true,
-        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "fit_data", "dtype"]
+        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "fit_data", "dtype", "tensorboard"]
     )]
     run_dir: Option<PathBuf>,
 }
@@ -99,6 +103,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     // Held until the process ends.
     let _lock = folder.as_ref().map(|folder| claim(folder, &stop)).transpose()?;
     let mut reporter = Reporter::open(args.events.is_some(), folder.as_ref())?;
+    if let Some(folder) = &args.tensorboard {
+        reporter.write_for_tensorboard(folder)?;
+    }
     let mut unheard = None;
     let mut on_event = |event: &Event| {
         unheard = reporter.report(event).err();

@@ -43,6 +43,8 @@ pub enum Code {
     UnknownDataset,
     /// No such training job.
     UnknownJob,
+    /// No evaluation of it was kept.
+    NoResults,
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -93,6 +95,7 @@ impl Code {
             Self::UnknownSample => ("unknown_sample", StatusCode::NOT_FOUND),
             Self::UnknownDataset => ("unknown_dataset", StatusCode::NOT_FOUND),
             Self::UnknownJob => ("unknown_job", StatusCode::NOT_FOUND),
+            Self::NoResults => ("no_results", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::RequestTimeout => ("request_timeout", StatusCode::REQUEST_TIMEOUT),
             Self::Conflict => ("conflict", StatusCode::CONFLICT),

@@ -38,6 +38,18 @@ pub struct Which {
     version: Option<Whole<u64>>,
 }
 
+impl Which {
+    /// The model's name, where one is asked for.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Its version, where one is asked for.
+    pub fn version(&self) -> Option<u64> {
+        self.version.map(|Whole(version)| version)
+    }
+}
+
 /// A network, layer by layer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Network<'a> {
@@ -75,7 +87,7 @@ pub struct Described<'a> {
 
 /// Every layer in order, with what it takes, gives, owns and costs.
 pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Response, Error> {
-    let served = app.model(which.model.as_deref(), which.version.map(|Whole(version)| version)).await?;
+    let served = app.model(which.model(), which.version()).await?;
     let architecture = &served.model.metadata().architecture;
     let layers = served.model.layers();
     let answer = Network {

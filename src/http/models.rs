@@ -27,6 +27,7 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
 
 /// Every model there is, and every file that is none.
 #[derive(Debug, Serialize, ToSchema)]
+#[allow(clippy::struct_field_names, reason = "the answer has this name on the wire")]
 pub(super) struct Models<'a> {
     /// The one that answers where none is named.
     default: &'a str,

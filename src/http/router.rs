@@ -17,8 +17,8 @@ use super::extract::{Keys, NoOptions};
 use super::peer::Peer;
 use super::state::App;
 use super::{
-    access, admin, answers, auth, classify, cors, deadline, docs, featuremaps, health, layers, metrics, models, networks, openapi,
-    page, samples, v2,
+    access, admin, answers, auth, classify, confusion, cors, deadline, docs, featuremaps, health, layers, metrics, mistakes,
+    models, networks, openapi, page, samples, v2,
 };
 
 /// The whole service over `app`; no socket is needed to call it.
@@ -37,6 +37,9 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/models", get(models::list))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
+        .add::<layers::Which>("/confusion", get(confusion::get))
+        .add::<mistakes::Options>("/mistakes", get(mistakes::list))
+        .add::<layers::Which>("/mistakes/{index}", get(mistakes::picture))
         .add::<NoOptions>("/networks", get(networks::list))
         .add::<NoOptions>("/networks/check", post(networks::check))
         .add::<NoOptions>("/samples", get(samples::list))
@@ -58,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).patch(admin::jobs::patch).delete(admin::jobs::delete))
         .add::<NoOptions>("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
         .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get))
+        .add::<admin::results::Options>("/admin/jobs/{id}/results", get(admin::results::get))
         .add::<NoOptions>("/admin/models/{name}/activate", post(admin::models::activate))
         .add::<NoOptions>("/admin/models/{name}/versions/{version}", delete(admin::models::delete))
         .add::<NoOptions>("/admin/models/refresh", post(admin::models::refresh));

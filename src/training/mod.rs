@@ -17,6 +17,7 @@ pub mod queue;
 pub mod rate;
 pub mod recipe;
 pub mod request;
+pub mod results;
 pub mod state;
 pub mod supervisor;
 pub mod trainer;

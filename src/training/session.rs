@@ -14,7 +14,7 @@ use super::start::{self, Seen};
 use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
 use super::updates::Updates;
-use super::{images, learner};
+use super::{images, learner, results};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::Dataset;
 use crate::evaluation;
@@ -115,6 +115,7 @@ impl<'a> Session<'a> {
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
             checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &self.model()?)?;
+            results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
         }
         self.state()?.save(&self.run.output.state)?;
         Ok(Some(record))

@@ -43,6 +43,7 @@ mod quick_pictures;
 mod readme;
 mod recipes;
 mod recovery;
+mod results;
 mod rules;
 mod serving;
 mod standing;

@@ -285,3 +285,49 @@ fn a_last_batch_that_no_batch_norm_can_measure_is_refused_before_the_first_step(
     let (done, _, said) = train("318");
     assert!(done, "{said}");
 }
+
+/// The records of TensorBoard's file in `folder`, each with its checksums looked at.
+fn records(folder: &Path) -> Vec<Vec<u8>> {
+    // CRC-32C by division of polynomials, another way than the writer's.
+    let checksum = |bytes: &[u8]| {
+        let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
+            let mut low = (crc ^ u32::from(*byte)) & 0xFF;
+            (0..8).for_each(|_| low = (low >> 1) ^ (0x82F6_3B78 * (low & 1)));
+            (crc >> 8) ^ low
+        });
+        crc.rotate_right(15).wrapping_add(0xA282_EAD8)
+    };
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() == 1 && files[0].to_str().unwrap().contains("events.out.tfevents."), "{files:?}");
+    let bytes = std::fs::read(&files[0]).unwrap();
+    let (mut rest, mut records) = (bytes.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+        let word = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
+        let data = &rest[12..12 + length];
+        assert_eq!((word(8), word(12 + length)), (checksum(&rest[..8]), checksum(data)));
+        records.push(data.to_vec());
+        rest = &rest[16 + length..];
+    }
+    records
+}
+
+#[test]
+fn tensorboard_s_file_has_whole_records_of_every_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = train(folder.path(), &["--epochs", "3", "--tensorboard", "board/a", "--events", "jsonl"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epochs: Vec<&Value> = events.iter().filter(|event| event["event"] == "epoch").map(|event| &event["data"]).collect();
+    let records = records(&folder.path().join("board/a"));
+    let has = |record: &[u8], part: &[u8]| record.windows(part.len()).any(|window| window == part);
+    assert!(has(&records[0], b"brain.Event:2"));
+    let told: Vec<&Vec<u8>> = records.iter().filter(|record| has(record, b"epoch/test_loss")).collect();
+    assert_eq!(told.len(), 3);
+    for (record, epoch) in told.into_iter().zip(epochs) {
+        // Field 2 of the event is the step, field 2 of a value its number, after the tag.
+        assert!(has(record, &[0x10, epoch["epoch"].as_u64().unwrap() as u8]), "{record:?}");
+        let loss = (epoch["test_loss"].as_f64().unwrap() as f32).to_le_bytes();
+        assert!(has(record, &[b"epoch/test_loss\x15", loss.as_slice()].concat()), "{record:?}");
+    }
+}

@@ -1,13 +1,16 @@
-//! Where a run's events go: a progress bar and a line an epoch for people, JSON lines for programs, the journal for the server.
+//! Where a run's events go: a progress bar and a line an epoch for people, JSON lines for programs, the journal for the server,
+//! TensorBoard's files where they are asked for.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::tensorboard::Writer;
 use crate::cli::print;
-use crate::training::event::{DataStage, EpochRecord, Event, plural};
+use crate::training::event::{DataStage, EpochRecord, Event, StepRecord, plural};
 use crate::training::folder::RunFolder;
 use crate::training::journal::Journal;
 use crate::training::pace::Pace;
@@ -19,6 +22,8 @@ pub(super) struct Reporter {
     journal: Option<Journal>,
     /// None for JSON lines.
     bar: Option<ProgressBar>,
+    tensorboard: Option<Writer>,
+    clock: Clock,
 }
 
 impl Reporter {
@@ -34,7 +39,13 @@ impl Reporter {
         // Draws on standard error, and not at all where that is no terminal.
         let bar = (!json).then(ProgressBar::new_spinner);
         let pace = if folder.is_some() { Pace::sparse() } else { Pace::brisk() };
-        Ok(Self { pace, journal: journal.transpose()?, bar })
+        Ok(Self { pace, journal: journal.transpose()?, bar, tensorboard: None, clock: Clock::default() })
+    }
+
+    /// Writes for TensorBoard into `folder` as well.
+    pub(super) fn write_for_tensorboard(&mut self, folder: &Path) -> anyhow::Result<()> {
+        self.tensorboard = Some(Writer::open(folder).with_context(|| format!("cannot write to {}", folder.display()))?);
+        Ok(())
     }
 
     /// Writes `event` wherever it is to be read, if it is one of those to be read. The journal comes first: whoever sees the event
@@ -46,9 +57,17 @@ impl Reporter {
         if let Some(journal) = &mut self.journal {
             journal.append(event)?;
         }
+        if let Some(writer) = &mut self.tensorboard {
+            writer.write(event)?;
+        }
         match &self.bar {
             None => line(&event.to_line()),
-            Some(bar) => show(bar, event),
+            Some(bar) => {
+                if let Event::Step(step) = event {
+                    self.clock.see(step, Instant::now());
+                }
+                show(bar, event, self.clock.left)
+            }
         }
     }
 }
@@ -66,7 +85,27 @@ fn line(text: &str) -> io::Result<()> {
     print(&format!("{text}\n"))
 }
 
-fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
+/// How long a run still takes, by what its steps took so far, the measurements between them included.
+#[derive(Debug, Default)]
+struct Clock {
+    /// When this process's first report came, and how many steps of the run were over then.
+    first: Option<(Instant, u64)>,
+    /// Of the whole run, once that can be told.
+    left: Option<Duration>,
+}
+
+impl Clock {
+    fn see(&mut self, step: &StepRecord, now: Instant) {
+        let steps = step.steps as u64;
+        let (over, all) = (u64::from(step.epoch.saturating_sub(1)) * steps + step.step as u64, u64::from(step.epochs) * steps);
+        let (began, before) = *self.first.get_or_insert((now, over));
+        let done = over.saturating_sub(before);
+        let whole = now.duration_since(began).as_secs_f64() / done as f64 * all.saturating_sub(over) as f64;
+        self.left = if done == 0 { None } else { Duration::try_from_secs_f64(whole).ok() };
+    }
+}
+
+fn show(bar: &ProgressBar, event: &Event, left: Option<Duration>) -> io::Result<()> {
     match event {
         Event::Data(DataStage::Reading) => {
             bar.set_message("reading the images");
@@ -86,10 +125,11 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
             bar.set_position(step.step as u64);
             bar.set_prefix(format!("epoch {}/{}", step.epoch, step.epochs));
             bar.set_message(format!(
-                "loss {:.4}  accuracy {:.1} %  {:.0} images/s",
+                "loss {:.4}  accuracy {:.1} %  {:.0} images/s{}",
                 step.train_loss,
                 100.0 * step.train_accuracy,
-                step.images_per_second
+                step.images_per_second,
+                left.map_or_else(String::new, |left| format!("  {} left", HumanDuration(left)))
             ));
             Ok(())
         }
@@ -134,7 +174,6 @@ fn sentence(record: &EpochRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::event::StepRecord;
 
     #[test]
     fn a_journal_does_not_hold_every_step_and_ids_are_its_lines() {
@@ -158,6 +197,30 @@ mod tests {
         (1..=5000).for_each(|n| reporter.report(&step(n)).unwrap());
         let lines = std::fs::read_to_string(folder.events()).unwrap();
         assert!((1..=100).contains(&lines.lines().count()), "{}", lines.lines().count());
+    }
+
+    #[test]
+    fn the_time_left_is_of_the_whole_run_and_by_this_processs_own_steps() {
+        let began = Instant::now();
+        let mut clock = Clock::default();
+        let mut see = |epoch, step, seconds| {
+            let record = StepRecord {
+                epoch,
+                epochs: 4,
+                step,
+                steps: 100,
+                train_loss: 1.0,
+                train_accuracy: 0.5,
+                learning_rate: 0.1,
+                images_per_second: 1.0,
+            };
+            clock.see(&record, began + Duration::from_secs(seconds));
+            clock.left
+        };
+        // Resumed in the second epoch: what was done before says nothing of the speed.
+        assert_eq!(see(2, 10, 0), None);
+        assert_eq!(see(2, 60, 10), Some(Duration::from_secs(48)));
+        assert_eq!(see(4, 100, 60), Some(Duration::ZERO));
     }
 
     #[test]

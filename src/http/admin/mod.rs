@@ -5,4 +5,5 @@ pub mod datasets;
 pub mod events;
 pub mod jobs;
 pub mod models;
+pub mod results;
 pub mod train;

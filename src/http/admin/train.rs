@@ -93,7 +93,7 @@ fn network(arch: Value) -> Result<ArchSource, Error> {
 }
 
 /// The path under which a proxy has put this server, as it says itself; nothing where it says nothing, or no path.
-fn prefix(headers: &HeaderMap) -> &str {
+pub fn prefix(headers: &HeaderMap) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | '~');
     let said = headers.get(FORWARDED_PREFIX).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = said.starts_with('/') && !said.starts_with("//") && said.chars().all(plain);

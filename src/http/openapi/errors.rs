@@ -18,6 +18,7 @@ pub const MEANINGS: &[(Code, &str)] = &[
     (Code::UnknownSample, "No such sample image."),
     (Code::UnknownDataset, "No such dataset."),
     (Code::UnknownJob, "No such training run."),
+    (Code::NoResults, "No evaluation of this model or version was kept; the sentence says what measures it."),
     (Code::MethodNotAllowed, "The path exists, the method does not: see the `Allow` header."),
     (Code::RequestTimeout, "The request did not arrive in time."),
     (Code::Conflict, "It cannot be done in the present state."),

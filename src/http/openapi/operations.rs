@@ -11,11 +11,14 @@ use super::v2;
 use crate::classification::Answer;
 use crate::http::admin::jobs::{AllJobs, OneJob};
 use crate::http::admin::models::Activated;
+use crate::http::admin::results::RunResults;
 use crate::http::admin::train::{Started, TrainRequest};
+use crate::http::confusion::Counts;
 use crate::http::error::Code;
 use crate::http::featuremaps::Statistics;
 use crate::http::health::Status;
 use crate::http::layers::{Learned, Network};
+use crate::http::mistakes::Listing;
 use crate::http::models::Models;
 use crate::http::samples::Samples;
 
@@ -26,7 +29,10 @@ const EVENTS: &str = "text/event-stream";
 
 /// All of them, in the order of the router.
 pub fn operations() -> Vec<Operation> {
-    [inference(), catalog(), networks(), datasets(), admin(), models(), v2::operations(), health()].into_iter().flatten().collect()
+    [inference(), catalog(), findings(), networks(), datasets(), admin(), models(), v2::operations(), health()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn inference() -> Vec<Operation> {
@@ -108,6 +114,29 @@ fn catalog() -> Vec<Operation> {
     ]
 }
 
+/// What the evaluation of a run's last epoch left.
+fn findings() -> Vec<Operation> {
+    const KEPT: &str =
+        "Of a run's model, `run-ID`: what the evaluation of its last epoch left. Without `version` it is that epoch's.";
+    let refusals = [Code::NoResults, Code::UnknownModel, Code::Stopping, Code::TimedOut];
+    vec![
+        Operation::new("GET /confusion", "What a model takes its test images for")
+            .about(KEPT)
+            .gives::<Counts<'_>>(200, "Counts by class.")
+            .refuses(&refusals)
+            .curl("curl \"$HOST/confusion?model=run-$ID\""),
+        Operation::new("GET /mistakes", "Test images that a model takes for something else")
+            .about(KEPT)
+            .gives::<Listing<'_>>(200, "In the order of the test set, each with a link to its picture.")
+            .refuses(&refusals)
+            .curl("curl \"$HOST/mistakes?model=run-$ID&true=cat&said=dog\""),
+        Operation::new("GET /mistakes/{index}", "One of these images, as the network saw it")
+            .about(KEPT)
+            .gives_bytes(200, "The picture.", PNG)
+            .refuses(&refusals),
+    ]
+}
+
 fn admin() -> Vec<Operation> {
     vec![
         Operation::new("POST /admin/train", "Train a network")
@@ -142,6 +171,16 @@ fn admin() -> Vec<Operation> {
             .gives_bytes(200, "", "application/x-ndjson")
             .refuses(&[Code::BadRequest, Code::UnknownJob])
             .curl("curl -N -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs/$ID/events"),
+        Operation::new("GET /admin/jobs/{id}/results", "A run's figures, epoch by epoch")
+            .about("With what the evaluation of its last epoch found: by class, confusion, calibration.")
+            .gives::<RunResults<'_>>(
+                200,
+                "All of it; with `format` the epochs as a table (`csv`) or a line of JSON each (`ndjson`).",
+            )
+            .gives_bytes(200, "", "text/csv")
+            .gives_bytes(200, "", "application/x-ndjson")
+            .refuses(&[Code::UnknownJob])
+            .curl("curl -H \"Authorization: Bearer $TOKEN\" \"$HOST/admin/jobs/$ID/results?format=csv\""),
     ]
 }
 

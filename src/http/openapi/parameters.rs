@@ -26,9 +26,13 @@ fn query(name: &str) -> Option<(Value, &'static str)> {
             (words(&["viridis", "cividis", "gray", "rdbu"]), "Else by the values: sequential from 0, or diverging about 0.")
         }
         "scale" => (words(&["layer", "channel", "tutorial"]), "What the colours' range is taken over."),
-        "format" => {
-            (text(), "The form of the answer, instead of `Accept`: `json`, `npy`, `f32`, and where there is a picture `png`.")
-        }
+        "format" => (
+            text(),
+            "The form of the answer, instead of `Accept`: `json`, `npy`, `f32`, where there is a picture `png`; of epochs `csv` and `ndjson`.",
+        ),
+        "true" => (text(), "Only images of this class."),
+        "said" => (text(), "Only images that are taken for this class."),
+        "limit" => (whole(1), "How many are listed, 100 unless it is said."),
         "parameter" => (text(), "One parameter of the layer: `weight`, `bias`, …"),
         _ => return None,
     })
@@ -41,6 +45,7 @@ fn part(name: &str) -> Option<&'static str> {
         "version" => "Its version, a whole number.",
         "layer" => "A layer's name, as `/layers` lists them.",
         "name" => "Its name.",
+        "index" => "A test image's index, as `/mistakes` lists them.",
         "id" => "The id of a training run.",
         "file" => "A file of the page.",
         _ => return None,

@@ -55,6 +55,26 @@ pub struct Channel {
     non_finite: usize,
 }
 
+/// How far probabilities can be believed.
+#[derive(Serialize, ToSchema)]
+pub struct Calibration {
+    /// Mean distance between confidence and accuracy in bins of equal width, weighted by their images.
+    expected_error: f64,
+    /// 15 of them, from unsure to sure.
+    bins: Vec<Bin>,
+}
+
+/// Images that a model is about equally sure of.
+#[derive(Serialize, ToSchema)]
+pub struct Bin {
+    /// How many there are.
+    images: usize,
+    /// Mean probability of their most probable class; 0 without images.
+    confidence: f64,
+    /// Share of them that is right; 0 without images.
+    accuracy: f64,
+}
+
 /// A training run.
 #[derive(Serialize, ToSchema)]
 pub struct Job {
