@@ -71,6 +71,7 @@ impl Config {
             ("CONVSCOPE_LIMITS__MEGAPIXELS", (self.limits.pixels / 1_000_000).to_string()),
             ("CONVSCOPE_LIMITS__DECODE_MIB", (self.limits.decode_bytes / (1024 * 1024)).to_string()),
             ("CONVSCOPE_LOG__LEVEL", self.log.level.clone()),
+            ("CONVSCOPE_TRAIN__CIFAR10_URL", self.train.cifar10_url.clone()),
         ]
     }
 

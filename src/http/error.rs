@@ -67,6 +67,8 @@ pub enum Code {
     QueueFull,
     /// A failure of ours.
     Internal,
+    /// The disk is full.
+    NoRoom,
     /// No model is ready.
     NotReady,
     /// The server is stopping.
@@ -103,6 +105,7 @@ impl Code {
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::NoRoom => ("no_room", StatusCode::INSUFFICIENT_STORAGE),
             Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE),
             Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE),
             Self::TimedOut => ("timed_out", StatusCode::GATEWAY_TIMEOUT),
@@ -307,13 +310,17 @@ impl From<training::Error> for Error {
         let code = match error {
             E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
+            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) | E::Fetch { .. } => {
+                return Self::internal(error);
+            }
             E::UnknownJob(_) => Code::UnknownJob,
-            E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
+            E::Over { .. } | E::Live { .. } | E::GoesOn { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
+            E::Disk { .. } => Code::NoRoom,
             E::UnknownRecipe { .. }
             | E::UnknownArchitecture { .. }
             | E::RecipeFile(_)
             | E::Name
+            | E::Memory { .. }
             | E::Recipe(_)
             | E::Mismatch(_)
             | E::Dataset(_) => Code::Unprocessable,

@@ -7,6 +7,7 @@
 
 pub mod error;
 pub mod event;
+pub mod fetching;
 pub mod folder;
 pub mod job;
 pub mod journal;
@@ -27,6 +28,7 @@ mod follow;
 mod images;
 mod name;
 mod retention;
+mod room;
 mod roster;
 mod session;
 mod shelf;

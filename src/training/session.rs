@@ -12,7 +12,7 @@ use super::event::{DataStage, EpochRecord, Event, Outcome};
 use super::recipe::Recipe;
 use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
-use super::{images, learner};
+use super::{images, learner, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::Dataset;
 use crate::evaluation;
@@ -54,6 +54,9 @@ impl<'a> Session<'a> {
         // An epoch's last batch is what is left.
         for images in [batch.min(images), images % batch].into_iter().filter(|&images| images > 0) {
             check_batch_size(&layers, images)?;
+        }
+        if device.is_cpu() {
+            room::Needs::of(&layers, &run.recipe, images as u64).check_memory(room::memory())?;
         }
         let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));

@@ -36,7 +36,7 @@ fn asked(epochs: u32) -> Request {
 }
 
 /// The folder of a run under `data` that was asked for and has not begun.
-fn put(data: &Path, epochs: u32) -> RunFolder {
+pub(crate) fn put(data: &Path, epochs: u32) -> RunFolder {
     let folder = RunFolder::new(data, ID);
     write(&folder.request(), &serde_json::to_vec(&asked(epochs)).unwrap());
     folder
@@ -49,16 +49,16 @@ fn write(path: &Path, bytes: &[u8]) {
 
 /// A run's files after some epochs: its state, its models in order, its journal.
 #[derive(Clone, Default)]
-struct Disk {
+pub(crate) struct Disk {
     state: Option<Vec<u8>>,
-    models: Vec<Vec<u8>>,
+    pub(crate) models: Vec<Vec<u8>>,
     journal: Vec<u8>,
     /// Files that are not whole, by their place under the data folder.
     parts: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Disk {
-    fn write(&self, folder: &RunFolder) {
+    pub(crate) fn write(&self, folder: &RunFolder) {
         if let Some(state) = &self.state {
             write(&folder.state(), state);
         }
@@ -99,7 +99,7 @@ impl Disk {
 }
 
 /// A run that nothing disturbed: its files before the first epoch, after each, and at its end.
-fn undisturbed(epochs: u32) -> Vec<Disk> {
+pub(crate) fn undisturbed(epochs: u32) -> Vec<Disk> {
     let data = tempfile::tempdir().unwrap();
     let folder = put(data.path(), epochs);
     let run = asked(epochs).run(&folder, DeviceChoice::Cpu, Rules::default()).unwrap();
@@ -119,7 +119,7 @@ fn undisturbed(epochs: u32) -> Vec<Disk> {
 }
 
 /// The epochs in the journal of `folder`, whose lines are all whole, and the name of its last event.
-fn journaled(folder: &RunFolder) -> (Vec<EpochRecord>, String) {
+pub(crate) fn journaled(folder: &RunFolder) -> (Vec<EpochRecord>, String) {
     let mut reader = Reader::open(&folder.events()).unwrap();
     let lines: Vec<_> = std::iter::from_fn(|| Some(reader.read(0).unwrap()).filter(|lines| !lines.is_empty())).flatten().collect();
     let whole = fs::read_to_string(folder.events()).unwrap();
@@ -133,14 +133,14 @@ fn journaled(folder: &RunFolder) -> (Vec<EpochRecord>, String) {
 }
 
 /// `convscope train --run-dir` of the run in `folder`, told nothing else.
-fn child(folder: &RunFolder) -> Command {
+pub(crate) fn child(folder: &RunFolder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
     command.args(["train", "--events", "jsonl", "--device", "cpu", "--run-dir"]).arg(folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn half_written(data: &Path) -> Vec<PathBuf> {
+pub(crate) fn half_written(data: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![data.to_owned()];
     while let Some(folder) = open.pop() {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::cli::print;
 use crate::training::event::{DataStage, EpochRecord, Event, plural};
@@ -68,11 +68,13 @@ fn line(text: &str) -> io::Result<()> {
 
 fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
     match event {
-        Event::Data(DataStage::Reading) => {
-            bar.set_message("reading the images");
-            bar.enable_steady_tick(Duration::from_millis(100));
-            Ok(())
+        Event::Data(DataStage::Downloading { bytes, total_bytes }) => {
+            let total = total_bytes.map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
+            wait(bar, format!("downloading CIFAR-10: {}{total}", HumanBytes(*bytes)))
         }
+        Event::Data(DataStage::Retrying { reason }) => bar.suspend(|| line(&format!("{reason}; trying again"))),
+        Event::Data(DataStage::Unpacking) => wait(bar, "unpacking and verifying".into()),
+        Event::Data(DataStage::Reading) => wait(bar, "reading the images".into()),
         Event::Data(DataStage::Ready { train_images, test_images, classes, notes }) => bar.suspend(|| {
             notes.iter().try_for_each(|note| line(note))?;
             line(&format!("{train_images} training images, {test_images} test images, {classes} classes"))
@@ -111,6 +113,13 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Shows `what` is going on.
+fn wait(bar: &ProgressBar, what: String) -> io::Result<()> {
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    Ok(())
 }
 
 const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}";
