@@ -1,5 +1,5 @@
-//! CIFAR-10 for a run that asks for it where it is not there yet: downloaded, while whoever follows the run sees how far that is and
-//! may end it. What was downloaded before an end is gone on with.
+//! CIFAR-10 for a run that asks for it where it is not there yet: downloaded, while whoever follows the run sees how far that is,
+//! and may end it. What was downloaded before an end is gone on with.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -39,6 +39,9 @@ pub fn fetch_missing(data: &Path, datasets: &Path, source: &Source, on_event: &m
     let downloader = downloader.map_err(Error::io("start a thread that downloads", data))?;
     let mut stage = DataStage::Downloading { bytes: 0, total_bytes: None };
     loop {
+        if on_event(&Event::Data(stage.clone())).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         match heard.recv_timeout(LISTEN_EVERY) {
             Ok(Said::Stage(next)) => stage = next,
             Ok(Said::Over(fetched)) => {
@@ -51,9 +54,6 @@ pub fn fetch_missing(data: &Path, datasets: &Path, source: &Source, on_event: &m
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => return Err(Error::Mismatch("the images were not fetched to their end".into())),
             },
-        }
-        if on_event(&Event::Data(stage.clone())).is_break() {
-            return Ok(ControlFlow::Break(()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a run needs of disk and memory, and what there is of them: asked before a start, so that nothing is begun that cannot end.
 //!
-//! What is needed is counted from below, by what any run holds at the same time: one that could go on is never refused. This knows
+//! What is needed is counted from below, by what any run holds at the same time: one that could go on is not refused. This knows
 //! neither who asks nor what else is going on.
 
 use std::fs;
@@ -26,6 +26,8 @@ pub(super) struct Needs {
     pub(super) state: u64,
     /// Bytes of memory that a step holds.
     pub(super) memory: u64,
+    /// Bytes of the images, which are in memory too.
+    pub(super) images: u64,
 }
 
 impl Needs {
@@ -39,20 +41,26 @@ impl Needs {
         let activations = NUMBER * layers.iter().filter(kept).map(|layer| layer.output.elements() as u64).sum::<u64>();
         let batch = images.min(recipe.batch_size as u64);
         let pixels = layers.first().map_or(0, |first| first.input.elements() as u64);
-        // A gradient for each parameter, the batch, and every image as bytes.
-        Self { model, state, memory: state + model + batch * (activations + NUMBER * pixels) + images * pixels }
+        // A gradient for each parameter, and the batch.
+        Self { model, state, memory: state + model + batch * (activations + NUMBER * pixels), images: images * pixels }
     }
 
-    /// Bytes that a run has yet to write which keeps so many models and has `there` of them: its state is there twice while the next
-    /// one is written.
+    /// Bytes that a run has yet to write which keeps so many models and has `there` of them: its state is there twice while the
+    /// next one is written.
     pub(super) fn disk(&self, models: u64, there: u64) -> u64 {
         self.model * models.saturating_sub(there) + self.state * if there > 0 { 1 } else { 2 }
     }
 
+    /// What is needed once the images are read.
+    pub(super) fn after_reading(self) -> Self {
+        Self { images: 0, ..self }
+    }
+
     /// Whether so much memory is enough; yes, where nobody knows how much there is.
     pub(super) fn check_memory(&self, there: Option<Memory>) -> Result<(), Error> {
+        let needed = self.memory + self.images;
         match there {
-            Some(there) if there.free < self.memory => Err(Error::memory(self.memory, there.free)),
+            Some(there) if there.free < needed => Err(Error::memory(needed, there.free)),
             _ => Ok(()),
         }
     }
@@ -120,8 +128,8 @@ fn of_machine(text: &str) -> Option<Memory> {
     Some(Memory { free: bytes("MemAvailable")?, all: bytes("MemTotal")? })
 }
 
-/// What the control groups that `/proc/self/cgroup` names allow, and those above them, as they are mounted at `root`: version 2, and 1
-/// where that has memory.
+/// What the control groups that `/proc/self/cgroup` names allow, and those above them, as they are mounted at `root`: version 2, and
+/// 1 where that has memory.
 fn of_groups(root: &Path, groups: &str) -> Vec<Memory> {
     let mut found = Vec::new();
     for line in groups.lines() {
@@ -177,9 +185,10 @@ mod tests {
     fn too_little_memory_is_refused_with_both_numbers() {
         let needs = tutorial(32, 50_000);
         let there = |free| Some(Memory { free, all: u64::MAX });
-        assert!(needs.check_memory(None).is_ok() && needs.check_memory(there(needs.memory)).is_ok());
+        assert!(needs.check_memory(None).is_ok() && needs.check_memory(there(needs.memory + needs.images)).is_ok());
+        assert!(needs.after_reading().check_memory(there(needs.memory)).is_ok());
         let sentence = needs.check_memory(there(10 << 20)).unwrap_err().to_string();
-        let needed = format!("{:.1} MiB", needs.memory as f64 / f64::from(1 << 20));
+        let needed = format!("{:.1} MiB", (needs.memory + needs.images) as f64 / f64::from(1 << 20));
         assert!(sentence.contains(&needed) && sentence.contains("10.0 MiB are available"), "{sentence}");
     }
 

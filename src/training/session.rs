@@ -56,7 +56,7 @@ impl<'a> Session<'a> {
             check_batch_size(&layers, images)?;
         }
         if device.is_cpu() {
-            room::Needs::of(&layers, &run.recipe, images as u64).check_memory(room::memory())?;
+            room::Needs::of(&layers, &run.recipe, images as u64).after_reading().check_memory(room::memory())?;
         }
         let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));

@@ -149,9 +149,9 @@ fn a_switch_is_true_or_false_and_an_address_of_the_web_says_so() {
     let on = |text: &str| load(text, &[], &[]).map(|config| config.train.resume_interrupted);
     assert!(on("").unwrap() && on("train.resume_interrupted = true").unwrap() && !on("train.resume_interrupted = false").unwrap());
     assert!(!load("", &[("CONVSCOPE_TRAIN__RESUME_INTERRUPTED", "false")], &[]).unwrap().train.resume_interrupted);
-    let fault = "config.toml:1:1: `train.resume_interrupted` is \"yes\": must be true or false";
+    let fault = "config.toml:1:7: `train.resume_interrupted` is \"yes\": must be true or false";
     assert_eq!(on("train.resume_interrupted = 'yes'").unwrap_err(), [fault]);
-    let fault = "config.toml:1:1: `train.max_runs` is true: must be a whole number from 1 to 64";
+    let fault = "config.toml:1:7: `train.max_runs` is true: must be a whole number from 1 to 64";
     assert_eq!(load("train.max_runs = true", &[], &[]).unwrap_err(), [fault]);
     let fault = load("train.cifar10_url = 'example.org'", &[], &[]).unwrap_err().remove(0);
     assert!(fault.ends_with("must begin with http:// or https://"), "{fault}");

@@ -13,8 +13,8 @@ use crate::training::room::{self, Memory, Needs};
 const BESIDE: u64 = 2;
 
 impl Shared {
-    /// Refuses a run of the network of these `layers`, `epochs` of which are over, for which there is no room: with what it needs and
-    /// what there is.
+    /// Refuses a run of the network of these `layers`, `epochs` of which are over, for which there is no room: with what it needs
+    /// and what there is.
     pub(super) async fn afford(self: &Arc<Self>, layers: &[LayerShape], request: &Request, epochs: u32) -> Result<(), Error> {
         let (shared, layers, request) = (Arc::clone(self), layers.to_vec(), request.clone());
         blocking(move || shared.check_room(&layers, &request, epochs)).await
