@@ -6,14 +6,14 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use convscope::kernels::blocked::conv::{Applied, Conv, Gradients};
+use convscope::kernels::blocked::conv::{Applied, Conv, Gradients, Images};
 use convscope::kernels::blocked::part::Finish;
 use convscope::kernels::blocked::{Convolution, Maps, blocks};
-use convscope::kernels::dense::panels::{Layer, Panels, Places, Rows, Weights};
-use convscope::kernels::dense::{Backward, Dense, Forward, Update};
+use convscope::kernels::dense::panels::{Layer, Panels, Places, Results, Rows, Weights};
+use convscope::kernels::dense::{Backward, BySgd, Dense, Forward};
 use convscope::kernels::lanes::{Kernel, Lanes, WIDTH};
 use convscope::kernels::sgd::Sgd;
-use convscope::kernels::{Buffer, Team, Tier};
+use convscope::kernels::{Buffer, Crew, Team, Tier};
 use half::f16;
 
 /// Seconds that each kernel is repeated for.
@@ -102,7 +102,7 @@ fn convolution(report: &Report, tier: Tier, (name, sizes, images): (&str, Convol
         let (mut workspace, mut to_filters) = (Buffer::zeros(conv.workspace_len()), Buffer::zeros(conv.gradient_len()));
         let applied = Applied { filters: &filters, bias: &bias, finish: Finish { rectify: true, pool: false } };
         report.time(&format!("{name} {algorithm} forward"), (images, flop), || {
-            conv.forward(tier, (&input, &mut output), applied, &mut workspace);
+            conv.forward(tier, Images { input: &input, output: &mut output }, applied, &mut workspace);
         });
         report.time(&format!("{name} {algorithm} backward"), (images, 2.0 * flop), || {
             let to_input = Some((&adjoint[..], &mut gradient[..]));
@@ -123,9 +123,9 @@ fn dense(report: &Report, tier: Tier, (outputs, inputs, batch): (usize, usize, u
     for (precision, weights) in [("f32", Weights::Full(&weights)), ("f16", Weights::Half(&halves))] {
         report.time(&format!("{name} {precision} evaluation"), (batch, flop), || {
             places.find(&input[..inputs]);
-            let rows = Rows { values: &input, stride: inputs, places: (batch == 1).then_some(&places) };
+            let rows = Rows { values: &input, images: batch, stride: inputs, places: (batch == 1).then_some(&places) };
             let layer = Layer { weights, bias: &bias, rectify: true };
-            panels.forward((tier, &team), layer, (rows, batch), (&mut output, padded));
+            panels.forward(Crew { tier, team: &team }, layer, rows, Results { values: &mut output, stride: padded });
         });
     }
     let (batch, dense) = (batch.next_multiple_of(WIDTH), Dense { blocks: inputs / WIDTH, outputs });
@@ -138,8 +138,8 @@ fn dense(report: &Report, tier: Tier, (outputs, inputs, batch): (usize, usize, u
     let sgd = Sgd { learning_rate: 1e-9, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
     report.time(&format!("{name} step backward"), (batch, 4.0 * (outputs * inputs * batch) as f64), || {
         let (gradient, input, to_input) = (&output[..], &input[..], Some(&mut to_input[..]));
-        let update = Update { sgd, weights: &mut weights, momentum: &mut momentum };
-        tier.run(Backward { dense, batch, gradient, input, to_input, update });
+        let apply = BySgd { sgd, weights: &mut weights, momentum: &mut momentum };
+        tier.run(Backward { dense, batch, gradient, input, to_input, apply });
     });
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// One image's answer: which model, what it sees, and what that took.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Answer<'a> {
     /// Who answers.
     pub model: ModelVersion<'a>,
@@ -25,7 +26,7 @@ pub struct Answers<'a, T = Answer<'a>> {
 }
 
 /// A model by name and version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ModelVersion<'a> {
     /// Its name.
     pub name: &'a str,
@@ -34,7 +35,7 @@ pub struct ModelVersion<'a> {
 }
 
 /// Milliseconds, to the microsecond.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Timing {
     /// From the file's bytes to pixels at the network's size.
     pub decode: f64,
@@ -53,7 +54,7 @@ impl Timing {
 }
 
 /// One image's classes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Classification<'a> {
     /// The most probable class.
     pub label: &'a str,
@@ -62,11 +63,12 @@ pub struct Classification<'a> {
     /// The most probable classes, falling; of equals, the first class first.
     pub top: Vec<Ranked<'a>>,
     /// Every class, in class order.
+    #[schema(value_type = HashMap<String, f32>)]
     pub probabilities: Probabilities<'a>,
 }
 
 /// One class of a ranking.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Ranked<'a> {
     /// Its position among the classes.
     pub index: usize,

@@ -19,16 +19,18 @@
 //! | [`optim`] | update rules, schedules, averaging | networks |
 //! | [`ops`] | candle operations with right gradients | layers |
 //! | [`kernels`] | arithmetic on slices | tensors |
+//! | [`words`] | names of devices and kernels, and what a mistaken word was meant as | what a name stands for |
 //!
 //! # How an image flows
 //!
-//! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts. Whoever refuses it
-//!    drops it: [`http::intake`] reads what is still coming.
+//! 1. [`http::router`] names the endpoint; [`http::upload`] admits the body before it is read and splits its parts,
+//!    [`http::body`] charges its memory as it comes. Whoever refuses it drops it: [`http::intake`] reads what is still coming.
 //! 2. [`picture::decode`] turns bytes into 8-bit pixels, grey or RGB, at the network's size, within the limits of [`config::Config`].
 //! 3. [`serving::models`] has the model, which answered its own canary image before any other; [`serving::engine`] takes the
 //!    pixels into a bounded queue, or refuses at once; its thread takes what waits as one batch.
 //! 4. [`network::Preprocessing`] makes the network's input of the pixels, [`network::Evaluator`] evaluates it, taps included.
 //! 5. Plain numbers come back: JSON, or a picture by [`picture::grid`]; [`http::answers`] counts what is not read yet.
+//! 6. [`http::access`] has noted what it took: a line in the log, and [`http::metrics`].
 //!
 //! # How a training run flows
 //!
@@ -74,3 +76,4 @@ pub mod picture;
 pub mod selftest;
 pub mod serving;
 pub mod training;
+pub mod words;

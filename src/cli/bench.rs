@@ -11,8 +11,8 @@ use super::globals::{Found, Globals};
 use super::print;
 use crate::dataset::{self, Reading, Rules};
 use crate::http::samples::SAMPLES;
-use crate::network::{Batch, Evaluator, LayerKind, Preprocessing, Probe, StepSettings};
-use crate::optim::Sgd;
+use crate::network::{Batch, Evaluator, LayerKind, Preprocessing, Probe, Reduction, StepSettings, rules};
+use crate::optim::{Rule, Sgd};
 use crate::picture::decode::{self, Limits};
 use crate::training::learner;
 
@@ -172,9 +172,9 @@ fn losses(found: &Found, device: &candle_core::Device, batch: Batch<'_>) -> anyh
     (0..ANSWER_STEPS).map(|_| Ok(learner.step(batch, &settings)?.loss)).collect()
 }
 
-fn settings(learning_rate: f32) -> StepSettings {
+fn settings(learning_rate: f32) -> StepSettings<'static> {
     let sgd = Sgd { learning_rate, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-    StepSettings { sgd, label_smoothing: 0.1, seed: 0 }
+    StepSettings { rules: rules::Rules::All(Rule::Sgd(sgd)), label_smoothing: 0.1, reduction: Reduction::Mean, seed: 0 }
 }
 
 fn time(least: usize, mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {

@@ -8,7 +8,9 @@ use candle_core::Device;
 use super::Usage;
 use crate::checkpoint::{self, Store, store};
 use crate::config::Config;
-use crate::network::{Architecture, Model, error::nearest, presets};
+use crate::network::check::Written;
+use crate::network::{Architecture, Model, presets};
+use crate::words::nearest;
 
 /// The configuration a command runs with.
 #[derive(Debug, Clone)]
@@ -62,7 +64,8 @@ pub fn architecture(wanted: &str) -> anyhow::Result<Architecture> {
     }
     if path.is_file() || is_path(wanted) {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {wanted}"))?;
-        return Architecture::from_toml(&text).with_context(|| wanted.to_owned());
+        let checked = Written::toml(&text).and_then(|written| written.check());
+        return checked.map(|checked| checked.architecture).with_context(|| wanted.to_owned());
     }
     let names: Vec<_> = presets::names().collect();
     let hint = nearest(wanted, &names).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, FileSource, Sources};
 use crate::console;
+use crate::kernels::Tier;
 pub use globals::{Globals, architecture};
 pub use output::{Stopped, Usage, print, report};
 
@@ -125,7 +126,7 @@ pub fn run() -> anyhow::Result<()> {
     }
     let config = Config::load(&sources)?;
     log::start(&config.log);
-    config.kernels.choose();
+    Tier::of(config.kernels).map_err(|fault| Usage(format!("the setting `kernels`: {fault}")))?.choose();
     let outcome = command.run(&Globals { config });
     console::flush();
     outcome

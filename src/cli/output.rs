@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config;
+use crate::http::serve;
 
 /// An argument that cannot be used, found after the command line itself was read.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     // Nobody is left to tell when stderr is gone too.
     let fault = if error.is::<Stopped>() { "" } else { "error: " };
     let _ = writeln!(io::stderr(), "{fault}{}", sentence(error));
-    if error.is::<Usage>() || error.is::<config::Error>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    let setting = matches!(error.downcast_ref(), Some(serve::Error::Pictures { .. }));
+    if setting || error.is::<Usage>() || error.is::<config::Error>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Every cause once, outermost first. candle appends a backtrace to its text where one is captured: its first line is the

@@ -22,7 +22,7 @@ use crate::training::fetching::fetch_missing;
 use crate::training::folder::RunFolder;
 use crate::training::request::Request;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
-use crate::training::{self, Recipe, overrides, state};
+use crate::training::{self, Recipe, overrides, recipe, state};
 
 mod behind;
 mod report;
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = recipe::help())]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is there or not")]
 pub struct Args {
     /// A preset's name, or an architecture file (.toml)
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "run_dir")]
@@ -43,7 +45,7 @@ pub struct Args {
     /// The model file to write; FILE.state beside it is what --resume reads
     #[arg(long, value_name = "FILE", required_unless_present = "run_dir")]
     out: Option<PathBuf>,
-    /// A recipe's name (default, published, tutorial) or file (.toml); without it the preset's own
+    /// A recipe's name (default, published, tutorial, adamw, muon) or file (.toml); without it the preset's own
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// Passes over the training images
@@ -67,6 +69,9 @@ pub struct Args {
     /// Leave out images that cannot be read, with a note; otherwise all of them are named before the first step
     #[arg(long)]
     skip_unreadable: bool,
+    /// Change the network's input and last layer to what the images need, and say how
+    #[arg(long)]
+    fit_data: bool,
     /// How the model's numbers are stored: f32, f16 or bf16; its accuracy is measured as stored
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
@@ -78,7 +83,7 @@ pub struct Args {
         long,
         value_name = "DIR",
         hide = true,
-        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "dtype"]
+        conflicts_with_all = ["arch", "data", "out", "recipe", "epochs", "batch_size", "seed", "set", "resume", "force", "fit_data", "dtype"]
     )]
     run_dir: Option<PathBuf>,
 }
@@ -197,7 +202,16 @@ fn prepare(args: &Args, globals: &Globals) -> anyhow::Result<Run> {
     let output = args.output(out);
     args.may_write(out, &output.state)?;
     let rules = args.rules(globals);
-    Ok(Run { architecture, data: data.clone(), rules, recipe, device: globals.config.device, output, resume: args.resume })
+    Ok(Run {
+        architecture,
+        data: data.clone(),
+        rules,
+        recipe,
+        device: globals.config.device,
+        output,
+        resume: args.resume,
+        fit_data: args.fit_data,
+    })
 }
 
 impl Args {

@@ -11,12 +11,11 @@ mod token;
 
 use std::path::PathBuf;
 
-pub use sections::{Limits, Log, LogFormat, Models, Server, Train, largest_decode};
+pub use sections::{Limits, Log, LogFormat, Models, Server, Train};
 pub use sources::{FileSource, Sources};
 pub use token::Token;
 
-use crate::kernels::Tier;
-use crate::network::DeviceChoice;
+use crate::words::{DeviceChoice, KernelChoice};
 use reader::Reader;
 
 /// Everything that can be set, at values that can run.
@@ -26,8 +25,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where arithmetic runs.
     pub device: DeviceChoice,
-    /// The instruction set of the processor's kernels.
-    pub kernels: Tier,
+    /// The instruction set of the processor's kernels. Whether it has them is not known here.
+    pub kernels: KernelChoice,
     /// Listening and connections.
     pub server: Server,
     /// What one request may take, and all of them together.
@@ -69,7 +68,6 @@ impl Config {
         vec![
             ("CONVSCOPE_KERNELS", self.kernels.to_string()),
             ("CONVSCOPE_LIMITS__MEGAPIXELS", (self.limits.pixels / 1_000_000).to_string()),
-            ("CONVSCOPE_LIMITS__DECODE_MIB", (self.limits.decode_bytes / (1024 * 1024)).to_string()),
             ("CONVSCOPE_LOG__LEVEL", self.log.level.clone()),
             ("CONVSCOPE_TRAIN__CIFAR10_URL", self.train.cifar10_url.clone()),
         ]

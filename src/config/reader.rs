@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::sources::{Setting, Value, Written};
 use super::token::Token;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// Settings not yet asked for, and the faults found so far.
 pub(super) struct Reader {
@@ -53,10 +53,6 @@ impl Reader {
             let reason = || format!("must be a whole number from {} to {}", range.start(), range.end());
             allowed.or_else(|| self.fault(key, &setting, &reason()))
         });
-        if found.is_none() && !range.contains(&default) {
-            // Another key moved the range past the default.
-            self.faults.push(format!("`{key}` is {default} by default and must be at least {}", range.start()));
-        }
         found.unwrap_or(default)
     }
 

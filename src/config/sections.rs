@@ -15,7 +15,7 @@ pub struct Server {
     /// What admin requests must present: `CONVSCOPE_ADMIN_TOKEN`, or the content of `admin_token_file`. With none, the server
     /// makes one.
     pub admin_token: Option<Token>,
-    /// `max_connections`: open connections, 1 to 100,000; more wait to be accepted.
+    /// `max_connections`: open connections, 1 to 100,000; beyond them health alone is answered.
     pub max_connections: usize,
     /// `header_timeout_seconds`: from accepting a connection, or from a later request's first byte, to the end of its headers,
     /// 1 to 3600. The next part of a body may take as long.
@@ -26,7 +26,9 @@ pub struct Server {
     pub write_timeout: Duration,
     /// `request_timeout_seconds`: from the headers to the answer, 1 to 3600; streams of events are not bound by it.
     pub request_timeout: Duration,
-    /// `drain_seconds`: what running requests are given at shutdown, 0 to 3600.
+    /// `grace_seconds`: between SIGTERM, from when on the server is not ready, and its taking no more connections, 0 to 3600.
+    pub grace: Duration,
+    /// `drain_seconds`: what running requests are given after that, 0 to 3600.
     pub drain: Duration,
     /// `cors_origins`: the origins whose pages may call from a browser, separated by commas; `*` is every one. None of them may
     /// call `/admin`.
@@ -42,8 +44,8 @@ pub struct Limits {
     pub pixels: u64,
     /// `queue_images`: images admitted and not yet answered, 1 to 100,000; beyond them requests are refused with 429.
     pub queue_images: usize,
-    /// From `decode_mib`: bytes of all images that are being decoded at once, at least what the largest image may need, to
-    /// 1,000,000 MiB. An image that needs more is refused.
+    /// From `decode_mib`: bytes of all images that are being decoded at once, 1 to 1,000,000 MiB. A server asks `picture` whether
+    /// that is enough for the largest image. An image that needs more is refused.
     pub decode_bytes: u64,
     /// From `answer_mib`: bytes of answers that were not read yet, 1 to 1,000,000 MiB; small ones are not counted.
     pub answer_bytes: u64,
@@ -51,6 +53,8 @@ pub struct Limits {
     pub batch_images: usize,
     /// From `models_mib`: bytes of the models in memory, 1 to 1,000,000 MiB; one that is larger is kept alone.
     pub model_bytes: u64,
+    /// From `dataset_mib`: bytes of a dataset that is sent, packed and unpacked, 1 to 1,000,000 MiB.
+    pub dataset_bytes: u64,
 }
 
 /// `[models]`: which models are served.
@@ -117,16 +121,6 @@ const MIB: u64 = 1024 * 1024;
 /// Where CIFAR-10 is published.
 const CIFAR10_URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
 
-/// What a pixel takes in the dearest format's decoder (WebP: frame, canvas, planes and the pixels), and an image beside its
-/// pixels, in bytes. `picture` counts each format exactly; a test holds these above all of them.
-const PIXEL: u64 = 16;
-const BESIDE: u64 = 64 * MIB;
-
-/// The most that decoding an image of `pixels` takes, whatever its format.
-pub fn largest_decode(pixels: u64) -> u64 {
-    pixels * PIXEL + BESIDE
-}
-
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
@@ -137,7 +131,8 @@ impl Server {
             keep_alive: Duration::from_secs(reader.number("server.keep_alive_seconds", 90, 1..=3600)),
             request_timeout: Duration::from_secs(reader.number("server.request_timeout_seconds", 60, 1..=3600)),
             write_timeout: Duration::from_secs(reader.number("server.write_timeout_seconds", 30, 1..=3600)),
-            drain: Duration::from_secs(reader.number("server.drain_seconds", 30, 0..=3600)),
+            grace: Duration::from_secs(reader.number("server.grace_seconds", 5, 0..=3600)),
+            drain: Duration::from_secs(reader.number("server.drain_seconds", 20, 0..=3600)),
             cors_origins: reader.text("server.cors_origins", "", origins),
         }
     }
@@ -145,17 +140,15 @@ impl Server {
 
 impl Limits {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let pixels = reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000;
-        let largest = largest_decode(pixels).div_ceil(MIB);
         Self {
             body_bytes: (reader.number("limits.body_mib", 16, 1..=1024) * MIB) as usize,
-            pixels,
+            pixels: reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000,
             queue_images: reader.number("limits.queue_images", 256, 1..=100_000) as usize,
-            // Less than one largest image would make that image wait for ever.
-            decode_bytes: reader.number("limits.decode_mib", 1024, largest..=1_000_000) * MIB,
+            decode_bytes: reader.number("limits.decode_mib", 1024, 1..=1_000_000) * MIB,
             answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,
             model_bytes: reader.number("limits.models_mib", 1024, 1..=1_000_000) * MIB,
+            dataset_bytes: reader.number("limits.dataset_mib", 4096, 1..=1_000_000) * MIB,
         }
     }
 }

@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::cifar10;
 
-/// What CIFAR-10 is called by those who do not know its folder.
-const CIFAR_10: &str = "cifar-10";
-
 /// `data_dir/datasets`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
@@ -63,7 +60,7 @@ impl Catalog {
 
     /// Where the dataset called `name` will be once it is fetched; none where it is none that can be.
     pub fn fetchable(&self, name: &str) -> Option<PathBuf> {
-        matches!(name, CIFAR_10 | cifar10::FOLDER).then(|| self.folder.join(cifar10::FOLDER))
+        matches!(name, "cifar-10" | "cifar10" | cifar10::FOLDER).then(|| self.folder.join(cifar10::FOLDER))
     }
 
     fn there(&self, path: PathBuf, asked: &str) -> Result<PathBuf, Error> {
@@ -95,7 +92,7 @@ mod tests {
         assert!(missing.starts_with("there is no dataset `dogs`; there are cats, pets."), "{missing}");
 
         let place = folder.path().join("datasets/cifar-10-batches-bin");
-        assert_eq!(["cifar-10", "cifar-10-batches-bin"].map(|name| catalog.fetchable(name)), [Some(place.clone()), Some(place)]);
+        assert_eq!(["cifar-10", "cifar-10-batches-bin"].map(|name| catalog.fetchable(name).unwrap()), [place.clone(), place]);
         assert_eq!(catalog.fetchable("dogs"), None);
 
         let path = folder.path().to_str().unwrap();

@@ -64,7 +64,9 @@ pub enum Error {
         files: [String; 2],
     },
     /// CIFAR-10 for a network of another size.
-    #[error("CIFAR-10's images are 32×32 and the network takes {height}×{width}: use a network with a 32×32 input")]
+    #[error(
+        "CIFAR-10's images are 32×32 and the network takes {height}×{width}: use a network with a 32×32 input, or fit it with --fit-data (`fit_data` in a request)"
+    )]
     ImageSize {
         /// Rows wanted.
         height: usize,

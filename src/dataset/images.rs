@@ -21,6 +21,8 @@ struct Store {
     /// image × height × width × channel.
     pixels: Vec<u8>,
     labels: Vec<u32>,
+    /// What the images are called; empty where they are not.
+    names: Vec<String>,
     /// Each image's.
     dimensions: Dimensions,
 }
@@ -31,9 +33,18 @@ impl Images {
     /// # Panics
     /// If they are not as many.
     pub(super) fn new(pixels: Vec<u8>, labels: Vec<u32>, dimensions: Dimensions) -> Self {
+        Self::named(pixels, labels, Vec::new(), dimensions)
+    }
+
+    /// The same, each with a name.
+    ///
+    /// # Panics
+    /// If they are not as many.
+    pub(super) fn named(pixels: Vec<u8>, labels: Vec<u32>, names: Vec<String>, dimensions: Dimensions) -> Self {
+        assert!(names.is_empty() || names.len() == labels.len(), "a name for each image");
         assert_eq!(pixels.len(), labels.len() * dimensions.samples(), "an image for each label");
         let range = 0..labels.len();
-        Self { store: Arc::new(Store { pixels, labels, dimensions }), range }
+        Self { store: Arc::new(Store { pixels, labels, names, dimensions }), range }
     }
 
     /// How many there are.
@@ -82,6 +93,15 @@ impl Images {
     /// Every image's class, in order.
     pub fn labels(&self) -> &[u32] {
         &self.store.labels[self.range.clone()]
+    }
+
+    /// What image `index` is called: its file within the set, or its number.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn name(&self, index: usize) -> String {
+        assert!(index < self.len(), "image {index} of {}", self.len());
+        self.store.names.get(self.range.start + index).cloned().unwrap_or_else(|| format!("image {index}"))
     }
 
     /// SHA-256 over size, pixels and labels, in hexadecimal: equal for equal images in the same order.

@@ -2,20 +2,26 @@
 //!
 //! [`open`] finds out by looking what a path is: CIFAR-10 in its official layout ([`cifar10`]) or a folder of images
 //! (`folder`). Training and test images are of two types, so that no code can train on what it measures with. [`shuffle`]
-//! and [`augment`] are seeded; [`fetch`] downloads, [`catalog`] knows what there is by name. This module knows neither networks nor how a run is organised.
+//! and [`augment`] are seeded; [`fetch`] downloads, [`mod@archive`] unpacks what somebody sent, [`catalog`] knows what there is by name
+//! and [`mod@survey`] what is in it. This module knows neither networks nor how a run is organised.
 
+pub mod archive;
 pub mod augment;
 pub mod catalog;
+mod census;
 pub mod cifar10;
 mod digest;
+pub mod disk;
 mod download;
 pub mod error;
 pub mod fetch;
 mod folder;
 pub mod images;
 mod random;
+pub mod shelf;
 pub mod shuffle;
 mod source;
+pub mod survey;
 mod unpack;
 
 use std::fs::File;

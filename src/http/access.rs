@@ -1,31 +1,42 @@
-//! What every request gets, whatever route it takes: an id, a line in the log, and headers that keep browsers strict.
+//! What every request gets, whatever route it takes: an id, a line in the log, its count, and headers that keep browsers strict.
+//!
+//! What is said and counted of a request is gathered in [`notes`] while others answer it; how that is put into words is
+//! [`entry`]'s, what is counted [`super::metrics`]'. This module does not know what was asked.
+
+pub mod entry;
+pub mod id;
+pub mod notes;
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
-use tracing::Instrument;
-use uuid::Uuid;
+use jiff::Timestamp;
 
-use super::error::{Cause, Error};
-use super::intake::{self, Patience};
+use self::entry::{Entry, TARGET};
+use self::id::REQUEST_ID;
+use self::notes::{Noted, Notes};
+pub use self::notes::{Stages, along, current_id, note_image, note_model};
+use super::error::{Cause, Code, Error, Outcome};
+use super::intake;
+use super::metrics::Ended;
 use super::peer::{Peer, UnderWay};
+use super::state::App;
+use crate::console;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Of a path that matches no route, more is nobody's business.
-const LONGEST_PATH: usize = 200;
+/// What the answer of an image took, for browsers' tools and everyone else.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Everything of ours comes from this server; nothing else runs, and nobody frames it. `blob:` and `data:` are the page's own
 /// pictures.
@@ -40,57 +51,102 @@ const SECURITY: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-tokio::task_local! {
-    /// The model that the request at hand is answered by, as `NAME/VERSION`.
-    static MODEL: RefCell<Option<String>>;
+/// A request under way. Its end is counted and logged, whatever ends it: who hangs up is dropped in the middle of everything.
+struct Visit {
+    app: Arc<App>,
+    notes: Arc<Notes>,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    route: Option<MatchedPath>,
+    client: Option<SocketAddr>,
+    taken: Arc<AtomicU64>,
+    answer: Option<Answered>,
 }
 
-/// Has the line in the log of the request at hand name its model.
-pub fn note_model(name: &str, version: u64) {
-    // Outside a request, as at the start, there is no line.
-    let _ = MODEL.try_with(|model| model.replace(Some(format!("{name}/{version}"))));
+/// What became of it.
+#[derive(Clone, Copy)]
+struct Answered {
+    status: u16,
+    code: Option<Code>,
+    bytes: Option<u64>,
 }
 
-/// Logs the request under its id, with the cause of a failure of ours; never a body, a query or a token. Its body is read to
-/// the end whoever drops it.
-pub async fn log(State(unwanted): State<Patience>, request: Request, next: Next) -> Response {
-    let id = given_id(request.headers()).unwrap_or_else(new_id);
-    let method = request.method().clone();
-    let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |route| route.as_str().to_owned());
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let Noted { model, images } = self.notes.with(std::mem::take);
+        let outcome = self.answer.map_or(Outcome::Cancelled, |answer| Outcome::of(answer.status));
+        self.app.metrics.end(&Ended {
+            route: self.route.as_ref().map(MatchedPath::as_str),
+            outcome,
+            code: self.answer.and_then(|answer| answer.code).map_or("", |code| code.row().0),
+            model: model.as_ref().map_or("", |(name, _)| name),
+            images: &images,
+            took,
+        });
+        if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
+            return;
+        }
+        let entry = Entry {
+            at: Timestamp::now(),
+            method: std::mem::take(&mut self.method),
+            uri: std::mem::take(&mut self.uri),
+            route: self.route.take(),
+            status: self.answer.map(|answer| answer.status),
+            micros: took.as_micros() as u64,
+            client: self.client,
+            model,
+            bytes_in: self.taken.load(Ordering::Relaxed),
+            bytes_out: self.answer.and_then(|answer| answer.bytes),
+            id: self.notes.id.clone(),
+        };
+        let format = self.app.config.log.format;
+        console::later(move |out| entry.write(format, *COLOURS, out));
+    }
+}
+
+/// Whether somebody looks at the log as it is written.
+static COLOURS: LazyLock<bool> = LazyLock::new(|| std::io::stderr().is_terminal());
+
+/// Gives the request its id, and at its end its line in the log and its counts; the cause of a failure of ours is logged, never
+/// sent. Its body is read to the end whoever drops it.
+pub async fn log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let notes = Notes::new(id::given(request.headers()).unwrap_or_else(id::new));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
     let under_way = peer.as_ref().map(Peer::begin);
-    let (request, taken) = intake::of(request, unwanted);
-    let span = tracing::info_span!("request", id);
-    let started = Instant::now();
-    let answered = async {
-        let response = next.run(request).await;
-        (response, MODEL.with(RefCell::take))
-    };
-    let (mut response, model) = MODEL.scope(RefCell::default(), answered).instrument(span.clone()).await;
-    let _entered = span.enter();
+    let (request, taken) = intake::of(request, app.patience());
+    app.metrics.begin();
+    let client = peer.map(|peer| peer.address);
+    let mut visit =
+        Visit { app, notes: Arc::clone(&notes), started: Instant::now(), method, uri, route, client, taken, answer: None };
+    let mut response = notes.scope(next.run(request)).await;
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
-        tracing::error!(route, cause, "a request failed");
+        let route = visit.route.as_ref().map_or("", MatchedPath::as_str);
+        notes.within(|| tracing::error!(route, cause, "a request failed"));
     }
-    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_micros() as f64 / 1e3);
-    let client = peer.map(|peer| peer.address.to_string());
-    let (bytes_in, bytes_out) = (taken.load(Ordering::Relaxed), response.body().size_hint().exact());
-    tracing::info!(%method, path, route, status, duration_ms, client, model, bytes_in, bytes_out, "answered");
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+    let code = response.extensions_mut().remove::<Code>();
+    visit.answer = Some(Answered { status: response.status().as_u16(), code, bytes: response.body().size_hint().exact() });
+    if let Some(timing) = notes.with(|noted| server_timing(&noted.images, visit.started.elapsed())) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
     }
+    response.headers_mut().insert(REQUEST_ID, notes.id.clone());
     response.map(|body| Body::new(Answer { body, _under_way: under_way }))
 }
 
-/// A caller's own id, if it is short and plain: it is written to the log.
-fn given_id(headers: &HeaderMap) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    ((1..=64).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
-}
-
-fn new_id() -> String {
-    Uuid::new_v4().to_string()
+/// In milliseconds, of several images the longest of each; none where no image was evaluated.
+fn server_timing(images: &[Stages], total: Duration) -> Option<HeaderValue> {
+    let longest = |of: fn(&Stages) -> Duration| images.iter().map(of).max();
+    let parts = [
+        ("decode", longest(|stages| stages.decode)?),
+        ("queue", longest(|stages| stages.queue)?),
+        ("inference", longest(|stages| stages.inference)?),
+        ("total", total),
+    ];
+    let parts = parts.map(|(name, time)| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3));
+    HeaderValue::try_from(parts.join(", ")).ok()
 }
 
 /// The body of an answer: until it is dropped, the connection is not idle.
@@ -119,7 +175,8 @@ impl HttpBody for Answer {
 /// The whole answer, as bytes, to what never became a request; and its line in the log.
 pub fn bare(refusal: &Error, client: SocketAddr) -> Vec<u8> {
     let (code, status) = refusal.code().row();
-    let id = new_id();
+    let id = id::new();
+    let id = id.to_str().unwrap_or_default();
     tracing::info!(id, status = status.as_u16(), code, %client, "what came is no request");
     // Two strings are always JSON.
     let body = serde_json::to_string(&refusal.told()).unwrap_or_default();
@@ -127,7 +184,7 @@ pub fn bare(refusal: &Error, client: SocketAddr) -> Vec<u8> {
         (header::CONNECTION, "close"),
         (header::CONTENT_TYPE, "application/json"),
         (header::CONTENT_LENGTH, &body.len().to_string()),
-        (REQUEST_ID, &id),
+        (REQUEST_ID, id),
     ];
     let line = |(name, value): (HeaderName, &str)| [name.as_str(), ": ", value, "\r\n"].concat();
     let head: String = own.into_iter().chain(SECURITY).map(line).collect();

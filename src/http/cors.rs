@@ -10,7 +10,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// What pages may read of an answer beside its body.
-const EXPOSED: [&str; 6] = ["x-request-id", "x-shape", "x-range", "x-bias", "retry-after", "retry-after-ms"];
+const EXPOSED: [&str; 7] = ["x-request-id", "x-shape", "x-range", "x-bias", "retry-after", "retry-after-ms", "server-timing"];
 
 /// Allows `origins`, as they were configured; None where there are none.
 pub fn layer(origins: &[String]) -> Option<CorsLayer> {

@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use crate::checkpoint;
 use crate::dataset::catalog;
-use crate::network;
+use crate::network::{self, Fault};
 use crate::picture::{decode, grid};
 use crate::serving::{change, engine, models};
 use crate::training;
 
 /// What a program reads: the error's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// Body, path or header cannot be read.
     BadRequest,
@@ -113,6 +113,48 @@ impl Code {
     }
 }
 
+/// What became of a request, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was done.
+    Ok,
+    /// It asked for what cannot be done.
+    BadInput,
+    /// There was no room, or no server ready for it.
+    Refused,
+    /// Time ran out.
+    Late,
+    /// A failure of ours.
+    Failed,
+    /// Its caller hung up before the answer.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Of a request that was answered with `status`.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..400 => Self::Ok,
+            429 | 503 => Self::Refused,
+            408 | 504 => Self::Late,
+            500.. => Self::Failed,
+            _ => Self::BadInput,
+        }
+    }
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::BadInput => "bad_input",
+            Self::Refused => "refused",
+            Self::Late => "late",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A refusal on its way out.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -120,6 +162,7 @@ pub struct Error {
     sentence: String,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    faults: Vec<Fault>,
 }
 
 /// What every refusal says, as it is sent.
@@ -127,6 +170,9 @@ pub struct Error {
 pub struct Told<'a> {
     error: &'a str,
     code: &'static str,
+    /// What is wrong with a layer list, place by place.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    faults: &'a [Fault],
 }
 
 /// Why a failure of ours happened. It travels beside the response, never in it; the access log writes it down.
@@ -136,7 +182,7 @@ pub struct Cause(pub String);
 impl Error {
     /// A row of the table with the sentence for people.
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), retry_after: None, cause: None }
+        Self { code, sentence: sentence.into(), retry_after: None, cause: None, faults: Vec::new() }
     }
 
     /// A failure of ours: `cause` is logged and not sent.
@@ -151,6 +197,12 @@ impl Error {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// The refusal on a connection beyond those there may be: like a full queue's, and told when to come back by it.
+    pub fn crowded(full: engine::Error) -> Self {
+        let sentence = "the server has as many connections as it can take; try again in a moment, on a new one";
+        Self { sentence: sentence.into(), ..full.into() }
+    }
+
     /// The refusal of a caller whose deadline passed.
     pub fn timed_out() -> Self {
         Self::new(Code::TimedOut, "the answer was not ready by the deadline; allow more time in `x-timeout-ms`")
@@ -163,7 +215,7 @@ impl Error {
 
     /// What the caller is told.
     pub fn told(&self) -> Told<'_> {
-        Told { error: &self.sentence, code: self.code.row().0 }
+        Told { error: &self.sentence, code: self.code.row().0, faults: &self.faults }
     }
 
     /// When to try again.
@@ -201,6 +253,8 @@ impl IntoResponse for Error {
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
         }
+        // For the counts of requests.
+        response.extensions_mut().insert(self.code);
         response
     }
 }
@@ -263,7 +317,9 @@ impl From<network::Error> for Error {
             network::Error::Device(_) | network::Error::Tensor(_) => return Self::internal(format!("{error}: {error:?}")),
             _ => Code::Unprocessable,
         };
-        Self::new(code, error.to_string())
+        let sentence = error.to_string();
+        let faults = if let network::Error::Architecture(faults) = error { faults } else { Vec::new() };
+        Self { faults, ..Self::new(code, sentence) }
     }
 }
 

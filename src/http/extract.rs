@@ -3,18 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
-use tokio_stream::StreamExt;
 
+use super::body;
 use super::error::{Code, Error};
 use super::state::App;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// The largest JSON body. A network of a thousand layers is a tenth of it.
 pub const JSON_LIMIT: usize = 1 << 20;
@@ -36,6 +34,11 @@ impl Keys {
     /// The fields of `T`.
     pub fn of<T: DeserializeOwned>() -> Self {
         Self(fields::<T>())
+    }
+
+    /// Their names.
+    pub fn names(self) -> &'static [&'static str] {
+        self.0
     }
 
     /// Whether each key of `uri`'s query is one of these, at most once.
@@ -98,40 +101,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
-        let bytes = read_body(request.into_body(), JSON_LIMIT, app.patience()).await?;
-        let read = serde_json::from_slice(&bytes);
+        let held = body::read(request.into_body(), JSON_LIMIT, app).await?;
+        let read = serde_json::from_slice(&held);
         read.map(Self).map_err(|e| Error::new(Code::BadRequest, format!("the body is not the JSON that is taken here: {e}")))
     }
-}
-
-/// Reads a whole body of at most `limit` bytes, each part of which arrives within `patience`.
-pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Vec<u8>, Error> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = in_time(patience, chunks.next()).await? {
-        let chunk = chunk.map_err(|_| cut_off())?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(body_too_large(limit));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// Waits for the next part of a body, though not for ever: who stops sending holds a place for nobody else.
-pub async fn in_time<T>(patience: Duration, reading: impl Future<Output = T>) -> Result<T, Error> {
-    let late = |_| Error::new(Code::RequestTimeout, "the body stopped arriving: send it again, without pauses");
-    tokio::time::timeout(patience, reading).await.map_err(late)
-}
-
-/// A body whose end never came.
-pub fn cut_off() -> Error {
-    Error::new(Code::BadRequest, "the body ended before it was complete: send it whole")
-}
-
-/// More bytes than `limit`.
-pub fn body_too_large(limit: usize) -> Error {
-    Error::new(Code::BodyTooLarge, format!("the body has more than the {limit} bytes allowed: send a smaller one"))
 }
 
 /// The names of a struct's fields, as its `Deserialize` has them: no second list of them anywhere.

@@ -10,6 +10,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accept::preferred;
 use super::answers;
@@ -20,6 +21,7 @@ use super::extract::{Path, Query, Word};
 use super::forward::{self, Question};
 use super::models::named;
 use super::offload::offload;
+use super::openapi::shapes;
 use super::samples;
 use super::state::App;
 use super::upload::{Image, Upload};
@@ -101,8 +103,8 @@ impl View {
 }
 
 /// What a layer made of an image, in numbers.
-#[derive(Debug, Serialize)]
-struct Statistics<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Statistics<'a> {
     /// Who computed it.
     model: ModelVersion<'a>,
     /// The layer.
@@ -111,8 +113,10 @@ struct Statistics<'a> {
     shape: Vec<usize>,
     /// What the ends of the colours stand for in the picture that the same query gives: with `scale=layer`, the default, one
     /// range for all channels, 0 to the largest value or symmetric about 0.
+    #[schema(value_type = Vec<f32>)]
     range: [f32; 2],
     /// One a channel.
+    #[schema(value_type = Vec<shapes::Channel>)]
     channels: &'a [summary::Channel],
 }
 
@@ -225,7 +229,7 @@ async fn statistics(activation: Activation, served: Arc<Served>, view: View) -> 
 /// A grid of `pixels`, painted on another thread within the memory that pictures may take.
 async fn draw(app: &App, activation: Activation, drawn: &GridOptions, pixels: u64) -> Result<Response, Error> {
     // Once as they are painted, and at most once more as they are written.
-    let share = app.decoding.take(2 * pixels).await.ok_or_else(Error::stopping)?;
+    let share = app.decoding.take(2 * pixels).await?;
     let (drawn, shown) = (*drawn, activation.shown(drawn));
     let paint = move || {
         let _share = share;

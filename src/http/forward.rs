@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::access::{self, Stages};
 use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
@@ -34,32 +35,56 @@ pub struct Seen {
     pub decode: Duration,
 }
 
-/// The images of a request, all of them under way. Dropping it, as on a deadline, gives them up.
+/// The images of a request. Dropping it, as on a deadline, gives them up.
 #[derive(Debug)]
 pub struct Pending {
-    tasks: VecDeque<AbortOnDropHandle<Result<Seen, Error>>>,
+    images: VecDeque<Way>,
+}
+
+/// How an image gets its answer.
+#[derive(Debug)]
+enum Way {
+    /// With whoever waits for it: there is no other that could go on meanwhile.
+    Here(Arc<App>, Box<(Image, Question)>),
+    /// Beside the others.
+    Task(AbortOnDropHandle<Result<Seen, Error>>),
 }
 
 impl Pending {
-    /// Sets every image of `upload` on its way.
-    pub fn start(app: &Arc<App>, upload: Upload, question: &Question) -> Self {
+    /// Sets every image of `upload` on its way; an only one goes when it is waited for.
+    pub fn start(app: &Arc<App>, mut upload: Upload, question: &Question) -> Self {
+        let only = if upload.images.len() == 1 { upload.images.pop() } else { None };
+        if let Some(image) = only {
+            return Self { images: VecDeque::from([Way::Here(Arc::clone(app), Box::new((image, question.clone())))]) };
+        }
         let task = |image| {
             let (app, question) = (Arc::clone(app), question.clone());
-            AbortOnDropHandle::new(tokio::spawn(async move { one(&app, image, &question).await }))
+            let task = access::along(async move { one(&app, image, &question).await });
+            Way::Task(AbortOnDropHandle::new(tokio::spawn(task)))
         };
-        Self { tasks: upload.images.into_iter().map(task).collect() }
+        Self { images: upload.images.into_iter().map(task).collect() }
     }
 
     /// What became of the next image, in the order in which they were sent, whichever is ready first.
     pub async fn next(&mut self) -> Option<Result<Seen, Error>> {
-        let task = self.tasks.pop_front()?;
-        Some(task.await.unwrap_or_else(|e| Err(Error::internal(format!("an image was lost: {e}")))))
+        Some(match self.images.pop_front()? {
+            Way::Here(app, image) => one(&app, image.0, &image.1).await,
+            Way::Task(task) => task.await.unwrap_or_else(|e| Err(Error::internal(format!("an image was lost: {e}")))),
+        })
     }
 }
 
 /// Evaluates one image.
 pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Seen, Error> {
+    let admitted = Instant::now();
+    if app.engine.under_way() > app.engine.cores() {
+        // Whoever else has sent an image takes a place first, or hears that there is none: what waits is known, and bounded.
+        tokio::task::yield_now().await;
+    }
     let started = Instant::now();
+    if started >= question.deadline.0 {
+        return Err(Error::timed_out());
+    }
     let pixels = decode(app, image.bytes, &question.served).await?;
     let decode = started.elapsed();
     let request = Request {
@@ -69,34 +94,36 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
         deadline: Some(question.deadline.0),
         place: Some(image.place),
     };
-    Ok(Seen { reply: app.engine.evaluate(request).await?, decode })
+    let mut reply = app.engine.evaluate(request).await?;
+    reply.queued += started - admitted;
+    access::note_image(Stages { decode, queue: reply.queued, inference: reply.inference, batch: reply.batch });
+    Ok(Seen { reply, decode })
 }
 
-/// The image as `served` takes it, decoded on a blocking thread once the memory that its header asks for is
-/// free.
+/// The image as `served` takes it: decoded here where that is soon done, else where [`super::decoding`] has a thread and the memory
+/// that its header asks for.
 pub async fn decode(app: &Arc<App>, bytes: Encoded, served: &Arc<Served>) -> Result<Pixels, Error> {
     let limits = decode::Limits { pixels: app.config.limits.pixels, memory: app.config.limits.decode_bytes };
+    let started = Instant::now();
+    if let Some(outcome) = decode::decode_quickly(&bytes, &served.model.metadata().preprocessing.target(), &limits) {
+        let decoded = outcome?;
+        app.engine.decoded(started.elapsed());
+        return Ok(decoded.pixels);
+    }
     let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
-    // Headers, too, can be made to be slow, so not even they are read between other requests. Mostly there is memory, and
-    // one hop to another thread is enough.
-    let first = on_thread(move || {
+    // Headers, too, can be made to be slow, so not even they are read between other requests.
+    let glance = app.decoding.glance(move |room| {
         let memory = decode::cost(&bytes, &model.model.metadata().preprocessing.target(), &limits)?;
-        Ok(match at_hand.decoding.try_take(memory) {
-            Some(_share) => Step::Done(pixels(&at_hand, &bytes, &model, &limits)?),
+        Ok::<_, decode::Error>(match room(memory) {
+            Some(_room) => Step::Done(pixels(&at_hand, &bytes, &model, &limits)?),
             None => Step::Waits { bytes, memory },
         })
     });
-    match first.await? {
+    match glance.await?? {
         Step::Done(pixels) => Ok(pixels),
         Step::Waits { bytes, memory } => {
-            let share = app.decoding.take(memory).await.ok_or_else(Error::stopping)?;
-            let (app, model) = (Arc::clone(app), Arc::clone(served));
-            on_thread(move || {
-                // It belongs to the work, not to the caller: who hangs up leaves the work running.
-                let _share = share;
-                pixels(&app, &bytes, &model, &limits)
-            })
-            .await
+            let (at_hand, model) = (Arc::clone(app), Arc::clone(served));
+            Ok(app.decoding.run(memory, move || pixels(&at_hand, &bytes, &model, &limits)).await??)
         }
     }
 }
@@ -112,9 +139,4 @@ fn pixels(app: &App, bytes: &[u8], served: &Served, limits: &decode::Limits) -> 
 enum Step {
     Done(Pixels),
     Waits { bytes: Encoded, memory: u64 },
-}
-
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, decode::Error> + Send + 'static) -> Result<T, Error> {
-    let outcome = tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal(format!("decoding failed: {e}")))?;
-    Ok(outcome?)
 }

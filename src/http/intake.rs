@@ -9,26 +9,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header;
 use http_body::{Frame, SizeHint};
 
+use super::pace::{Pace, Patience};
 use super::peer::{Peer, UnderWay};
 
 /// Of a body that nobody wants, what is read to its end.
 const UNWANTED: u64 = 64 << 20;
-
-/// How long a body that nobody wants may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// For its next part.
-    pub part: Duration,
-    /// For all of it.
-    pub whole: Duration,
-}
 
 /// A body that reads itself to its end when it is dropped before.
 struct Intake {
@@ -107,12 +98,14 @@ impl Rest {
     async fn forget(self) {
         let Self { mut body, patience, _under_way, .. } = self;
         let _ = tokio::time::timeout(patience.whole, async {
-            let mut bytes = 0;
+            let (mut pace, mut bytes) = (Pace::new(patience), 0);
             // hyper tells the end of a body of known length with its last part, and by itself only with the next request.
             while bytes < UNWANTED && !body.is_end_stream() {
                 let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-                let Ok(Some(Ok(frame))) = tokio::time::timeout(patience.part, frame).await else { break };
-                bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(Some(Ok(frame))) = pace.next(frame).await else { break };
+                let part = frame.data_ref().map_or(0, Bytes::len);
+                pace.came(part);
+                bytes += part as u64;
             }
         })
         .await;

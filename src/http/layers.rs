@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accept::preferred;
 use super::answers;
@@ -16,12 +17,13 @@ use super::error::{Code, Error};
 use super::extract::{Path, Query, unknown};
 use super::models::named;
 use super::offload::offload;
+use super::openapi::shapes;
 use super::state::App;
 use super::whole::Whole;
 use crate::classification::ModelVersion;
 use crate::network::shape::{ParameterSpec, Role, Source};
 use crate::network::spec::Input;
-use crate::network::{self, Layer, LayerShape, Model, Shape};
+use crate::network::{self, Architecture, Layer, LayerShape, Shape};
 use crate::serving::Served;
 
 /// Numbers that are still sent as JSON.
@@ -37,11 +39,12 @@ pub struct Which {
 }
 
 /// A network, layer by layer.
-#[derive(Debug, Serialize)]
-struct Network<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Network<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The image it takes.
+    #[schema(value_type = shapes::Input)]
     input: Input,
     /// In the order in which they are computed.
     layers: Vec<Described<'a>>,
@@ -52,14 +55,17 @@ struct Network<'a> {
 }
 
 /// A layer as it is written in an architecture file, and what follows from it.
-#[derive(Debug, Serialize)]
-struct Described<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Layer)]
+pub struct Described<'a> {
     /// Name, kind and the kind's arguments.
     #[serde(flatten)]
+    #[schema(value_type = shapes::LayerKind)]
     layer: &'a Layer,
     /// What it reads: names of layers, or `input`.
     inputs: Vec<&'a str>,
     /// `[C, H, W]`, or `[N]` for a vector.
+    #[schema(value_type = Vec<usize>)]
     output: Shape,
     /// Numbers it owns, running statistics included.
     parameters: usize,
@@ -75,25 +81,27 @@ pub async fn list(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Re
     let answer = Network {
         model: named(&served),
         input: architecture.input,
-        layers: architecture.layers.iter().zip(layers).map(|(layer, shape)| describe(layer, shape, &served.model)).collect(),
+        layers: described(architecture, layers),
         parameters: layers.iter().map(LayerShape::parameter_count).sum(),
         multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
     };
     Ok(Json(answer).into_response())
 }
 
-fn describe<'a>(layer: &'a Layer, shape: &LayerShape, model: &'a Model) -> Described<'a> {
+/// The layers of `architecture`, each with what was inferred of it.
+pub fn described<'a>(architecture: &'a Architecture, layers: &'a [LayerShape]) -> Vec<Described<'a>> {
     let source = |source: &Source| match source {
         Source::Image => "input",
-        Source::Layer(at) => model.layers()[*at].name.as_str(),
+        Source::Layer(at) => layers[*at].name.as_str(),
     };
-    Described {
+    let one = |(layer, shape): (&'a Layer, &'a LayerShape)| Described {
         layer,
         inputs: shape.sources.iter().map(source).collect(),
         output: shape.output,
         parameters: shape.parameter_count(),
         multiply_adds: shape.multiply_adds,
-    }
+    };
+    architecture.layers.iter().zip(layers).map(one).collect()
 }
 
 /// The query of `GET /layers/{layer}/weights`.
@@ -115,8 +123,8 @@ enum Format {
 }
 
 /// What a layer has learned.
-#[derive(Debug, Serialize)]
-struct Learned<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Learned<'a> {
     /// Whose it is.
     model: ModelVersion<'a>,
     /// The layer.
@@ -126,8 +134,9 @@ struct Learned<'a> {
 }
 
 /// One parameter, or what one channel has of it.
-#[derive(Debug, Serialize)]
-struct OneParameter<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parameter)]
+pub(super) struct OneParameter<'a> {
     /// PyTorch's name of the whole: `conv1.weight`.
     name: &'a str,
     /// The length of each side.

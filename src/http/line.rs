@@ -10,17 +10,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::middleware::AddExtension;
-use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
-use tower::Layer;
 
 use super::access;
 use super::error::{Code, Error};
-use super::peer::Peer;
+use super::pace::HURRY;
+use super::peer::{Call, Peer};
 
 /// A peer that takes this much of an answer in the time it has is reading.
 const READING: usize = 64 << 10;
@@ -36,24 +33,6 @@ pub struct Times {
     pub idle: Duration,
     /// For the next `READING` bytes of an answer to be taken.
     pub write: Duration,
-}
-
-/// Makes a [`Line`] of every connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Acceptor(pub Times);
-
-impl<S> Accept<TcpStream, S> for Acceptor {
-    type Stream = Line;
-    type Service = AddExtension<S, Arc<Peer>>;
-    type Future = std::future::Ready<io::Result<(Line, Self::Service)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let accepted = stream.set_nodelay(true).and_then(|()| stream.peer_addr()).map(|address| {
-            let peer = Arc::new(Peer::at(address));
-            (Line::new(stream, self.0, Arc::clone(&peer)), Extension(peer).layer(service))
-        });
-        std::future::ready(accepted)
-    }
 }
 
 /// Why nothing comes.
@@ -80,8 +59,6 @@ pub struct Line {
     heard: bool,
     /// Since when a write has waited, and how much was taken since.
     stalled: Option<(Pin<Box<Sleep>>, usize)>,
-    /// Requests whose answers were written wholly: what hyper writes when none is left is its own.
-    written: usize,
     /// What is said in its place, and how much of it was written.
     ours: Option<(Vec<u8>, usize)>,
     /// The end of writing was sent; until when and how much more is read.
@@ -89,25 +66,28 @@ pub struct Line {
 }
 
 impl Line {
-    fn new(stream: TcpStream, times: Times, peer: Arc<Peer>) -> Self {
+    /// The line of `stream`, whose other end is `peer`.
+    pub fn new(stream: TcpStream, times: Times, peer: Arc<Peer>) -> Self {
         let (silence, until) = (Some(Silence::Headers), Box::pin(sleep(times.headers)));
-        Self { stream, times, peer, silence, until, begun: 0, heard: false, stalled: None, written: 0, ours: None, ending: None }
+        Self { stream, times, peer, silence, until, begun: 0, heard: false, stalled: None, ours: None, ending: None }
     }
 
     /// Whether the connection has been silent for too long.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         // What was answered may still wait to be written: that has a time of its own.
-        if !self.peer.is_silent(context.waker()) || !self.is_answered() {
-            self.silence = None;
+        if !self.peer.is_silent(context.waker()) || !self.peer.is_answered() {
+            self.speaks();
             return false;
         }
         if self.silence.is_none() {
             self.wait(Silence::Idle);
         }
-        if self.until.as_mut().poll(context).is_pending() {
+        let begun = self.silence == Some(Silence::Headers) && self.heard;
+        let call = if begun { Call::Go } else { Call::Leave };
+        if !self.peer.is_called(call) && self.until.as_mut().poll(context).is_pending() {
             return false;
         }
-        if self.silence == Some(Silence::Headers) && self.heard && self.ours.is_none() {
+        if begun && self.ours.is_none() {
             let late =
                 Error::new(Code::RequestTimeout, "the request's headers did not arrive in time: send it again, without pauses");
             self.say(&late);
@@ -122,21 +102,29 @@ impl Line {
             Silence::Headers => self.times.headers,
             Silence::Idle => self.times.idle,
         };
+        let now = Instant::now();
+        if self.silence.is_none() {
+            self.peer.waits(Some(now.into_std()));
+        }
         self.silence = Some(silence);
-        self.until.as_mut().reset(Instant::now() + time);
+        self.until.as_mut().reset(now + time);
+    }
+
+    /// Nothing is awaited.
+    fn speaks(&mut self) {
+        if self.silence.take().is_some() {
+            self.peer.waits(None);
+        }
     }
 
     /// Forgets what was awaited, if it has come.
     fn look(&mut self) {
         let begun = self.peer.begun();
         if begun != self.begun {
-            (self.begun, self.heard, self.silence) = (begun, false, None);
+            (self.begun, self.heard) = (begun, false);
+            self.peer.holds_a_part(false);
+            self.speaks();
         }
-    }
-
-    /// Whether every answer was written wholly.
-    fn is_answered(&self) -> bool {
-        self.peer.begun() == self.written
     }
 
     fn say(&mut self, refusal: &Error) {
@@ -149,7 +137,7 @@ impl Line {
             && *at < text.len()
         {
             let outcome = Pin::new(&mut self.stream).poll_write(context, &text[*at..]);
-            let outcome = pace(&mut self.stalled, self.times.write, context, outcome);
+            let outcome = pace(&mut self.stalled, write_time(self.times, &self.peer), context, outcome);
             match ready!(outcome)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => *at += count,
@@ -158,9 +146,10 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether what hyper writes is no answer to a request: it could not read one. It is swallowed, and ours is said.
+    /// Whether what hyper writes, when every answer was written, is its own: it could not read a request. It is swallowed, and
+    /// ours is said.
     fn replaces(&mut self, text: &[u8]) -> bool {
-        if !self.is_answered() {
+        if !self.peer.is_answered() {
             return false;
         }
         if self.ours.is_none() {
@@ -179,6 +168,11 @@ impl Line {
         }
         true
     }
+}
+
+/// For the next `READING` bytes of an answer to `peer`; nobody who reads nothing delays the exit.
+fn write_time(times: Times, peer: &Peer) -> Duration {
+    if peer.is_called(Call::Leave) { times.write.min(HURRY) } else { times.write }
 }
 
 /// `outcome` of a write, or an error where its peer has long taken too little.
@@ -200,6 +194,10 @@ fn pace(
         }
         Poll::Pending => {
             let (over, _) = stalled.get_or_insert_with(|| (Box::pin(sleep(time)), 0));
+            let latest = Instant::now() + time;
+            if over.deadline() > latest {
+                over.as_mut().reset(latest);
+            }
             ready!(over.as_mut().poll(context));
             Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read")))
         }
@@ -215,11 +213,12 @@ impl AsyncRead for Line {
         match Pin::new(&mut line.stream).poll_read(context, into) {
             Poll::Ready(Ok(())) => {
                 line.heard |= into.filled().len() > before;
-                let awaited = line.peer.is_done() && line.is_answered();
+                let awaited = line.peer.is_done() && line.peer.is_answered();
                 // The first request's time began with the connection; another's begins now.
                 if awaited && line.silence != Some(Silence::Headers) {
                     line.wait(Silence::Headers);
                 }
+                line.peer.holds_a_part(awaited && line.heard);
                 Poll::Ready(Ok(()))
             }
             // As if the peer had closed it.
@@ -240,7 +239,7 @@ impl AsyncWrite for Line {
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
         let outcome = Pin::new(&mut line.stream).poll_write_vectored(context, parts);
-        pace(&mut line.stalled, line.times.write, context, outcome)
+        pace(&mut line.stalled, write_time(line.times, &line.peer), context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,9 +252,7 @@ impl AsyncWrite for Line {
         ready!(Pin::new(&mut line.stream).poll_flush(context))?;
         // hyper flushes when it has written everything.
         line.stalled = None;
-        if line.peer.has_all_answers() {
-            line.written = line.peer.begun();
-        }
+        line.peer.wrote();
         line.look();
         if line.silence.is_none() {
             // hyper does not read again when an answer is sent, so the time of the pause begins here.
@@ -274,6 +271,7 @@ impl AsyncWrite for Line {
         if line.ours.is_none() && !line.peer.has_left_body() {
             return Poll::Ready(Ok(()));
         }
+        line.peer.holds_a_part(true);
         let headers = line.times.headers;
         let (over, read) = line.ending.get_or_insert_with(|| (Box::pin(sleep(headers)), 0));
         let mut scratch = [0; 8192];

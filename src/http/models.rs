@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::Error;
+use super::openapi::shapes;
 use super::state::App;
 use crate::checkpoint::Activation;
 use crate::classification::ModelVersion;
@@ -24,8 +26,8 @@ pub fn named(served: &Served) -> ModelVersion<'_> {
 }
 
 /// Every model there is, and every file that is none.
-#[derive(Debug, Serialize)]
-struct List<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Models<'a> {
     /// The one that answers where none is named.
     default: &'a str,
     /// By name.
@@ -35,7 +37,8 @@ struct List<'a> {
 }
 
 /// One model; what is said of it beside its versions is said of the active one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelEntry)]
 pub struct Entry<'a> {
     /// What it is asked for by.
     name: &'a str,
@@ -46,26 +49,32 @@ pub struct Entry<'a> {
     /// Why that one: `activated`, or it is the `highest`.
     active_because: &'static str,
     /// What was activated last, and when; null where nothing was.
+    #[schema(value_type = Option<Object>)]
     activated: Option<&'a Activation>,
     /// All of them, rising.
     versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
+    #[schema(value_type = Option<shapes::Accuracy>)]
     accuracy: Option<Accuracy>,
     /// Names of the classes, in the order of the probabilities.
     classes: &'a [String],
     /// Name of the network.
     architecture: &'a str,
     /// The image it takes.
+    #[schema(value_type = shapes::Input)]
     input: Input,
     /// How a picture of other proportions becomes that image: `crop`, `stretch` or `pad`.
+    #[schema(value_type = String)]
     fit: Fit,
     /// What stands in front of the network: size, mean and standard deviation, fit, filter, background.
+    #[schema(value_type = Object)]
     preprocessing: &'a Preprocessing,
 }
 
 /// One version of a model.
-#[derive(Debug, Serialize)]
-struct OneVersion<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelVersionEntry)]
+pub(super) struct OneVersion<'a> {
     /// Its number.
     version: u64,
     /// Whether it answers where none is named.
@@ -73,14 +82,16 @@ struct OneVersion<'a> {
     /// Whether it lies where nothing is removed: inside the program, or in the shipped folder.
     read_only: bool,
     /// As of the model.
+    #[schema(value_type = Option<shapes::Accuracy>)]
     accuracy: Option<Accuracy>,
     /// The program that wrote it.
     created_by: &'a str,
 }
 
 /// A file that does not answer, or a name that cannot be told.
-#[derive(Debug, Serialize)]
-struct Fault {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelFault)]
+pub(super) struct Fault {
     /// The model; null where it is none's.
     model: Option<String>,
     /// Its version; null where it is none's.
@@ -96,7 +107,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Response, Error> {
     let models = listed.iter().filter_map(|listed| describe(listed, default)).collect();
     let faults = app.models.faults().into_iter();
     let faults = faults.map(|fault| Fault { model: fault.name, version: fault.version, error: fault.reason }).collect();
-    Ok(Json(List { default, models, faults }).into_response())
+    Ok(Json(Models { default, models, faults }).into_response())
 }
 
 /// One model, as it is listed.

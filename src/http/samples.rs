@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::{Code, Error};
 use super::extract::{Path, unknown};
@@ -55,15 +56,17 @@ pub fn named(name: &str) -> Result<Sample, Error> {
 }
 
 /// The samples there are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Samples {
     /// In the order in which they are shown.
+    #[schema(value_type = Vec<Described>)]
     samples: [Described; SAMPLES.len()],
 }
 
 /// One of them.
-#[derive(Debug, Serialize)]
-struct Described {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sample)]
+pub(super) struct Described {
     /// What it is asked for by.
     name: &'static str,
     /// What it shows.

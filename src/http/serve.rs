@@ -1,33 +1,27 @@
 //! From a socket to a service and back: what is started, in which order, and how it ends. Tests start the very same.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
-use axum_server::Handle;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tower::Layer;
 
-use super::line::{Acceptor, Times};
-use super::router::router;
+use super::listen::Door;
 use super::state::App;
 use super::token::AdminToken;
 use super::{housekeeping, lock};
 use crate::checkpoint::Store;
 use crate::config::{Config, LogFormat};
 use crate::console;
+use crate::dataset;
 use crate::network;
+use crate::picture::Limits;
 use crate::serving::{Engine, Models, engine, models};
 use crate::training::supervisor::Supervisor;
 use crate::training::{self, supervisor};
 
-/// What answers of the last moment are given to reach their callers, after the drain.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Between asking a training process to end and killing it.
 const TRAINING_GRACE: Duration = Duration::from_secs(10);
 
@@ -40,6 +34,15 @@ pub struct Setup {
     pub program: PathBuf,
 }
 
+/// How a server is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// First it says that it is not ready, and goes on for the configured grace: whoever sends it requests has to hear of it.
+    AfterGrace,
+    /// Nobody has to hear of it.
+    AtOnce,
+}
+
 /// Why a server did not start, or ended on its own.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -49,6 +52,19 @@ pub enum Error {
     /// Another server has the data folder.
     #[error(transparent)]
     Taken(#[from] lock::Taken),
+    /// One picture of the largest size may need more memory than all may have: it would never be read.
+    #[error(
+        "`limits.decode_mib` is {given}, and a picture of {megapixels} million pixels (`limits.megapixels`) may need {needed}: raise the \
+         first or lower the second"
+    )]
+    Pictures {
+        /// MiB that were given.
+        given: u64,
+        /// MiB that there must be.
+        needed: u64,
+        /// Of the largest picture.
+        megapixels: u64,
+    },
     /// The runs of earlier servers cannot be read.
     #[error(transparent)]
     Training(Box<training::Error>),
@@ -65,39 +81,63 @@ pub enum Error {
     Stopped,
 }
 
-/// Serves on `listener` until `shutdown`, then lets what is under way end within the configured time.
+/// Serves on `listener` until `shutdown`; then takes no more connections, and lets what is under way end within the configured
+/// time.
 ///
 /// Answers from the first moment on; `listening on http://ADDR` is written to standard error once the default model is warm.
-pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = Shutdown>) -> Result<(), Error> {
+    check_pictures(&setup.config)?;
     // Before anything there is read or written, and until the last run has ended.
     let _lock = lock::take(&setup.config.data_dir)?;
     let address = listener.local_addr().map_err(system("tell its address"))?;
     let app = Arc::new(start(setup, address).await?);
     let keeping = tokio::spawn(housekeeping::run(Arc::clone(&app)));
-    let handle = Handle::new();
-    let serving = serve(listener, &app, handle.clone())?;
-    tokio::pin!(serving);
-    let ended = {
-        let warm_then_wait = async {
-            warm(&app, address).await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            ended = &mut serving => Some(ended),
-            () = shutdown => None,
-            () = warm_then_wait => None,
-        }
-    };
-    let outcome = match ended {
-        Some(ended) => ended,
-        None => drain(&app, &handle, serving).await,
-    };
+    let outcome = serve(listener, &app, address, shutdown).await;
     keeping.abort();
     app.supervisor.shutdown().await;
     // It holds nothing but its thread now; joining it blocks for the rest of one batch.
     let closing = Arc::clone(&app);
     tokio::task::spawn_blocking(move || closing.engine.close()).await.map_err(|_| Error::Stopped)?;
     outcome.map_err(system("go on serving"))
+}
+
+/// Whether the largest picture can be decoded at all.
+fn check_pictures(config: &Config) -> Result<(), Error> {
+    const MIB: u64 = 1024 * 1024;
+    let (pixels, memory) = (config.limits.pixels, config.limits.decode_bytes);
+    let refused =
+        |needed: u64| Error::Pictures { given: memory / MIB, needed: needed.div_ceil(MIB), megapixels: pixels / 1_000_000 };
+    Limits::within(pixels, memory).map(|_| ()).map_err(refused)
+}
+
+async fn serve(
+    listener: TcpListener,
+    app: &Arc<App>,
+    address: SocketAddr,
+    shutdown: impl Future<Output = Shutdown>,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let door = Door::new(app);
+    let opened = door.open(tokio::net::TcpListener::from_std(listener)?);
+    tokio::pin!(opened);
+    let warm_then_wait = async {
+        warm(app, address).await;
+        app.canary.watch(&app.models, &app.engine).await;
+    };
+    let stop = tokio::select! {
+        ended = &mut opened => return ended,
+        stop = shutdown => stop,
+        () = warm_then_wait => Shutdown::AtOnce,
+    };
+    let server = &app.config.server;
+    let grace = if stop == Shutdown::AfterGrace { server.grace } else { Duration::ZERO };
+    tracing::info!(under_way = app.engine.under_way(), grace_seconds = grace.as_secs(), "stopping");
+    app.drain();
+    tokio::select! {
+        ended = &mut opened => return ended,
+        () = tokio::time::sleep(grace) => {}
+    }
+    door.close(opened, Instant::now() + server.drain).await
 }
 
 async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
@@ -118,6 +158,8 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
 }
 
 fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<App, Error> {
+    // What a killed server left half received.
+    dataset::shelf::sweep(&config.data_dir.join("datasets"));
     let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
     let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
     let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
@@ -146,49 +188,6 @@ async fn warm(app: &App, address: SocketAddr) {
             json!({"timestamp": timestamp, "level": "INFO", "fields": {"message": words}, "target": module_path!()}).to_string()
         }
     });
-}
-
-/// The accept loop. A connection beyond the cap waits in the system's queue until another one ends; how long one may be silent
-/// is [`super::line`]'s.
-fn serve(
-    listener: TcpListener,
-    app: &Arc<App>,
-    handle: Handle<SocketAddr>,
-) -> Result<impl Future<Output = std::io::Result<()>> + use<>, Error> {
-    let server = &app.config.server;
-    let connections = Arc::new(Semaphore::new(server.max_connections));
-    let service = router(Arc::clone(app));
-    let for_connection = move |_from: SocketAddr| {
-        let (connections, service) = (Arc::clone(&connections), service.clone());
-        async move {
-            // It lives as long as the connection's service does. The semaphore is never closed.
-            let permit = connections.acquire_owned().await.ok().map(Arc::new);
-            Ok::<_, Infallible>(Layer::<Router>::layer(&Extension(permit), service))
-        }
-    };
-    let times = Times { headers: server.header_timeout, idle: server.keep_alive, write: server.write_timeout };
-    let bound = axum_server::from_tcp(listener).map_err(system("use its socket"))?.handle(handle).http1_only();
-    let bound = bound.acceptor(Acceptor(times)).accept_error_handler(|_, e| tracing::warn!(error = %e, "accepting failed"));
-    Ok(bound.serve(tower::service_fn(for_connection)))
-}
-
-/// Refuses what is new and ends streams of events; gives what is under way its time; then closes the connections.
-async fn drain(
-    app: &App,
-    handle: &Handle<SocketAddr>,
-    mut serving: std::pin::Pin<&mut impl Future<Output = std::io::Result<()>>>,
-) -> std::io::Result<()> {
-    tracing::info!(under_way = app.engine.under_way(), "stopping");
-    app.drain();
-    let deadline = Instant::now() + app.config.server.drain;
-    tokio::select! {
-        ended = &mut serving => return ended,
-        idle = tokio::time::timeout_at(deadline, app.engine.idle()) => if idle.is_err() {
-            tracing::warn!(under_way = app.engine.under_way(), "the time to stop is over: what is under way is given up");
-        },
-    }
-    handle.graceful_shutdown(Some(deadline.saturating_duration_since(Instant::now()).max(LAST_ANSWERS)));
-    serving.await
 }
 
 fn system(doing: &'static str) -> impl FnOnce(std::io::Error) -> Error {

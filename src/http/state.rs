@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::access;
+use super::admin;
 use super::budget::Budget;
+use super::decoding::Decoding;
 use super::error::Error;
-use super::intake::Patience;
+use super::metrics::Metrics;
+use super::networks::Desk;
+use super::openapi::Document;
+use super::pace::{Leaving, Patience};
+use super::router::Listed;
 use super::token::AdminToken;
 use crate::config::Config;
 use crate::serving::canary::Canary;
@@ -36,13 +41,22 @@ pub struct App {
     pub admin: AdminToken,
     /// Bytes of bodies that are being read or wait to be decoded.
     pub bodies: Budget,
-    /// Bytes of pictures that are being decoded or drawn.
-    pub decoding: Budget,
+    /// Where pictures are decoded, and memory for those that are being decoded or drawn.
+    pub decoding: Arc<Decoding>,
     /// Bytes of answers that were not read yet.
     pub answers: Budget,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is told of the routes, made when somebody asks.
+    pub openapi: Document,
+    /// What checks of networks share.
+    pub networks: Desk,
+    /// Datasets that are coming or were looked at.
+    pub datasets: admin::datasets::desk::Desk,
     /// Ends streams of events when the server stops.
     pub stopping: CancellationToken,
-    draining: AtomicBool,
+    leaving: Arc<Leaving>,
+    refusing: AtomicBool,
 }
 
 impl App {
@@ -50,7 +64,7 @@ impl App {
     pub fn new(config: Config, engine: Engine, models: Models, admin: AdminToken, supervisor: Supervisor) -> Self {
         Self {
             bodies: Budget::new(LARGEST_BODIES * config.limits.body_bytes as u64),
-            decoding: Budget::new(config.limits.decode_bytes),
+            decoding: Arc::new(Decoding::new(config.limits.decode_bytes, engine.cores())),
             answers: Budget::new(config.limits.answer_bytes),
             config,
             models: Arc::new(models),
@@ -58,8 +72,13 @@ impl App {
             canary: Canary::default(),
             supervisor,
             admin,
+            metrics: Metrics::default(),
+            openapi: Document::default(),
+            networks: Desk::default(),
+            datasets: admin::datasets::desk::Desk::default(),
             stopping: CancellationToken::new(),
-            draining: AtomicBool::new(false),
+            leaving: Arc::default(),
+            refusing: AtomicBool::new(false),
         }
     }
 
@@ -70,24 +89,40 @@ impl App {
         Ok(served)
     }
 
-    /// How long the body of a refused request is read on.
-    pub fn unwanted(&self) -> Patience {
-        Patience { part: self.patience(), whole: self.config.server.request_timeout }
+    /// The routes there are.
+    pub fn know_routes(&self, routes: Vec<Listed>) {
+        self.metrics.know_routes(routes.iter().map(|route| route.path));
+        self.openapi.know_routes(routes);
     }
 
-    /// How long the next part of a body may keep us waiting: as long as a request's headers.
-    pub fn patience(&self) -> Duration {
-        self.config.server.header_timeout
+    /// How long a body may take: for its next part as long as a request's headers.
+    pub fn patience(&self) -> Patience {
+        let server = &self.config.server;
+        Patience { part: server.header_timeout, whole: server.request_timeout, leaving: Arc::clone(&self.leaving) }
+    }
+
+    /// Whether the server was asked to stop.
+    pub fn is_draining(&self) -> bool {
+        self.leaving.has_begun()
+    }
+
+    /// From now on the server is not ready, and every answer ends its connection. It still answers.
+    pub fn drain(&self) {
+        self.leaving.begin();
+    }
+
+    /// Whether arithmetic runs on the processor.
+    pub fn on_processor(&self) -> bool {
+        self.config.device.open().is_ok_and(|device| device.is_cpu())
     }
 
     /// Whether new requests are refused.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
     }
 
-    /// From now on new requests are refused, and streams of events end.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        self.stopping.cancel();
+    /// From now on they are.
+    pub fn refuse(&self) {
+        self.refusing.store(true, Ordering::Relaxed);
     }
 }

@@ -81,6 +81,13 @@ fn ask_for_large_pages(memory: &mut [MaybeUninit<Page>]) {
 #[cfg(not(target_os = "linux"))]
 fn ask_for_large_pages(_: &mut [MaybeUninit<Page>]) {}
 
+/// Bytes of the memory of a buffer of `floats` f32.
+pub fn held(floats: usize) -> usize {
+    let bytes = floats * size_of::<f32>();
+    let unit = if bytes < size_of::<Page>() { size_of::<Line>() } else { size_of::<Page>() };
+    bytes.next_multiple_of(unit)
+}
+
 /// A number that memory is made of.
 ///
 /// # Safety

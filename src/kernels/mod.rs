@@ -7,14 +7,20 @@
 //! library, a layer's name, or where numbers come from.
 
 pub mod activation;
+pub mod adamw;
 pub mod blocked;
 pub mod buffer;
+mod crew;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
+pub mod heap;
 pub mod lanes;
 mod lengths;
+pub mod matrix;
+pub mod muon;
 pub mod naive;
+pub mod newton_schulz;
 pub mod sgd;
 pub mod stripes;
 pub mod team;
@@ -24,5 +30,6 @@ pub mod tier;
 pub mod window;
 
 pub use buffer::Buffer;
+pub use crew::Crew;
 pub use team::Team;
 pub use tier::Tier;

@@ -1,19 +1,16 @@
 //! Which instruction set the kernels use: found or chosen once, passed on as a value.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::OnceLock;
 
 use super::lanes::Kernel;
 use super::lanes::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{avx2::Avx2, avx512::Avx512};
+use crate::words::KernelChoice;
 
 /// What [`Tier::choose`] was told.
 static CHOSEN: OnceLock<Tier> = OnceLock::new();
-
-/// Every tier's name, of whatever processor.
-const NAMES: [&str; 3] = ["avx512", "avx2", "portable"];
 
 /// An instruction set that this processor has: each variant holds its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +36,31 @@ impl Tier {
     /// is always the same into everything that can make a network. Whoever wants several tiers passes them to `Step::on`.
     pub fn choose(self) {
         CHOSEN.get_or_init(|| self);
+    }
+
+    /// The tier that `choice` means.
+    ///
+    /// # Errors
+    /// Where this processor does not have it: says which it has.
+    pub fn of(choice: KernelChoice) -> Result<Self, String> {
+        if choice == KernelChoice::Auto {
+            return Ok(Self::fastest());
+        }
+        Self::all().find(|tier| tier.choice() == choice).ok_or_else(|| {
+            let here: Vec<String> = Self::all().map(|tier| tier.to_string()).collect();
+            format!("this processor has no {choice}: use auto, {}", here.join(", "))
+        })
+    }
+
+    /// What it is called.
+    fn choice(self) -> KernelChoice {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => KernelChoice::Avx512,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => KernelChoice::Avx2,
+            Self::Portable(_) => KernelChoice::Portable,
+        }
     }
 
     fn fastest() -> Self {
@@ -69,32 +91,7 @@ impl Tier {
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => "avx2",
-            Self::Portable(_) => "portable",
-        })
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    /// The tier called `name`, if this processor has it; `auto` is the fastest.
-    fn from_str(name: &str) -> Result<Self, String> {
-        if name == "auto" {
-            return Ok(Self::fastest());
-        }
-        Self::all().find(|tier| tier.to_string() == name).ok_or_else(|| {
-            let here: Vec<String> = Self::all().map(|tier| tier.to_string()).collect();
-            if NAMES.contains(&name) {
-                format!("this processor has no {name}: use auto, {}", here.join(", "))
-            } else {
-                format!("there are no kernels `{name}`: use auto, {}", NAMES.join(", "))
-            }
-        })
+        self.choice().fmt(f)
     }
 }
 
@@ -103,22 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiers_are_written_and_read_alike() {
-        for tier in Tier::all() {
-            assert_eq!(tier.to_string().parse(), Ok(tier));
-            assert!(NAMES.contains(&tier.to_string().as_str()));
-        }
-        assert_eq!("auto".parse(), Ok(Tier::fastest()));
-    }
-
-    #[test]
-    fn what_is_unknown_and_what_is_missing_here_say_what_there_is() {
-        let unknown = "mmx".parse::<Tier>().unwrap_err();
-        assert_eq!(unknown, "there are no kernels `mmx`: use auto, avx512, avx2, portable");
-        let here: Vec<String> = Tier::all().map(|tier| tier.to_string()).collect();
-        for missing in NAMES.iter().filter(|name| here.iter().all(|here| here != *name)) {
-            let message = missing.parse::<Tier>().unwrap_err();
-            assert_eq!(message, format!("this processor has no {missing}: use auto, {}", here.join(", ")));
+    fn tiers_are_found_by_their_names_and_missing_ones_say_what_there_is() {
+        assert_eq!(Tier::of(KernelChoice::Auto), Ok(Tier::fastest()));
+        let here: Vec<Tier> = Tier::all().collect();
+        let names: Vec<String> = here.iter().map(Tier::to_string).collect();
+        for choice in KernelChoice::ALL.into_iter().filter(|choice| *choice != KernelChoice::Auto) {
+            let missing = format!("this processor has no {choice}: use auto, {}", names.join(", "));
+            let expected = here.iter().copied().find(|tier| tier.to_string() == choice.to_string()).ok_or(missing);
+            assert_eq!(Tier::of(choice), expected);
         }
     }
 }

@@ -1,50 +1,15 @@
 //! What can be wrong with a network, in sentences that say what to change.
 
 use super::architecture::fault::Fault;
-use super::shape::Shape;
 use crate::picture::Dimensions;
 
 /// Everything this module refuses. None of it depends on who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The layer list cannot be read.
-    #[error("the architecture cannot be read:{}", listed(.0))]
+    /// The layer list cannot be read, or is no network: everything that is wrong with it.
+    #[error("the network cannot be used{}", listed(.0))]
     Architecture(Vec<Fault>),
-    /// A layer is called like another one, or in a way that cannot stand in a URL.
-    #[error("layer {position}: the name `{name}` {reason}")]
-    LayerName {
-        /// Counted from 1.
-        position: usize,
-        /// As written.
-        name: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A layer does not fit on the one before it.
-    #[error("layer `{layer}` ({kind}) cannot take {shape} from `{source_layer}`: {reason}")]
-    Shape {
-        /// The layer that does not fit.
-        layer: String,
-        /// Its kind.
-        kind: &'static str,
-        /// Where its input comes from; `input` is the image.
-        source_layer: String,
-        /// What it was given.
-        shape: Shape,
-        /// What it needs.
-        reason: String,
-    },
-    /// An argument is outside its range.
-    #[error("layer `{layer}` ({kind}): {reason}")]
-    Argument {
-        /// The layer.
-        layer: String,
-        /// Its kind.
-        kind: &'static str,
-        /// The argument, its value and its range.
-        reason: String,
-    },
-    /// The whole list is unusable.
+    /// It cannot be used so.
     #[error("the network {0}")]
     Network(String),
     /// Parameters do not belong to the architecture.
@@ -100,13 +65,7 @@ pub enum Error {
 
 /// One fault in its sentence, several under it.
 fn listed(faults: &[Fault]) -> String {
-    let start = if faults.len() > 1 { "\n  " } else { " " };
+    let start = if let [_] = faults { ": ".into() } else { format!(", for {} faults:\n  ", faults.len()) };
     let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
     format!("{start}{}", faults.join("\n  "))
-}
-
-/// The known word closest to `word`, if one is close enough to be meant.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(word, candidate);
-    known.iter().copied().min_by_key(distance).filter(|best| distance(best) <= 1 + word.len() / 3)
 }

@@ -1,5 +1,7 @@
 //! The one door to evaluation: images in, plain numbers out, whatever computes them.
 
+use std::sync::{Arc, LazyLock};
+
 use candle_core::Device;
 
 use super::architecture::infer::infer;
@@ -11,6 +13,7 @@ use super::probe::{Evaluation, Probe, Tap};
 use super::shape::Shape;
 use super::spec::Architecture;
 use super::weights::Weights;
+use crate::kernels::Team;
 
 /// A model, ready to be evaluated on a device.
 pub struct Evaluator(Network);
@@ -37,6 +40,24 @@ impl Evaluator {
         let network = Forward::new(architecture, layers, tensors(layers, weights, device)?);
         let shapes = layers.iter().map(|layer| layer.output).collect();
         Ok(Self(Network::Candle { network, shapes, device: device.clone() }))
+    }
+
+    /// Another one of the same model, which computes on its caller's thread alone: parameters are shared, so that several can be
+    /// used at once at little cost. None on a device that has one program for all.
+    pub fn alone(&self) -> Option<Self> {
+        static ALONE: LazyLock<Arc<Team>> = LazyLock::new(|| Arc::new(Team::new(1)));
+        match &self.0 {
+            Network::Plan(plan) => Some(Self(Network::Plan(Box::new(plan.beside(Arc::clone(&ALONE)))))),
+            Network::Candle { .. } => None,
+        }
+    }
+
+    /// The reference's answer to one batch: candle's, on the processor, whatever evaluates otherwise.
+    pub fn reference(model: &Model, images: &[f32]) -> Result<Vec<f32>, Error> {
+        let (architecture, layers) = (&model.metadata().architecture, model.layers());
+        let network = Forward::new(architecture, layers, tensors(layers, model.weights(), &Device::Cpu)?);
+        let pass = network.run(&network.images(images, &Device::Cpu)?, Mode::Evaluation, &Probe::default())?;
+        Ok(probabilities(&pass.scores)?.flatten_all()?.to_vec1()?)
     }
 
     /// Evaluates a batch of preprocessed images (image × channel × height × width). No gradients, dropout off, batch norm by

@@ -1,10 +1,10 @@
 //! What training needs of a network: one step on one batch, and its numbers back.
 
 use super::error::Error;
+use super::rules::Rules;
 use super::shape::{LayerShape, ParameterSpec, Role, Shape};
 use super::weights::{Parameter, Weights};
-use crate::kernels::{self, blocked::norm::check_values};
-use crate::optim::Sgd;
+use crate::kernels::blocked::norm::check_values;
 
 /// One batch, already preprocessed and augmented.
 #[derive(Debug, Clone, Copy)]
@@ -17,18 +17,33 @@ pub struct Batch<'a> {
 
 /// What changes from step to step.
 #[derive(Debug, Clone, Copy)]
-pub struct StepSettings {
-    /// The update, at this step's learning rate.
-    pub sgd: Sgd,
+pub struct StepSettings<'a> {
+    /// The update of each parameter, at this step's learning rate.
+    pub rules: Rules<'a>,
     /// Share of each target spread evenly over all classes, 0 to 1.
     pub label_smoothing: f32,
+    /// What gradients are of.
+    pub reduction: Reduction,
     /// Seeds this step's dropout masks; different in every step.
     pub seed: u64,
 }
 
-impl From<Sgd> for kernels::sgd::Sgd {
-    fn from(Sgd { learning_rate, momentum, nesterov, weight_decay }: Sgd) -> Self {
-        Self { learning_rate, momentum, nesterov, weight_decay }
+/// What becomes of the losses of a batch's images before they are differentiated (PyTorch's `reduction`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean: a step does not grow with the batch.
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+impl Reduction {
+    /// What the gradient of the mean over `images` is multiplied by.
+    pub(super) fn factor(self, images: usize) -> f32 {
+        match self {
+            Self::Mean => 1.0,
+            Self::Sum => images as f32,
+        }
     }
 }
 
@@ -39,6 +54,9 @@ pub struct StepReport {
     pub loss: f32,
     /// Images whose most probable class was right.
     pub correct: usize,
+    /// Whether the gradients were finite numbers, as far as they are looked at: all that a layer of feature maps has, and of
+    /// fully connected ones the bias's. What is not finite in a layer reaches those before it.
+    pub finite: bool,
 }
 
 /// A network that is being trained. Parameters, momentum and running statistics are the learner's own.
@@ -49,11 +67,21 @@ pub trait Learner: Send {
     /// The parameters as they are now.
     fn weights(&self) -> Result<Weights, Error>;
 
-    /// The optimizer's buffers, named after their parameters; with [`Learner::weights`] all that a run resumes from.
+    /// Goes on from these parameters; what the optimizer remembers stays.
+    fn set_weights(&mut self, weights: &Weights) -> Result<(), Error>;
+
+    /// What the optimizer remembers of each trained parameter's gradients, named after it: SGD's and Muon's momentum, AdamW's
+    /// first mean. With [`Learner::weights`] and [`Learner::squares`] all that a run resumes from.
     fn momentum(&self) -> Result<Vec<Parameter>, Error>;
 
     /// Puts buffers read by [`Learner::momentum`] back.
     fn restore_momentum(&mut self, buffers: Vec<Parameter>) -> Result<(), Error>;
+
+    /// AdamW's second mean, that of squared gradients, of the parameters that it has moved.
+    fn squares(&self) -> Result<Vec<Parameter>, Error>;
+
+    /// Puts buffers read by [`Learner::squares`] back.
+    fn restore_squares(&mut self, buffers: Vec<Parameter>) -> Result<(), Error>;
 }
 
 /// Seeds the dropout mask of the layer at position `layer` in one step: every learner drops the same elements.
@@ -101,20 +129,35 @@ pub(super) fn check_momentum<'a>(
     buffers: &[Parameter],
 ) -> Result<(), Error> {
     let expected: Vec<&ParameterSpec> = specs.filter(|spec| spec.role.trained()).collect();
-    let fits = |(spec, buffer): (&&ParameterSpec, &Parameter)| {
-        spec.name == buffer.name && spec.shape == buffer.shape && buffer.values.len() == buffer.shape.iter().product::<usize>()
-    };
-    if expected.len() == buffers.len() && expected.iter().zip(buffers).all(fits) {
-        return Ok(());
-    }
+    let whole = expected.len() == buffers.len() && expected.iter().zip(buffers).all(|(spec, buffer)| fits(spec, buffer));
+    if whole { Ok(()) } else { Err(others(architecture)) }
+}
+
+/// Whether each of `buffers` is one of a trained parameter's shape.
+pub(super) fn check_squares<'a>(
+    architecture: &str,
+    specs: impl Iterator<Item = &'a ParameterSpec>,
+    buffers: &[Parameter],
+) -> Result<(), Error> {
+    let expected: Vec<&ParameterSpec> = specs.filter(|spec| spec.role.trained()).collect();
+    let known = |buffer: &Parameter| expected.iter().any(|spec| fits(spec, buffer));
+    if buffers.iter().all(known) { Ok(()) } else { Err(others(architecture)) }
+}
+
+fn fits(spec: &ParameterSpec, buffer: &Parameter) -> bool {
+    spec.name == buffer.name && spec.shape == buffer.shape && buffer.values.len() == buffer.shape.iter().product::<usize>()
+}
+
+fn others(architecture: &str) -> Error {
     let faults = vec!["the optimizer's buffers are another network's: start the run anew, without `--resume`".to_owned()];
-    Err(Error::Parameters { architecture: architecture.into(), faults })
+    Error::Parameters { architecture: architecture.into(), faults }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::{Architecture, Autograd, Init, Step, infer, init};
+    use crate::optim::{Rule, Sgd};
 
     /// `channels` maps of one value each, normalised.
     const ONE_VALUE: &str = "name = 'x'\ninput = { channels = 1, height = 4, width = 4 }\nlayers = [
@@ -126,7 +169,8 @@ mod tests {
         let architecture = Architecture::from_toml(ONE_VALUE).unwrap();
         let weights = init::weights(&infer(&architecture).unwrap(), Init::Pytorch, 1);
         let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
-        let settings = StepSettings { sgd, label_smoothing: 0.0, seed: 1 };
+        let rules = Rules::All(Rule::Sgd(sgd));
+        let settings = StepSettings { rules, label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
         let learners: [Box<dyn Learner>; 2] = [
             Box::new(Step::new(&architecture, &weights).unwrap()),
             Box::new(Autograd::new(&architecture, &weights, &candle_core::Device::Cpu).unwrap()),

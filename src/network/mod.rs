@@ -16,20 +16,22 @@ pub mod parameters;
 pub mod preprocessing;
 pub mod probe;
 pub mod reference;
+pub mod rules;
 
+pub use architecture::fault::Fault;
 pub use architecture::infer::infer;
 #[cfg(test)]
 pub(crate) use architecture::random;
 pub use architecture::shape::{LayerShape, Shape};
 pub use architecture::spec::{Architecture, Layer, LayerKind};
-pub use architecture::{presets, shape, spec};
+pub use architecture::{check, presets, shape, spec};
+pub use compiled::memory::Memory;
 pub use compiled::plan::Plan;
 pub use compiled::step::Step;
 pub use compiled::{plan, step};
-pub use device::DeviceChoice;
 pub use error::Error;
 pub use evaluator::Evaluator;
-pub use learner::{Batch, Learner, StepReport, StepSettings};
+pub use learner::{Batch, Learner, Reduction, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
 pub use parameters::init::Init;
 pub use parameters::weights::{Parameter, Weights};
@@ -38,3 +40,6 @@ pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use reference::autograd::Autograd;
 pub use reference::{autograd, forward};
+pub use rules::Rules;
+
+pub use crate::words::DeviceChoice;

@@ -7,6 +7,7 @@
 //! layers by name, nor in which order they are computed.
 
 mod activation;
+mod adamw;
 mod batch_norm2d;
 mod conv2d;
 mod cross_entropy;
@@ -14,10 +15,12 @@ mod dropout;
 mod linear;
 mod max_pool2d;
 mod mean_pool2d;
+mod muon;
 mod sgd;
 mod window;
 
 pub use activation::activate;
+pub use adamw::adamw_update;
 pub use batch_norm2d::{batch_norm2d, batch_norm2d_eval};
 pub use conv2d::{Conv2d, conv2d};
 pub use cross_entropy::cross_entropy;
@@ -25,5 +28,6 @@ pub use dropout::dropout;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::{adaptive_avg_pool2d, avg_pool2d};
+pub use muon::muon_update;
 pub use sgd::sgd_update;
 pub use window::Pool2d;

@@ -9,6 +9,6 @@ pub struct Sgd {
     pub momentum: f32,
     /// Looks ahead along the momentum (Nesterov, as PyTorch has it).
     pub nesterov: bool,
-    /// Pulls weights (not biases, not batch norm's scale) towards 0; added to the gradient.
+    /// Pulls parameters towards 0; added to the gradient.
     pub weight_decay: f32,
 }

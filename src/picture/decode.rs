@@ -2,13 +2,14 @@
 //!
 //! Content decides what a file is, its header what it will cost; both are checked before anything is allocated. Alpha is
 //! composited on the preprocessing's background, EXIF orientation is applied, 16 bits are rounded to 8, animations give
-//! their first frame. Decoding blocks and may take long: call it on a thread made for that.
+//! their first frame. Decoding blocks and may take long: call it on a thread made for that, unless [`decode_quickly`] does it.
 
 pub use super::error::Error;
 use super::fit;
 pub use super::header::{Header, probe};
-use super::header::{Opened, guarded, most_decode_bytes};
+use super::header::{OVERHEAD, Opened, guarded, most_bytes};
 use super::pixels::{Channels, Pixels, luma};
+use super::quick;
 use super::target::Target;
 
 /// What an image may cost. Checked on its header.
@@ -30,12 +31,21 @@ impl Default for Limits {
 impl Limits {
     /// `pixels` at most, and the memory that so many take in whichever format; 1 GiB at least.
     pub fn of(pixels: u64) -> Self {
-        Self { pixels, memory: most_decode_bytes(pixels).max(1 << 30) }
+        Self { pixels, memory: most_bytes(pixels).max(1 << 30) }
+    }
+
+    /// `pixels` and `memory` at most.
+    ///
+    /// # Errors
+    /// The memory that there must be, where `memory` is too little for an image of so many pixels.
+    pub fn within(pixels: u64, memory: u64) -> Result<Self, u64> {
+        let needed = most_bytes(pixels);
+        if memory < needed { Err(needed) } else { Ok(Self { pixels, memory }) }
     }
 
     /// Whether an image with this header may be decoded.
     pub fn check(&self, header: &Header) -> Result<(), Error> {
-        let Header { width, height, format, memory } = *header;
+        let Header { width, height, format, memory, .. } = *header;
         if u64::from(width) * u64::from(height) > self.pixels {
             return Err(Error::TooManyPixels { width, height, limit: self.pixels });
         }
@@ -74,17 +84,32 @@ pub fn decode(bytes: &[u8], target: &Target, limits: &Limits) -> Result<Picture,
     })
 }
 
+/// Decodes `bytes` where they are few and announce little: so quickly that it may be done between other work. None where they
+/// may take longer, or are beyond `limits`.
+pub fn decode_quickly(bytes: &[u8], target: &Target, limits: &Limits) -> Option<Result<Picture, Error>> {
+    if !quick::reads(bytes) {
+        return None;
+    }
+    let Limits { pixels, memory } = quick::LIMITS;
+    let limits = Limits { pixels: pixels.min(limits.pixels), memory: memory.min(limits.memory) };
+    match decode(bytes, target, &limits) {
+        Err(Error::TooManyPixels { .. } | Error::TooMuchMemory { .. }) => None,
+        outcome => Some(outcome),
+    }
+}
+
 /// Most bytes that [`decode`] takes at once for `bytes`: what to reserve before it. Beyond `limits` it is an error.
 pub fn cost(bytes: &[u8], target: &Target, limits: &Limits) -> Result<u64, Error> {
     guarded(bytes, |opened| Ok(plan(&opened, target, limits)?.1))
 }
 
-/// How an image is brought to size, and the most bytes it takes at once until then.
+/// How an image is brought to size, and the most bytes it takes at once until then: for its decoder, or after that for its pixels
+/// and what they are resized in.
 fn plan(opened: &Opened<'_>, target: &Target, limits: &Limits) -> Result<(fit::Plan, u64), Error> {
     let header = opened.header;
     limits.check(&header)?;
     let fit = fit::Plan::new(&header, opened.orientation(), target);
-    let memory = header.memory.saturating_add(fit.memory());
+    let memory = header.memory.max(header.kept.saturating_add(fit.memory()).saturating_add(OVERHEAD));
     if memory > limits.memory {
         return Err(Error::TooMuchMemory { format: header.format, limit: limits.memory });
     }

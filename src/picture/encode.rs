@@ -14,11 +14,6 @@ pub fn pixels<V: AsRef<[u8]>>(pixels: &Pixels<V>) -> Result<Vec<u8>, EncodingErr
     write([width, height], pixels.values(), |encoder| encoder.set_color(color))
 }
 
-/// `pixels` are height × width × RGB.
-pub fn rgb(width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
-    write([width, height], pixels, |encoder| encoder.set_color(ColorType::Rgb))
-}
-
 /// `pixels` are height × width indices into `palette`; index `clear` is transparent.
 pub fn indexed(size: [usize; 2], pixels: &[u8], palette: &[[u8; 3]; 256], clear: u8) -> Result<Vec<u8>, EncodingError> {
     let mut alpha = vec![255; 256];

@@ -60,10 +60,15 @@ impl Plan {
         if swaps(self.orientation) { (self.stored.1, self.stored.0) } else { self.stored }
     }
 
-    /// Bytes held beside the image while it is resampled: rows first, into four floats a pixel.
+    /// Bytes held beside the image while it is brought to size: it is resampled rows first, into four floats a pixel, and the results
+    /// stand beside one another.
     pub(super) fn memory(&self) -> u64 {
         let [_, _, columns, rows] = self.part;
-        if (columns, rows) == self.scaled { 0 } else { u64::from(columns) * u64::from(self.scaled.1) * 16 }
+        let floats = if (columns, rows) == self.scaled { 0 } else { 16 * u64::from(columns) * u64::from(self.scaled.1) };
+        let moved = self.part != [0, 0, self.stored.0, self.stored.1] || self.scaled != self.stored;
+        let results = [moved, self.scaled != self.canvas, self.orientation != Orientation::NoTransforms];
+        let result = 3 * u64::from(self.canvas.0) * u64::from(self.canvas.1);
+        floats + result * results.into_iter().filter(|&made| made).count() as u64
     }
 
     /// `samples` are the stored image's, in the target's channels; the result has the target's size.
@@ -143,7 +148,7 @@ mod tests {
     }
 
     fn plan(width: u32, height: u32, orientation: Orientation, target: &Target) -> Plan {
-        Plan::new(&Header { width, height, format: Format::Png, memory: 0 }, orientation, target)
+        Plan::new(&Header { width, height, format: Format::Png, grey: false, memory: 0, kept: 0 }, orientation, target)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{exif, gif, jpeg, png, riff};
 /// Most bytes a decoder may take for what is not pixels: profiles, texts, buffers.
 const METADATA: u64 = 32 << 20;
 /// What decoders take whatever the image: windows, tables.
-const OVERHEAD: u64 = 1 << 20;
+pub(super) const OVERHEAD: u64 = 1 << 20;
 /// Rows of blocks that a JPEG's decoder works on, in bytes a column: those of four components.
 const ROWS: u64 = 4 * 192;
 /// What a byte of lossless WebP can make its decoder hold: up to 65,536 groups of five code tables are built, whatever the
@@ -29,12 +29,16 @@ pub struct Header {
     pub height: u32,
     /// What the bytes are.
     pub format: Format,
+    /// Whether it is stored without colours; a picture that only looks grey is not.
+    pub grey: bool,
     /// Most bytes decoding takes at once, the pixels included.
     pub memory: u64,
+    /// Bytes of the pixels once they are read.
+    pub kept: u64,
 }
 
-/// Most bytes that decoding takes at once for an ordinary file of `format` with `pixels` pixels, the pixels included: what a budget
-/// must have to give. What one file takes, [`Header::memory`] says; tables made to hurt may take more.
+/// Most bytes that decoding takes at once for an ordinary file of `format` with `pixels` pixels, the pixels included. What one file
+/// takes, [`Header::memory`] says; tables made to hurt may take more.
 pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
     let a_pixel = match format {
         // Four components: image, planes, and coefficients of two bytes where several scans refine one another.
@@ -51,8 +55,11 @@ pub fn decode_bytes(format: Format, pixels: u64) -> u64 {
     pixels.saturating_mul(a_pixel).saturating_add(OVERHEAD + rows)
 }
 
-/// [`decode_bytes`] of whichever format takes most.
-pub fn most_decode_bytes(pixels: u64) -> u64 {
+/// Most bytes that an ordinary image of `pixels` takes at once, whatever its format, until it has a network's size: the one rule for
+/// what a budget must have to give. It is [`decode_bytes`] of the format that takes most. Resizing follows when the decoder's own
+/// memory is free again, and of an image at least twice as high as the network's it needs no more than that was: sixteen bytes for
+/// each column of each of the network's rows, beside at most eight a pixel.
+pub fn most_bytes(pixels: u64) -> u64 {
     Format::ALL.into_iter().map(|format| decode_bytes(format, pixels)).max().unwrap_or_default()
 }
 
@@ -86,7 +93,8 @@ impl<'a> Opened<'a> {
         if format == Format::Jpeg {
             let decoder = jpeg::Decoder::open(bytes)?;
             let (width, height) = decoder.dimensions();
-            let header = Header { width, height, format, memory: decoder.memory() + OVERHEAD };
+            let (memory, kept) = (decoder.memory() + OVERHEAD, decoder.kept());
+            let header = Header { width, height, format, grey: decoder.is_grey(), memory, kept };
             return Ok(Self { header, bytes, decoder: Decoder::Jpeg(Box::new(decoder)) });
         }
         if format == Format::Png {
@@ -110,7 +118,10 @@ impl<'a> Opened<'a> {
             _ => 0,
         };
         let memory = decoder.total_bytes().saturating_add(beside).saturating_add(OVERHEAD);
-        Ok(Self { header: Header { width, height, format, memory }, bytes, decoder: Decoder::Other(Box::new(decoder)) })
+        let kept = decoder.total_bytes().max(3 * pixels);
+        let grey = decoder.color_type().channel_count() < 3;
+        let header = Header { width, height, format, grey, memory, kept };
+        Ok(Self { header, bytes, decoder: Decoder::Other(Box::new(decoder)) })
     }
 
     /// How the stored pixels are to be turned. Unreadable EXIF is as good as none.

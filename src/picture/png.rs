@@ -18,6 +18,25 @@ pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
     chunks(bytes).find(|(kind, _)| *kind == b"eXIf").map(|(_, data)| data)
 }
 
+/// Chunks, bytes beside the pixels, and compressed bytes among them: of a file that is read without delay. A compressed byte stands
+/// for a thousand at most.
+const FEW: (usize, usize, usize) = (256, 64 << 10, 4 << 10);
+
+/// Whether there is no more beside the pixels than ordinary writers put there.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let (mut count, mut beside, mut compressed) = (0, 0, 0);
+    for (kind, data) in chunks(bytes) {
+        count += 1;
+        match kind {
+            b"IDAT" => continue,
+            b"iCCP" | b"zTXt" | b"iTXt" => compressed += data.len(),
+            _ => {}
+        }
+        beside += data.len();
+    }
+    count <= FEW.0 && beside <= FEW.1 && compressed <= FEW.2
+}
+
 /// Kind and content of every whole chunk.
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::grid::{Error, FeatureMap, Scale};
+use super::feature_map::{Error, FeatureMap, Scale};
 
 /// One channel in numbers. Values that are not finite are counted and otherwise left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -15,9 +15,10 @@ use crate::network::forward::Mode;
 use crate::network::init::{self, Init};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::{
-    Architecture, Autograd, Batch, Error, Evaluator, Model, Parameter, Probe, StepSettings, Weights, infer, presets,
+    Architecture, Autograd, Batch, Error, Evaluator, Model, Parameter, Probe, Reduction, Rules, StepSettings, Weights, infer,
+    presets,
 };
-use crate::optim::Sgd;
+use crate::optim::{Rule, Sgd};
 use crate::training::learner;
 
 /// Largest difference from the truth, in units of its root mean square: f32 sums of a few thousand products stay well below.
@@ -73,8 +74,7 @@ pub fn layers(device: &Device) -> Result<Vec<Check>, Error> {
             }
         }
     }
-    let resnet = Architecture::from_toml(include_str!("resnet20.toml"))?;
-    for architecture in presets::named("tutorial").into_iter().chain([resnet]) {
+    for architecture in ["tutorial", "resnet20"].into_iter().filter_map(presets::named) {
         checks.push(Check::new(&architecture.name, "step", BACKWARD_LIMIT, step(&architecture, device)));
     }
     Ok(checks)
@@ -116,12 +116,9 @@ fn weights(architecture: &Architecture, seed: u64) -> Result<Weights, Error> {
 }
 
 /// Without decay and momentum's past the optimizer's buffers after one step are the gradients.
-fn settings() -> StepSettings {
-    StepSettings {
-        sgd: Sgd { learning_rate: 0.0, momentum: 0.9, nesterov: false, weight_decay: 0.0 },
-        label_smoothing: 0.0,
-        seed: 7,
-    }
+fn settings() -> StepSettings<'static> {
+    let sgd = Sgd { learning_rate: 0.0, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    StepSettings { rules: Rules::All(Rule::Sgd(sgd)), label_smoothing: 0.0, reduction: Reduction::Mean, seed: 7 }
 }
 
 /// A case's parameters, images and labels.

@@ -101,8 +101,14 @@ impl Place<'_> {
         &self.truth.architecture.layers[self.at].kind
     }
 
-    fn parameter(&self, role: Role) -> Vec<f64> {
-        self.truth.weights.of(self.layer(), role).iter().map(|&x| f64::from(x)).collect()
+    fn parameter(&self, role: Role) -> Option<Vec<f64>> {
+        let own = self.truth.weights.of(self.layer(), role)?;
+        Some(own.iter().map(|&x| f64::from(x)).collect())
+    }
+
+    /// Of a role that every layer of its kind has.
+    fn own(&self, role: Role) -> Vec<f64> {
+        self.parameter(role).unwrap_or_else(|| unreachable!("`{}` has no {role:?}", self.layer().name))
     }
 
     /// The layer's input as feature maps; a vector's is one pixel a feature.
@@ -142,21 +148,21 @@ impl Place<'_> {
         let x = inputs[0];
         let mut y = vec![0.0; self.batch * self.layer().output.elements()];
         let mut winners = Vec::new();
-        let (weight, bias) = (self.parameter(Role::Weight), self.parameter(Role::Bias));
-        let bias = (!bias.is_empty()).then_some(&bias[..]);
+        let bias = self.parameter(Role::Bias);
+        let bias = bias.as_deref();
         match self.kind() {
-            LayerKind::Conv2d(conv) => conv2d::forward(&self.convolution(conv), x, &weight, bias, &mut y),
-            LayerKind::Linear(_) => linear::forward(&self.linear(), x, &weight, bias, &mut y),
+            LayerKind::Conv2d(conv) => conv2d::forward(&self.convolution(conv), x, &self.own(Role::Weight), bias, &mut y),
+            LayerKind::Linear(_) => linear::forward(&self.linear(), x, &self.own(Role::Weight), bias, &mut y),
             LayerKind::BatchNorm2d(norm) => {
                 let of_batch = mode != Mode::Evaluation;
                 let statistics = if of_batch {
                     Statistics::of(&self.norm(), x)
                 } else {
-                    Statistics { mean: self.parameter(Role::RunningMean), variance: self.parameter(Role::RunningVariance) }
+                    Statistics { mean: self.own(Role::RunningMean), variance: self.own(Role::RunningVariance) }
                 };
-                let scale = self.parameter(Role::Scale);
+                let (scale, shift) = (self.own(Role::Scale), self.own(Role::Bias));
                 let norm = Norm { shape: self.norm(), statistics: &statistics, of_batch, scale: &scale, eps: norm.eps };
-                batch_norm2d::forward(&norm, bias.unwrap_or(&[]), x, &mut y);
+                batch_norm2d::forward(&norm, &shift, x, &mut y);
             }
             LayerKind::Activation(function) => activation::forward(function.kernel(), x, &mut y),
             LayerKind::MaxPool2d(pool) => {
@@ -181,7 +187,6 @@ impl Place<'_> {
     fn backward(&self, inputs: &[&[f64]], winners: &[u32], dy: &[f64]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let x = inputs[0];
         let mut dx = vec![0.0; x.len()];
-        let weight = self.parameter(Role::Weight);
         let mut own: Vec<Vec<f64>> = self
             .layer()
             .parameters
@@ -192,17 +197,17 @@ impl Place<'_> {
         match self.kind() {
             LayerKind::Conv2d(conv) => {
                 let sizes = self.convolution(conv);
-                conv2d::backward_data(&sizes, &weight, dy, &mut dx);
+                conv2d::backward_data(&sizes, &self.own(Role::Weight), dy, &mut dx);
                 conv2d::backward_weight(&sizes, x, dy, &mut own[0]);
                 own.iter_mut().skip(1).for_each(|bias| conv2d::backward_bias(&sizes, dy, bias));
             }
             LayerKind::Linear(_) => {
-                linear::backward_data(&self.linear(), &weight, dy, &mut dx);
+                linear::backward_data(&self.linear(), &self.own(Role::Weight), dy, &mut dx);
                 linear::backward_weight(&self.linear(), x, dy, &mut own[0]);
                 own.iter_mut().skip(1).for_each(|bias| linear::backward_bias(&self.linear(), dy, bias));
             }
             LayerKind::BatchNorm2d(layer) => {
-                let (statistics, scale) = (Statistics::of(&self.norm(), x), self.parameter(Role::Scale));
+                let (statistics, scale) = (Statistics::of(&self.norm(), x), self.own(Role::Scale));
                 let norm = Norm { shape: self.norm(), statistics: &statistics, of_batch: true, scale: &scale, eps: layer.eps };
                 if let [scale, shift] = &mut own[..] {
                     batch_norm2d::backward(&norm, x, dy, &mut NormGradients { input: &mut dx, scale, shift });

@@ -72,6 +72,11 @@ impl Cache {
         over.map(|over| over.served)
     }
 
+    /// What each model in memory takes there, in bytes.
+    pub(super) fn sizes(&self) -> Vec<(Key, u64)> {
+        lock(&self.kept).iter().map(|(key, kept)| (key.clone(), kept.served.bytes())).collect()
+    }
+
     /// Forgets the models that are not `wanted`. Requests that have one keep it to their end.
     pub(super) fn retain(&self, wanted: impl Fn(&Key) -> bool) {
         let mut kept = lock(&self.kept);

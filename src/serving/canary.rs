@@ -1,5 +1,5 @@
-//! Whether answers can be trusted. A fixed image, the canary, is evaluated when a model is loaded, and again when nobody has
-//! had an answer of it for a while: then it goes through the engine, takes no place and waits behind nobody, so that a full
+//! Whether answers can be trusted. A fixed image, the canary, is evaluated when a model is loaded, and its answer held to that of the
+//! reference; and again when nobody has had an answer of it for a while: then it goes through the engine, takes no place and waits behind nobody, so that a full
 //! queue does not make a busy server look ill.
 
 use std::sync::{Arc, Weak};
@@ -13,13 +13,15 @@ use crate::picture::{Dimensions, Pixels};
 
 /// A caller who was answered this recently is as good as a canary.
 const LATELY: Duration = Duration::from_secs(3);
+/// How often it is asked unasked: so that the answer of the time before still counts.
+const EVERY: Duration = Duration::from_secs(2);
 /// How long a bad verdict stands: probes of many balancers cost one image.
 const STANDS: Duration = Duration::from_secs(1);
 /// How long a busy engine is waited for. Probes do not wait for long, and a batch may take its time.
 const GLANCE: Duration = Duration::from_millis(300);
 /// A server that is not busy and needs longer for one image is not ready for more.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How far a probability may be from what it was when the model was loaded. On the processor the bits are the same.
+/// How far a probability may be from what the reference gave when the model was loaded. A graphics card multiplies in fewer bits.
 const TOLERANCE: f32 = 1e-3;
 
 /// Asks the engine, and remembers a bad answer for a moment.
@@ -44,6 +46,22 @@ impl Canary {
     pub async fn check(&self, models: &Arc<Models>, engine: &Engine) -> Result<(), String> {
         let late = |_| format!("no answer within {} s", PATIENCE.as_secs());
         tokio::time::timeout(PATIENCE, self.look(models, engine)).await.map_err(late)?
+    }
+
+    /// Asks every few seconds, for ever: an engine that nobody asks for images is known to be well when somebody does, and one
+    /// that is not is in the log.
+    pub async fn watch(&self, models: &Arc<Models>, engine: &Engine) {
+        let mut well = true;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let found = self.check(models, engine).await;
+            match &found {
+                Err(reason) if well => tracing::error!(reason, "the server is not ready"),
+                Ok(()) if !well => tracing::info!("the server is ready again"),
+                _ => {}
+            }
+            well = found.is_ok();
+        }
     }
 
     async fn look(&self, models: &Arc<Models>, engine: &Engine) -> Result<(), String> {
@@ -98,15 +116,18 @@ fn judge(served: &Served, answered: Result<Reply, Error>) -> Result<(), String> 
         tracing::error!(error = %e, "the canary image failed");
         "the model cannot be evaluated: see the log".to_owned()
     })?;
-    let close = |(now, then): (&f32, &f32)| (now - then).abs() <= TOLERANCE;
-    let same = reply.probabilities.len() == served.canary.len() && reply.probabilities.iter().zip(&served.canary).all(close);
-    if !same {
+    if !agree(&reply.probabilities, &served.canary) {
         let (now, then) = (&reply.probabilities, &served.canary);
         tracing::error!(model = served.name, ?now, ?then, "the canary image gets another answer than when the model was loaded");
         return Err(format!("the model `{}` answers otherwise than when it was loaded", served.name));
     }
     served.answers();
     Ok(())
+}
+
+/// Whether two answers to the canary are the same.
+pub(super) fn agree(one: &[f32], other: &[f32]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| (one - other).abs() <= TOLERANCE)
 }
 
 /// Every value there is, over and over.
@@ -152,7 +173,7 @@ mod tests {
     async fn a_queue_full_of_slow_work_is_no_illness() {
         let folder = tempfile::tempdir().unwrap();
         testing::write(folder.path(), "own/1", &tiny(1));
-        let (models, engine) = (models(folder.path(), "own"), Engine::start(Settings { places: 8, batch: 1 }).unwrap());
+        let (models, engine) = (models(folder.path(), "own"), Engine::one_thread(Settings { places: 8, batch: 1 }).unwrap());
         let canary = Canary::default();
         canary.check(&models, &engine).await.unwrap();
         let own = models.find(None, None).await.unwrap();
@@ -185,12 +206,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         testing::write(folder.path(), "own/1", &tiny(1));
         let models = models(folder.path(), "own");
-        let closed = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
+        let closed = Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap();
         closed.close();
         let canary = Canary::default();
         let reason = canary.check(&models, &closed).await.unwrap_err();
         assert!(reason.contains("see the log"), "{reason}");
-        let engine = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
+        let engine = Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap();
         assert_eq!(canary.check(&models, &engine).await, Err(reason), "a bad verdict stands for a moment");
         let own = models.find(None, None).await.unwrap();
         let place = engine.admit(1).unwrap().remove(0);
@@ -199,8 +220,26 @@ mod tests {
         engine.close();
     }
 
+    #[tokio::test]
+    async fn an_idle_engine_is_asked_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        testing::write(folder.path(), "own/1", &tiny(1));
+        let (models, engine) = (models(folder.path(), "own"), Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap());
+        let (canary, own) = (Canary::default(), models.find(None, None).await.unwrap());
+        let answered = async {
+            while !own.answered_within(LATELY) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = canary.watch(&models, &engine) => {}
+            in_time = tokio::time::timeout(Duration::from_secs(60), answered) => in_time.expect("an answer"),
+        }
+        engine.close();
+    }
+
     #[test]
-    fn another_answer_than_at_first_is_an_illness() {
+    fn another_answer_than_the_reference_s_is_an_illness() {
         let served = prepared(tiny(1));
         let reply = |probabilities| {
             let (queued, inference) = (Duration::ZERO, Duration::ZERO);
@@ -225,7 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         testing::write(folder.path(), "own/1", &testing::overflowing());
         let models = models(folder.path(), "own");
-        let engine = Engine::start(Settings { places: 1, batch: 1 }).unwrap();
+        let engine = Engine::one_thread(Settings { places: 1, batch: 1 }).unwrap();
         let reason = Canary::default().check(&models, &engine).await.unwrap_err();
         assert!(reason.contains("`own`") && reason.contains("log"), "{reason}");
         checkpoint::save(&folder.path().join("own/2.safetensors"), &tiny(2)).unwrap();

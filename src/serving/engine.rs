@@ -1,20 +1,30 @@
-//! The way to the model thread: a fixed number of places, a queue, and a reply for each image.
+//! The way to the models: a fixed number of places, a queue, and a reply for each image.
 //!
 //! A place is one image somewhere between the first byte of its request and its answer. Whoever holds one may submit, so the
 //! queue is as long as there are places and never has to refuse what it let in. Without a place the answer comes at once:
 //! full, and when to try again, computed from what is under way and the measured rates of decoding and of each model.
+//!
+//! Where a change of threads would cost more than it gives, the caller's own thread evaluates the image: of a small network an
+//! image takes a fraction of a millisecond, and callers are as many threads as there are cores. The rest waits for a model
+//! thread: images of networks that take long, with a probe, or of a network that a busy machine evaluates better in batches.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::batch::{Hands, Job, serve_here};
 use super::input::Input;
 use super::load::Load;
+use super::queue::Queue;
 use super::served::Served;
-use super::worker::{self, Job};
+use super::worker::Worker;
 use crate::network::{Probe, Tap};
+
+/// After so many images of which each was alone, the next one probably is, too. Of many callers some are alone for a moment.
+const QUIET: usize = 64;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +95,7 @@ pub struct Reply {
     pub probabilities: Vec<f32>,
     /// What the probe asked for, in its order.
     pub taps: Vec<Tap>,
-    /// From submission to the start of the batch.
+    /// From submission to the start of the evaluation.
     pub queued: Duration,
     /// Time the batch took.
     pub inference: Duration,
@@ -96,25 +106,63 @@ pub struct Reply {
 /// What will have become of one image.
 pub(super) type Answer = oneshot::Receiver<Result<Reply, Error>>;
 
-/// Handle of the model thread.
+/// Handle of the model threads.
 #[derive(Debug)]
 pub struct Engine {
     places: Arc<Semaphore>,
     capacity: usize,
+    cores: usize,
     load: Arc<Load>,
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Callers that are evaluating themselves.
+    callers: AtomicUsize,
+    /// Images since two were under way at once.
+    lone: AtomicUsize,
 }
 
 impl Engine {
-    /// Starts the model thread.
+    /// Starts the model threads: as many as there are cores.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
-        let load = Arc::new(Load::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        let (queue, jobs) = mpsc::channel();
-        let (places, capacity) = (Arc::new(Semaphore::new(settings.places)), settings.places);
-        let worker = worker::Worker::new(settings.batch, Arc::clone(&load));
-        let thread = std::thread::Builder::new().name("model".into()).spawn(move || worker.run(&jobs))?;
-        Ok(Self { places, capacity, load, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Self::with_threads(settings, cores())
+    }
+
+    /// The same, with so many model threads.
+    fn with_threads(settings: Settings, threads: usize) -> std::io::Result<Self> {
+        let (cores, capacity) = (cores(), settings.places);
+        let (load, queue) = (Arc::new(Load::new(cores)), Arc::new(Queue::new(threads)));
+        let engine = Self {
+            places: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            cores,
+            load: Arc::clone(&load),
+            queue: Arc::clone(&queue),
+            threads: Mutex::default(),
+            callers: AtomicUsize::new(0),
+            lone: AtomicUsize::new(0),
+        };
+        for thread in 0..queue.threads() {
+            let worker = Worker { queue: Arc::clone(&queue), batch: settings.batch, load: Arc::clone(&load) };
+            match std::thread::Builder::new().name(format!("model-{thread}")).spawn(move || worker.run()) {
+                Ok(thread) => engine.threads().push(thread),
+                Err(fault) => {
+                    engine.close();
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(engine)
+    }
+
+    /// With one model thread, which a test can hold.
+    #[cfg(test)]
+    pub(super) fn one_thread(settings: Settings) -> std::io::Result<Self> {
+        Self::with_threads(settings, 1)
+    }
+
+    /// Cores that this process may use.
+    pub fn cores(&self) -> usize {
+        self.cores
     }
 
     /// Takes places for `count` images: all of them or none.
@@ -130,6 +178,16 @@ impl Engine {
     /// Images under way.
     pub fn under_way(&self) -> usize {
         self.capacity - self.places.available_permits()
+    }
+
+    /// Images that wait for a model thread.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// Model threads and evaluators that ended in a panic, each of which another has replaced.
+    pub fn replaced(&self) -> u64 {
+        self.load.replaced()
     }
 
     /// Returns once no image is under way. Whoever asks for a place meanwhile is refused.
@@ -153,13 +211,35 @@ impl Engine {
         self.load.at_work()
     }
 
-    /// Queues one image. Dropping the returned future's caller takes it out of the queue again.
+    /// Evaluates one image: here and now where that is best, else on a model thread when its turn has come. Dropping the returned
+    /// future takes it out of the queue again.
     pub async fn evaluate(&self, request: Request) -> Result<Reply, Error> {
-        self.submit(request).await.unwrap_or_else(|_| match self.queue() {
-            // Every job is answered, or this engine is at fault.
-            Some(_) => Err(Error::Failed("the model thread lost an image".into())),
-            None => Err(Error::Closed),
-        })
+        if self.is_best_here(&request) {
+            let _caller = Caller::of(&self.callers);
+            let hands = if self.is_quiet() { request.served.hands_at_hand() } else { Hands::Own };
+            return serve_here(&request, hands, &self.load);
+        }
+        // Every job is answered, or this engine is at fault.
+        self.submit(request).await.unwrap_or_else(|_| Err(Error::Failed("the model thread lost an image".into())))
+    }
+
+    /// Whether callers have come one by one for a while: then other threads have nothing better to do than to help.
+    fn is_quiet(&self) -> bool {
+        if self.under_way() > 1 {
+            self.lone.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.lone.fetch_add(1, Ordering::Relaxed) >= QUIET
+    }
+
+    /// Whether the caller's thread is to evaluate the image.
+    fn is_best_here(&self, request: &Request) -> bool {
+        let pace = request.served.pace();
+        if !pace.brief || !request.probe.is_empty() || request.input.dimensions() != request.served.dimensions() {
+            return false;
+        }
+        let (open, idle) = self.queue.stands();
+        open && (!pace.better_together || idle && self.callers.load(Ordering::Relaxed) == 0)
     }
 
     /// Queues one image. Dropping what is returned takes it out of the queue again.
@@ -172,27 +252,46 @@ impl Engine {
             // Alone: in a batch it would fail those beside it.
             let reason = format!("an image of {given:?} was decoded for a model that takes {wanted:?}");
             job.answer(Err(Error::Failed(reason)));
-        } else if let Some(queue) = self.queue() {
-            // Where the thread has ended the job comes back, and with it the answer is dropped.
-            let _ = queue.send(job);
-        } else {
+        } else if let Some(job) = self.queue.push(job) {
             job.answer(Err(Error::Closed));
         }
         answer
     }
 
-    fn queue(&self) -> Option<mpsc::Sender<Job>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Lets the model thread finish what waits, then ends it. Blocks.
+    /// Lets the model threads finish what waits, then ends them. Blocks.
     pub fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the model thread ended in a panic");
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a model thread ended in a panic");
+            }
         }
     }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that evaluates itself, until it is dropped.
+struct Caller<'a>(&'a AtomicUsize);
+
+impl<'a> Caller<'a> {
+    fn of(callers: &'a AtomicUsize) -> Self {
+        callers.fetch_add(1, Ordering::Relaxed);
+        Self(callers)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

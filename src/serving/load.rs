@@ -1,17 +1,18 @@
 //! How much there is to do, and how long it will take at the measured rates: what a caller who is refused is told.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::served::Served;
+use super::batch::Hands;
+use super::served::{Fault, Served};
 
 /// An image's time where nothing was measured yet.
 const UNMEASURED: Duration = Duration::from_millis(1);
 /// A batch that takes this long, and this many times what it should, will never end.
 const OVERDUE: (Duration, u32) = (Duration::from_secs(10), 20);
 
-/// The measured time an image takes, smoothed over the last ones.
+/// The measured time an image takes of the whole machine's, smoothed over the last ones: a thread alone has its share of it.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     nanoseconds_per_image: AtomicU64,
@@ -39,14 +40,25 @@ pub(super) struct Load {
     pub(super) decoding: Rate,
     /// Of the model, whichever it was.
     pub(super) evaluating: Rate,
-    /// Threads that decode.
-    decoders: u64,
+    /// Threads that decode, or evaluate.
+    cores: u64,
     /// Images whose pixels wait, or are being evaluated.
     submitted: AtomicUsize,
     /// Their time in the model, each by its own model's rate, in nanoseconds.
     owed: AtomicU64,
-    /// The batch that is being evaluated: since when, and how long it should take.
-    batch: Mutex<Option<(Instant, Duration)>>,
+    /// The batches that are being evaluated.
+    batches: Mutex<Vec<Batch>>,
+    /// Threads and evaluators that ended in a panic.
+    replaced: AtomicU64,
+}
+
+/// A batch that is being evaluated.
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    number: u64,
+    since: Instant,
+    /// How long it should take.
+    expected: Duration,
 }
 
 /// One submitted image's share of the load, until it is dropped.
@@ -58,18 +70,19 @@ pub(super) struct Share {
 
 /// A batch that is being evaluated, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Working<'a>(&'a Load);
+pub(super) struct Working<'a>(&'a Load, u64);
 
 impl Load {
-    /// Nothing, to be decoded on `decoders` threads.
-    pub(super) fn new(decoders: usize) -> Self {
+    /// Nothing, for a machine of so many cores.
+    pub(super) fn new(cores: usize) -> Self {
         Self {
             decoding: Rate::default(),
             evaluating: Rate::default(),
-            decoders: decoders.max(1) as u64,
+            cores: cores.max(1) as u64,
             submitted: AtomicUsize::new(0),
             owed: AtomicU64::new(0),
-            batch: Mutex::new(None),
+            batches: Mutex::default(),
+            replaced: AtomicU64::new(0),
         }
     }
 
@@ -84,7 +97,7 @@ impl Load {
     /// When `under_way` images will all have been answered, those included that are submitted; never 0.
     pub(super) fn time_for(&self, under_way: usize) -> Duration {
         let arriving = under_way.saturating_sub(self.submitted.load(Ordering::Relaxed)) as u64;
-        let each = self.decoding.get().unwrap_or(0) / self.decoders + self.image(&self.evaluating);
+        let each = self.decoding.get().unwrap_or(0) / self.cores + self.image(&self.evaluating);
         let owed = self.owed.load(Ordering::Relaxed);
         Duration::from_nanos(owed.saturating_add(arriving.saturating_mul(each)).max(1))
     }
@@ -93,17 +106,52 @@ impl Load {
         rate.get().or_else(|| self.evaluating.get()).unwrap_or(UNMEASURED.as_nanos() as u64)
     }
 
+    /// A batch of `images` of `served` took so long.
+    pub(super) fn measured(&self, served: &Served, images: usize, took: Duration, hands: Hands) {
+        let took = match hands {
+            Hands::All => took,
+            Hands::Own => took / self.cores as u32,
+        };
+        served.rate.measured(images, took);
+        self.evaluating.measured(images, took);
+    }
+
+    /// A batch failed.
+    pub(super) fn failed(&self, fault: &Fault) {
+        if fault.panicked {
+            self.replace();
+        }
+    }
+
+    /// A thread or an evaluator ended in a panic.
+    pub(super) fn replace(&self) {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many threads and evaluators ended in a panic.
+    pub(super) fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
     /// A batch of `images` of `served` begins.
-    pub(super) fn work(&self, served: &Served, images: usize) -> Working<'_> {
-        let expected = Duration::from_nanos(self.image(&served.rate).saturating_mul(images as u64));
-        *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), expected));
-        Working(self)
+    pub(super) fn work(&self, served: &Served, images: usize, hands: Hands) -> Working<'_> {
+        let threads = if hands == Hands::Own { self.cores } else { 1 };
+        let expected = Duration::from_nanos(self.image(&served.rate).saturating_mul(threads * images as u64));
+        let mut batches = self.batches();
+        let number = batches.iter().map(|batch| batch.number + 1).max().unwrap_or(0);
+        batches.push(Batch { number, since: Instant::now(), expected });
+        Working(self, number)
     }
 
     /// Whether a batch is being evaluated that can still be expected to end.
     pub(super) fn at_work(&self) -> bool {
-        let batch = *self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.is_some_and(|(since, expected)| since.elapsed() < OVERDUE.0.max(expected.saturating_mul(OVERDUE.1)))
+        let lasts = |batch: &Batch| batch.since.elapsed() < OVERDUE.0.max(batch.expected.saturating_mul(OVERDUE.1));
+        self.batches().iter().any(lasts)
+    }
+
+    fn batches(&self) -> MutexGuard<'_, Vec<Batch>> {
+        // Entries are written whole: a panic elsewhere leaves nothing half done.
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,7 +164,7 @@ impl Drop for Share {
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        *self.0.batch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.batches().retain(|batch| batch.number != self.1);
     }
 }
 
@@ -164,9 +212,10 @@ mod tests {
     fn a_batch_is_work_until_it_ends() {
         let load = Load::new(1);
         assert!(!load.at_work());
-        let working = load.work(&served(), 3);
+        let (first, second) = (load.work(&served(), 3, Hands::All), load.work(&served(), 1, Hands::Own));
+        drop(first);
         assert!(load.at_work());
-        drop(working);
+        drop(second);
         assert!(!load.at_work());
     }
 }

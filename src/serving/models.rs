@@ -115,6 +115,11 @@ impl Models {
         &self.default_name
     }
 
+    /// What the models in memory take there, in bytes, by name and version.
+    pub fn in_memory(&self) -> Vec<(String, u64, u64)> {
+        self.cache.sizes().into_iter().map(|(key, bytes)| (key.name.to_string(), key.version, bytes)).collect()
+    }
+
     /// Every model there is, by name.
     pub async fn list(self: &Arc<Self>) -> Result<Vec<Listed>, Error> {
         if let Some(turn) = self.catalog.turn_if_stale() {

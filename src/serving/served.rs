@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
+use super::batch::Hands;
 use super::canary;
 use super::catalog::Known;
 use super::load::Rate;
+use super::pace::Pace;
 use crate::network::{self, Evaluator, LayerShape, Model, Probe};
 use crate::picture::Dimensions;
 
@@ -26,14 +28,40 @@ pub struct Served {
     pub(super) known: Arc<Known>,
     /// What an image takes.
     pub(super) rate: Rate,
-    /// Its answer to the canary image when it was loaded.
+    /// The reference's answer to the canary image.
     pub(super) canary: Vec<f32>,
     device: Device,
-    /// None after a failure, which may have left it half-way: the next batch makes a new one.
-    evaluator: Mutex<Option<Evaluator>>,
+    /// On all threads. None after a failure, which may have left it half-way: the next batch makes a new one.
+    whole: Mutex<Option<Hand>>,
+    /// On one thread each, where the device lets several be used at once.
+    alone: Option<Alone>,
+    pace: Pace,
     born: Instant,
     /// When a caller's image was last answered, in nanoseconds from `born`; 0 is never.
     answered: AtomicU64,
+}
+
+/// What a batch is evaluated with.
+pub(super) struct Hand {
+    pub(super) evaluator: Evaluator,
+    /// Normalised images of a batch; kept, so that a steady load allocates nothing.
+    pub(super) images: Vec<f32>,
+}
+
+/// Hands for one thread each: as many as were ever needed at once.
+struct Alone {
+    /// What others are made from.
+    first: Evaluator,
+    free: Mutex<Vec<Hand>>,
+}
+
+/// Why a batch was not evaluated.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// For the log.
+    pub(super) reason: String,
+    /// Whether the evaluator was lost over it.
+    pub(super) panicked: bool,
 }
 
 impl Served {
@@ -50,44 +78,62 @@ impl Served {
             rate: Rate::default(),
             canary: Vec::new(),
             device: device.clone(),
-            evaluator: Mutex::new(None),
+            whole: Mutex::new(None),
+            alone: None,
+            pace: Pace::default(),
             born: Instant::now(),
             answered: AtomicU64::new(0),
         };
         let image = canary::input(&served.model).map_err(|e| e.to_string())?;
-        let sing = || served.with(|evaluator| Ok(evaluator.evaluate(&image, &Probe::default())?.probabilities));
+        let sing =
+            |served: &Self| served.with(Hands::All, |hand| Ok(hand.evaluator.evaluate(&image, &Probe::default())?.probabilities));
         // The first touches all memory for the first time; the second takes as long as those to come.
-        sing()?;
+        sing(&served)?;
         let started = Instant::now();
-        let answer = sing()?;
+        let answer = sing(&served)?;
         served.rate.measured(1, started.elapsed());
         canary::distribution(&answer, served.model.metadata().classes.len())?;
-        served.canary = answer;
+        served.canary = Evaluator::reference(&served.model, &image).map_err(|fault| format!("{fault}: {fault:?}"))?;
+        if !canary::agree(&answer, &served.canary) {
+            return Err(format!("its canary image gets {answer:?}, and {:?} by the reference", served.canary));
+        }
+        served.alone = served.with(Hands::All, |hand| Ok(hand.evaluator.alone()))?.map(Alone::new);
+        if served.alone.is_some() {
+            served.pace = Pace::measure(|images| {
+                let images = image.repeat(images);
+                served.with(Hands::Own, |hand| hand.evaluator.evaluate(&images, &Probe::default()).map(drop))
+            })?;
+        }
         Ok(served)
     }
 
-    /// Does `work` with the evaluator, alone. A panic is an error like any other.
-    ///
-    /// # Errors
-    /// What went wrong, for the log.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Evaluator) -> Result<T, network::Error>) -> Result<T, String> {
-        let mut place = self.evaluator.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = place.take();
-        // Where it ends early the evaluator is thrown away; everything else is plain data.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut evaluator = kept.map_or_else(|| Evaluator::new(&self.model, &self.device), Ok)?;
-            Ok((work(&mut evaluator)?, evaluator))
-        }));
-        match outcome {
-            Ok(Ok((value, evaluator))) => {
-                *place = Some(evaluator);
+    /// How its images are evaluated best.
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// All threads, if nobody has them now.
+    pub(super) fn hands_at_hand(&self) -> Hands {
+        if self.whole.try_lock().is_ok() { Hands::All } else { Hands::Own }
+    }
+
+    /// Does `work` with what a batch is evaluated with: with all threads' alone, or with one thread's beside others. A panic is an
+    /// error like any other.
+    pub(super) fn with<T>(&self, hands: Hands, work: impl FnOnce(&mut Hand) -> Result<T, network::Error>) -> Result<T, Fault> {
+        match (hands, &self.alone) {
+            (Hands::Own, Some(alone)) => {
+                let (value, hand) = attempt(|| alone.hand(), work)?;
+                alone.free().push(hand);
                 Ok(value)
             }
-            Ok(Err(fault)) => {
-                let fault: network::Error = fault;
-                Err(format!("{fault}: {fault:?}"))
+            (Hands::All, _) | (Hands::Own, None) => {
+                let mut place = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+                let kept = place.take();
+                let new = || Ok(Hand::of(Evaluator::new(&self.model, &self.device)?));
+                let (value, hand) = attempt(|| kept.map_or_else(new, Ok), work)?;
+                *place = Some(hand);
+                Ok(value)
             }
-            Err(panic) => Err(format!("it panicked: {}", panic_text(panic.as_ref()))),
         }
     }
 
@@ -126,6 +172,54 @@ impl Served {
 impl std::fmt::Debug for Served {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Served").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Hand {
+    fn of(evaluator: Evaluator) -> Self {
+        Self { evaluator, images: Vec::new() }
+    }
+}
+
+impl Alone {
+    fn new(first: Evaluator) -> Self {
+        Self { first, free: Mutex::default() }
+    }
+
+    /// One that nobody uses; a new one where all are in use.
+    fn hand(&self) -> Result<Hand, network::Error> {
+        let free = self.free().pop();
+        let new = || self.first.alone().map(Hand::of);
+        free.or_else(new).ok_or_else(|| network::Error::Network("cannot be evaluated on one thread".into()))
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Hand>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does `work` with a hand. Where it ends early the hand is thrown away; everything else is plain data.
+fn attempt<T>(
+    hand: impl FnOnce() -> Result<Hand, network::Error>,
+    work: impl FnOnce(&mut Hand) -> Result<T, network::Error>,
+) -> Result<(T, Hand), Fault> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut hand = hand()?;
+        Ok((work(&mut hand)?, hand))
+    }));
+    match outcome {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(fault)) => {
+            let fault: network::Error = fault;
+            Err(Fault { reason: format!("{fault}: {fault:?}"), panicked: false })
+        }
+        Err(panic) => Err(Fault { reason: format!("it panicked: {}", panic_text(panic.as_ref())), panicked: true }),
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        fault.reason
     }
 }
 

@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use candle_core::Device;
+use tokio::sync::oneshot;
 
+use super::batch::{Hands, Job};
 use super::catalog::{Key, Known};
+use super::engine::{Answer, Request};
 use super::models::{Models, Settings};
 use super::served::Served;
 use crate::checkpoint::store::Source;
 use crate::checkpoint::{self, Store};
-use crate::network::{Architecture, Metadata, Model, Preprocessing, infer, init, model};
+use crate::network::{Architecture, Metadata, Model, Preprocessing, Probe, infer, init, model};
+use crate::picture::Pixels;
 
 /// Two pixels in, two classes out.
 pub(super) fn tiny(seed: u64) -> Model {
@@ -89,7 +94,24 @@ pub(super) fn models(folder: &Path, default: &str) -> Arc<Models> {
     Arc::new(Models::open(settings))
 }
 
-/// Keeps a model from being evaluated, so that a test says when the model thread goes on.
+/// An image of its own for each seed.
+pub(super) fn image(served: &Arc<Served>, seed: u64) -> Request {
+    let pixels = Pixels::from_fn(served.dimensions(), |i| (((seed + 1) * (i as u64 + 7) * 2_654_435_761) >> 7) as u8);
+    Request { served: Arc::clone(served), input: pixels.into(), probe: Probe::default(), deadline: None, place: None }
+}
+
+/// One image.
+pub(super) fn request(served: &Arc<Served>) -> Request {
+    image(served, 9)
+}
+
+/// `request` as it waits.
+pub(super) fn job(request: Request) -> (Job, Answer) {
+    let (reply, answer) = oneshot::channel();
+    (Job { request, queued: Instant::now(), reply, share: None }, answer)
+}
+
+/// Keeps a model from being evaluated by all threads, so that a test says when the model thread goes on.
 pub(super) struct Gate {
     open: mpsc::Sender<()>,
     keeper: JoinHandle<()>,
@@ -106,7 +128,7 @@ impl Gate {
                 opened.recv().unwrap();
                 Ok(())
             };
-            served.with(wait).unwrap();
+            served.with(Hands::All, wait).unwrap();
         });
         held.recv().unwrap();
         Self { open, keeper }

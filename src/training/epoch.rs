@@ -11,8 +11,9 @@ use super::error::Error;
 use super::event::{Event, StepRecord};
 use super::recipe::Recipe;
 use super::trainer::OnEvent;
-use crate::network::{self, Batch, Learner, StepSettings};
-use crate::optim::{Ema, Sgd};
+use super::updates::Updates;
+use crate::network::{self, Batch, Learner, Rules, StepSettings};
+use crate::optim::{Ema, Lookahead};
 
 /// Steps between two looks of the average: a look reads all parameters, and five steps' decay at once comes to the same.
 const AVERAGE_EVERY: u64 = 5;
@@ -22,6 +23,10 @@ pub(super) struct Trainee {
     pub(super) learner: Box<dyn Learner>,
     /// Of its parameters, where the recipe averages.
     pub(super) average: Option<Ema>,
+    /// Slow parameters, where the recipe has them.
+    pub(super) slow: Option<Lookahead>,
+    /// What moves its parameters.
+    pub(super) updates: Updates,
 }
 
 /// A pass, summed up.
@@ -66,12 +71,17 @@ impl Trainee {
             let batches = source.start(scope)?;
             let mut step = 0;
             while let Some(batch) = batches.next() {
-                trained.learning_rate = recipe.schedule().learning_rate(recipe.learning_rate, before + step, total);
-                let settings = settings(recipe, trained.learning_rate, epoch, step);
+                trained.learning_rate = self.updates.learning_rate(before + step);
+                let settings = settings(recipe, Rules::Each(self.updates.at(before + step)), (epoch, step));
                 let report = self.learner.step(Batch { images: &batch.images, labels: &batch.labels }, &settings)?;
                 step += 1;
-                if !report.loss.is_finite() {
-                    return Err(Error::diverged(recipe, epoch, step));
+                if !report.loss.is_finite() || !report.finite {
+                    let what = if report.loss.is_finite() { "gradient" } else { "loss" };
+                    return Err(Error::diverged(recipe, what, (epoch, step)));
+                }
+                if recipe.lookahead.meets(before + step) {
+                    let share = recipe.lookahead.share(before + step, total);
+                    self.meet(share).map_err(Error::if_diverged(recipe, epoch, step))?;
                 }
                 if self.average.is_some() && (before + step).is_multiple_of(AVERAGE_EVERY) {
                     self.look(before + step).map_err(Error::if_diverged(recipe, epoch, step))?;
@@ -87,6 +97,16 @@ impl Trainee {
             }
             Ok(Some((trained, trained.record(recipe, epoch, (step, steps)))))
         })
+    }
+
+    /// Brings slow and trained parameters together.
+    fn meet(&mut self, share: f64) -> Result<(), network::Error> {
+        if let Some(slow) = &mut self.slow {
+            let mut weights = self.learner.weights()?;
+            slow.update(weights.iter_mut().map(|parameter| parameter.values.as_mut_slice()), share);
+            self.learner.set_weights(&weights)?;
+        }
+        Ok(())
     }
 
     /// Takes the parameters after `step` steps of the run into the average.
@@ -115,17 +135,9 @@ impl Trained {
 }
 
 /// What is particular to the step numbered `step`, from 0, of `epoch`.
-fn settings(recipe: &Recipe, learning_rate: f64, epoch: u32, step: u64) -> StepSettings {
+fn settings<'a>(recipe: &Recipe, rules: Rules<'a>, (epoch, step): (u32, u64)) -> StepSettings<'a> {
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
     rng.set_stream(u64::from(epoch) << 32 | step);
-    StepSettings {
-        sgd: Sgd {
-            learning_rate: learning_rate as f32,
-            momentum: recipe.momentum as f32,
-            nesterov: recipe.nesterov,
-            weight_decay: recipe.weight_decay as f32,
-        },
-        label_smoothing: recipe.label_smoothing as f32,
-        seed: rng.next_u64(),
-    }
+    let label_smoothing = recipe.label_smoothing as f32;
+    StepSettings { rules, label_smoothing, reduction: recipe.reduction.into(), seed: rng.next_u64() }
 }

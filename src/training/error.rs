@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use super::queue::{JobState, Refusal};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, ReductionKind, ScheduleKind};
 use crate::{checkpoint, dataset, evaluation, network};
 
 /// Everything this module refuses. None of it depends on who asked. A fault that is shown in a message is not also its source:
@@ -36,18 +36,17 @@ pub enum Error {
     /// The images are not what the network or the recipe needs.
     #[error("{0}")]
     Mismatch(String),
-    /// The loss left the numbers.
-    #[error(
-        "the loss left the finite numbers in epoch {epoch}, step {step}: lower `learning_rate` ({learning_rate} at its peak), or lengthen \
-         `warmup`"
-    )]
+    /// The loss, a gradient or a parameter left the numbers.
+    #[error("the {what} left the finite numbers in epoch {epoch}, step {step}: {advice}")]
     Diverged {
+        /// Which of them.
+        what: &'static str,
         /// From 1.
         epoch: u32,
         /// From 1, within the epoch.
         step: u64,
-        /// The recipe's.
-        learning_rate: f64,
+        /// What to change.
+        advice: String,
     },
     /// A run cannot go on from this state.
     #[error("cannot resume from {}: {reason}. Start without `--resume`, or move the file away", .path.display())]
@@ -189,15 +188,24 @@ impl Error {
         }
     }
 
-    /// After `step` steps of `epoch`.
-    pub(super) fn diverged(recipe: &Recipe, epoch: u32, step: u64) -> Self {
-        Self::Diverged { epoch, step, learning_rate: recipe.learning_rate }
+    /// In the step numbered `step`, from 1, of `epoch`.
+    pub(super) fn diverged(recipe: &Recipe, what: &'static str, (epoch, step): (u32, u64)) -> Self {
+        let rates = recipe.groups.iter().filter_map(|group| Some(format!(", {} in a group", group.learning_rate?)));
+        let mut advice = format!("lower `learning_rate` ({} at its peak{})", recipe.learning_rate, rates.collect::<String>());
+        advice.push_str(match recipe.schedule {
+            ScheduleKind::OneCycle => ", or lengthen `warmup`",
+            _ => ", or lengthen `warmup_epochs`",
+        });
+        if recipe.reduction == ReductionKind::Sum {
+            advice.push_str(", or take gradients of the mean (`reduction`)");
+        }
+        Self::Diverged { what, epoch, step, advice }
     }
 
     /// After `step` steps of `epoch`, for what a learner says of its own parameters: they are always the architecture's, so
     /// that all that can be wrong with them is that they are not finite.
     pub(super) fn if_diverged(recipe: &Recipe, epoch: u32, step: u64) -> impl FnOnce(network::Error) -> Self {
-        let diverged = Self::diverged(recipe, epoch, step);
+        let diverged = Self::diverged(recipe, "network", (epoch, step));
         |fault| match fault {
             network::Error::Parameters { .. } => diverged,
             other => other.into(),

@@ -18,28 +18,37 @@ use crate::network::{LayerShape, Preprocessing};
 /// How often somebody who wants the run to end is listened to while its images are read.
 const LISTEN_EVERY: Duration = Duration::from_millis(50);
 
-/// Reads the images of `run`; none where `on_event` ended it. They are read by a thread of their own, so that a disk that does not
-/// answer keeps nobody waiting: it hears of it when it reads on, or ends with the process.
+/// Reads the images of `run`; none where `on_event` ended it.
 pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Dataset, DataSummary)>, Error> {
     let (path, normalize) = (run.data.clone(), run.recipe.normalize);
     let unit = Preprocessing::unit(run.architecture.input);
     let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
+    in_background(run, on_event, move |goes_on| {
+        let dataset = dataset::open_watched(&path, &reading, goes_on)?;
+        let summary = summary(&dataset, unit, normalize);
+        Ok((dataset, summary))
+    })
+}
+
+/// Does `work` with the images of `run` in a thread of its own, so that a disk that does not answer keeps nobody waiting: `work` hears
+/// that the run was ended when it asks, or ends with the process. None where `on_event` ended it.
+pub(super) fn in_background<T: Send + 'static>(
+    run: &Run,
+    on_event: &mut OnEvent<'_>,
+    work: impl FnOnce(&mut dataset::Progress<'_>) -> Result<T, dataset::Error> + Send + 'static,
+) -> Result<Option<T>, Error> {
     let (done, result) = sync_channel(1);
     let over = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&over);
     let reader = thread::Builder::new().name("images".into()).spawn(move || {
         let mut goes_on = |_, _| if asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let read = dataset::open_watched(&path, &reading, &mut goes_on).map(|dataset| {
-            let summary = summary(&dataset, unit, normalize);
-            (dataset, summary)
-        });
         // Nobody waits any more where the run was ended.
-        let _ = done.send(read);
+        let _ = done.send(work(&mut goes_on));
     });
     let reader = reader.map_err(Error::io("start a thread that reads", &run.data))?;
     loop {
         match result.recv_timeout(LISTEN_EVERY) {
-            Ok(read) => return Ok(Some(read?)),
+            Ok(done) => return Ok(Some(done?)),
             Err(RecvTimeoutError::Timeout) => {
                 if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
                     over.store(true, Ordering::Relaxed);
@@ -64,7 +73,7 @@ pub(super) fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<
     let last = layers.last().map_or("", |last| &last.name);
     Err(Error::Mismatch(format!(
         "the images have {classes} classes and the network gives {scores} scores: let its last layer, `{last}`, have \
-         `out_features = {classes}`"
+         `out_features = {classes}`, or fit the network to the images with --fit-data (`fit_data` in a request)"
     )))
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::recipe::Recipe;
-use crate::network::error::nearest;
+use super::recipe::{GROUP_KEYS, Recipe};
+use crate::words::nearest;
 
 /// Keys whose tables may name anything: they are checked against the network later.
 const OPEN_TABLES: [&str; 1] = ["dropout"];
@@ -32,8 +32,11 @@ pub(super) fn apply(recipe: &Recipe, changes: &Map<String, Value>) -> (Recipe, V
     (recipe, faults)
 }
 
-/// A table keeps what `new` does not say.
+/// A table keeps what `new` does not say; groups are replaced all at once.
 fn merged(key: &str, old: &Value, new: &Value, faults: &mut Vec<String>) -> Value {
+    if let ("groups", Value::Array(groups)) = (key, new) {
+        return Value::Array(groups.iter().enumerate().map(|(at, group)| group_of(at, group, faults)).collect());
+    }
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
     let mut table = old.clone();
     for (inner, value) in new {
@@ -44,6 +47,18 @@ fn merged(key: &str, old: &Value, new: &Value, faults: &mut Vec<String>) -> Valu
         }
     }
     Value::Object(table)
+}
+
+/// A group without the keys that there are none of.
+fn group_of(at: usize, group: &Value, faults: &mut Vec<String>) -> Value {
+    let Value::Object(group) = group else { return group.clone() };
+    let mut own = group.clone();
+    for key in group.keys().filter(|key| !GROUP_KEYS.contains(&key.as_str())) {
+        own.remove(key);
+        let known = GROUP_KEYS.map(|known| (format!("groups[{at}].{known}"), Value::Null));
+        faults.push(unknown(&format!("groups[{at}].{key}"), &Map::from_iter(known)));
+    }
+    Value::Object(own)
 }
 
 fn unknown(key: &str, known: &Map<String, Value>) -> String {
@@ -105,7 +120,7 @@ mod tests {
         assert_eq!((set.learning_rate, set.epochs, set.nesterov), (0.05, 3, false));
         assert_eq!((set.augmentation.flip, set.augmentation.crop_padding), (false, 4), "the rest of a table stays");
         assert_eq!((set.dropout["drop1"], set.dropout["drop3"]), (0.2, 0.0));
-        assert_eq!(set.schedule(), crate::optim::Schedule::Constant);
+        assert_eq!(set.schedule(1.0).shape, crate::optim::Shape::Constant);
     }
 
     #[test]
@@ -121,7 +136,34 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(parse("epochs").unwrap_err().contains("KEY=VALUE"));
-        let kinds = set(&["optimizer=adamw"]).unwrap_err();
-        assert!(kinds.contains("`optimizer`: unknown variant `adamw`, expected `sgd`"), "{kinds}");
+        let kinds = set(&["optimizer=adam"]).unwrap_err();
+        assert!(kinds.contains("`optimizer`: unknown variant `adam`, expected one of `sgd`, `adamw`, `muon`"), "{kinds}");
+    }
+
+    #[test]
+    fn groups_are_written_as_a_list_and_their_keys_are_checked_too() {
+        let recipe = set(&[
+            "groups=[{layers=['conv1'],frozen_from=0},{roles=['bias'],learning_rate=0.5}]",
+            "betas=[0.9,0.95]",
+            "lookahead.every=5",
+        ])
+        .unwrap();
+        assert_eq!((recipe.groups.len(), recipe.groups[1].learning_rate, recipe.betas[1]), (2, Some(0.5), 0.95));
+        assert_eq!((recipe.lookahead.every, recipe.lookahead.alpha), (5, 0.5));
+        let message = set(&["groups=[{learning_rat=1},{learning_rate=-1,roles=['biases']},{momentum=2}]"]).unwrap_err();
+        for part in [
+            "no key `groups[0].learning_rat`; did you mean `groups[0].learning_rate`?",
+            "`groups`: unknown variant `biases`, expected one of `filters`",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        let message = set(&["groups=[{learning_rate=-1,frozen_until=3,frozen_from=2},{momentum=2}]"]).unwrap_err();
+        for part in [
+            "`groups[0].learning_rate` is -1: it must be above 0",
+            "`groups[0].frozen_until` is 3: it must be below `frozen_from`, which is 2",
+            "`groups[1].momentum` is 2: it must be",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

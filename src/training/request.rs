@@ -28,6 +28,9 @@ pub struct Request {
     pub data: String,
     /// Where they are; a path that is not absolute begins at the folder that holds `runs/`, so that this may be moved.
     pub data_path: PathBuf,
+    /// Whether the network is fitted to the images.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fit_data: bool,
     /// When it was asked for, as RFC 3339 has it.
     pub created: String,
 }
@@ -72,6 +75,7 @@ impl Request {
             device,
             output: Output { name: folder.model(), state, models },
             resume: true,
+            fit_data: self.fit_data,
         })
     }
 }

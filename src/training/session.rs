@@ -10,8 +10,10 @@ use super::epoch::Trainee;
 use super::error::Error;
 use super::event::{DataStage, EpochRecord, Event, Outcome};
 use super::recipe::Recipe;
+use super::start::{self, Seen};
 use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
+use super::updates::Updates;
 use super::{images, learner, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::Dataset;
@@ -19,8 +21,8 @@ use crate::evaluation;
 use crate::kernels::Tier;
 use crate::network::learner::check_batch_size;
 use crate::network::model::{FORMAT, created_by};
-use crate::network::{Accuracy, Evaluator, Metadata, Model, Parameter, Weights, infer, init};
-use crate::optim::Ema;
+use crate::network::{Accuracy, Evaluator, Metadata, Model, Parameter, Weights, infer};
+use crate::optim::{Ema, Lookahead};
 
 /// Told how many images are measured; ends the measurement by breaking.
 type Progress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
@@ -40,7 +42,8 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Reads the images and places the network, at its beginning or where the run's state has it; none where `on_event` ended it.
-    pub(super) fn open(run: &'a Run, on_event: &mut OnEvent<'_>) -> Result<Option<Self>, Error> {
+    /// `fitted` says what was done for that.
+    pub(super) fn open(run: &'a Run, fitted: Vec<String>, on_event: &mut OnEvent<'_>) -> Result<Option<Self>, Error> {
         let started = Instant::now();
         let layers = infer(&run.architecture)?;
         let prepared = run.recipe.prepare(&run.architecture)?;
@@ -56,9 +59,11 @@ impl<'a> Session<'a> {
             check_batch_size(&layers, images)?;
         }
         if device.is_cpu() {
-            room::Needs::of(&layers, &run.recipe, images as u64).after_reading().check_memory(room::memory())?;
+            let needs = room::Needs::of(&run.architecture, &layers, &run.recipe, images as u64);
+            needs.after_reading().check_memory(room::memory())?;
         }
-        let (classes, mut notes) = (dataset.classes.len(), dataset.notes.clone());
+        let classes = dataset.classes.len();
+        let mut notes: Vec<String> = fitted.into_iter().chain(dataset.notes.iter().cloned()).chain(dataset.census()).collect();
         let mut head = Head::new(run.architecture.clone(), run.recipe.clone(), data, arithmetic(&device));
         let mut kept = if run.resume { State::load(&run.output.state, &head, &layers)? } else { None };
         notes.extend(kept.as_mut().and_then(|state| state.head.go_on_with(arithmetic(&device))));
@@ -68,15 +73,20 @@ impl<'a> Session<'a> {
             return Ok(None);
         }
         let start = |weights: &Weights| learner::create(&prepared, weights, &device);
+        let updates = Updates::new(&run.recipe, &layers, images.div_ceil(batch) as u64);
         let trainee = if let Some(state) = kept {
             head = state.head;
             let mut learner = start(&state.weights)?;
             learner.restore_momentum(state.momentum)?;
-            Trainee { learner, average: state.average.map(|average| ema(&run.recipe, &average)) }
+            learner.restore_squares(state.squares)?;
+            let average = state.average.map(|average| ema(&run.recipe, &average));
+            Trainee { learner, average, slow: state.slow.map(|slow| Lookahead::new(values(&slow))), updates }
         } else {
-            let weights = init::weights(&layers, run.recipe.init(), run.recipe.seed);
+            let seen = Seen { images: &dataset.train, preprocessing: &head.data.preprocessing };
+            let weights = start::weights(&run.recipe, &layers, seen)?;
             let average = (run.recipe.ema_decay > 0.0).then(|| ema(&run.recipe, &weights));
-            Trainee { learner: start(&weights)?, average }
+            let slow = (run.recipe.lookahead.every > 0).then(|| Lookahead::new(values(&weights)));
+            Trainee { learner: start(&weights)?, average, slow, updates }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
         Ok(Some(Self { run, dataset, device, trainee, head, started, spent_before }))
@@ -145,13 +155,11 @@ impl<'a> Session<'a> {
         self.spent_before + self.started.elapsed().as_secs_f64()
     }
 
-    /// The parameters as they would be used now: the average, where there is one.
+    /// The parameters as they would be used now: the average, where there is one, or the slow ones.
     fn weights(&self) -> Result<Weights, Error> {
-        let mut weights = self.trainee.learner.weights()?;
-        if let Some(average) = &self.trainee.average {
-            weights.iter_mut().zip(average.values()).for_each(|(parameter, mean)| parameter.values.clone_from(mean));
-        }
-        Ok(weights)
+        let weights = self.trainee.learner.weights()?;
+        let (average, slow) = (self.trainee.average.as_ref().map(Ema::values), self.trainee.slow.as_ref().map(Lookahead::values));
+        Ok(average.or(slow).map_or_else(|| weights.clone(), |values| with(&weights, values)))
     }
 
     /// The model as it is now, with what the last epoch measured.
@@ -172,8 +180,10 @@ impl<'a> Session<'a> {
 
     fn state(&self) -> Result<State, Error> {
         let learner = &self.trainee.learner;
-        let average = self.trainee.average.is_some().then(|| self.weights()).transpose()?;
-        Ok(State { head: self.head.clone(), weights: learner.weights()?, momentum: learner.momentum()?, average })
+        let (weights, momentum, squares) = (learner.weights()?, learner.momentum()?, learner.squares()?);
+        let average = self.trainee.average.as_ref().map(|average| with(&weights, average.values()));
+        let slow = self.trainee.slow.as_ref().map(|slow| with(&weights, slow.values()));
+        Ok(State { head: self.head.clone(), weights, momentum, squares, average, slow })
     }
 }
 
@@ -191,7 +201,19 @@ impl Session<'_> {
 
 /// The average, with `weights` as where it stands.
 fn ema(recipe: &Recipe, weights: &Weights) -> Ema {
-    Ema::new(recipe.ema_decay, weights.iter().map(|parameter| parameter.values.clone()).collect())
+    Ema::new(recipe.ema_decay, values(weights))
+}
+
+/// Their numbers alone.
+fn values(weights: &Weights) -> Vec<Vec<f32>> {
+    weights.iter().map(|parameter| parameter.values.clone()).collect()
+}
+
+/// Parameters as `weights` with these numbers.
+fn with(weights: &Weights, values: &[Vec<f32>]) -> Weights {
+    let mut weights = weights.clone();
+    weights.iter_mut().zip(values).for_each(|(parameter, values)| parameter.values.clone_from(values));
+    weights
 }
 
 /// What computes on `device`: each rounds in its own way.

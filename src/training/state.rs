@@ -21,7 +21,9 @@ const FORMAT: u32 = 2;
 const KEY: &str = "convscope_run";
 const WEIGHTS: &str = "weights.";
 const MOMENTUM: &str = "momentum.";
+const SQUARES: &str = "squares.";
 const AVERAGE: &str = "average.";
+const SLOW: &str = "slow.";
 
 /// A run after a whole number of epochs.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +34,12 @@ pub struct State {
     pub weights: Weights,
     /// The optimizer's buffers, in the order of the parameters.
     pub momentum: Vec<Parameter>,
+    /// AdamW's second means, of the parameters that it has moved.
+    pub squares: Vec<Parameter>,
     /// The averaged parameters, where the recipe averages.
     pub average: Option<Weights>,
+    /// Lookahead's slow parameters, where the recipe has them.
+    pub slow: Option<Weights>,
 }
 
 /// The part of a state that is not numbers of the network.
@@ -147,9 +153,10 @@ impl State {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let head = serde_json::to_string(&self.head).unwrap_or_else(|e| unreachable!("the head is plain data: {e}"));
         let metadata = BTreeMap::from([(KEY.to_owned(), head)]);
-        let parts = [(WEIGHTS, self.weights.iter().collect()), (MOMENTUM, self.momentum.iter().collect::<Vec<_>>())];
-        let average = self.average.iter().map(|average| (AVERAGE, average.iter().collect()));
-        let named: Vec<(String, &Parameter)> = (parts.into_iter().chain(average))
+        let remembered = [(MOMENTUM, &self.momentum), (SQUARES, &self.squares)].map(|(prefix, all)| (prefix, all.iter().collect()));
+        let networks = [(WEIGHTS, Some(&self.weights)), (AVERAGE, self.average.as_ref()), (SLOW, self.slow.as_ref())];
+        let networks = networks.into_iter().filter_map(|(prefix, all)| Some((prefix, all?.iter().collect::<Vec<_>>())));
+        let named: Vec<(String, &Parameter)> = (networks.chain(remembered))
             .flat_map(|(prefix, entries)| entries.into_iter().map(move |entry| (format!("{prefix}{}", entry.name), entry)))
             .collect();
         let tensors: Vec<Tensor<'_>> =
@@ -168,12 +175,17 @@ impl State {
             own.map(|(name, p)| Parameter { name: name.into(), ..p.clone() }).collect()
         };
         let weights = Weights::fit(name, layers, part(WEIGHTS))?;
-        let average = if head.recipe.ema_decay > 0.0 { Some(Weights::fit(name, layers, part(AVERAGE))?) } else { None };
+        let network = |there: bool, prefix: &str| there.then(|| Weights::fit(name, layers, part(prefix))).transpose();
+        let average = network(head.recipe.ema_decay > 0.0, AVERAGE)?;
+        let slow = network(head.recipe.lookahead.every > 0, SLOW)?;
         // The file is sorted by name; buffers go in the order of the parameters.
-        let mut buffers = part(MOMENTUM);
-        let mut take = |name: &str| buffers.iter().position(|b| b.name == name).map(|at| buffers.swap_remove(at));
-        let momentum = specs(layers).filter_map(|spec| take(&spec.name)).collect();
-        Ok(Some(Self { head: Head { recipe: now.recipe.clone(), ..head }, weights, momentum, average }))
+        let sorted = |prefix: &str| -> Vec<Parameter> {
+            let mut buffers = part(prefix);
+            let mut take = |name: &str| buffers.iter().position(|b| b.name == name).map(|at| buffers.swap_remove(at));
+            specs(layers).filter_map(|spec| take(&spec.name)).collect()
+        };
+        let (momentum, squares) = (sorted(MOMENTUM), sorted(SQUARES));
+        Ok(Some(Self { head: Head { recipe: now.recipe.clone(), ..head }, weights, momentum, squares, average, slow }))
     }
 }
 
@@ -252,9 +264,12 @@ mod tests {
         };
         let mut head = Head::new(architecture, Recipe::named("tutorial").unwrap(), data, "avx2".into());
         head.recipe.ema_decay = 0.9;
+        head.recipe.lookahead.every = 5;
         let weights = |seed| init::weights(&layers, Init::Pytorch, seed);
         let momentum = weights(1).iter().cloned().collect();
-        (State { head, weights: weights(0), momentum, average: Some(weights(2)) }, layers)
+        let squares = weights(3).iter().skip(2).step_by(2).cloned().collect();
+        let (average, slow) = (Some(weights(2)), Some(weights(4)));
+        (State { head, weights: weights(0), momentum, squares, average, slow }, layers)
     }
 
     #[test]

@@ -27,7 +27,10 @@ use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
 
 mod afford;
+mod insight;
 mod keep;
+
+pub use insight::Rate;
 
 /// The line on a run's standard input that ends it as cancelled; an end of file ends it as interrupted.
 pub const CANCEL: &str = "cancel";
@@ -77,6 +80,8 @@ pub struct RunRequest {
     pub overrides: Map<String, Value>,
     /// What it is called by people.
     pub name: Option<String>,
+    /// Whether the network is fitted to the images.
+    pub fit_data: bool,
 }
 
 /// Starts, watches and ends runs. Clones are the same supervisor.
@@ -124,7 +129,7 @@ impl Supervisor {
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
         let name = run.name.as_deref().map(name::checked).transpose()?.flatten();
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
-        let request = Request { arch: architecture, recipe, data, data_path, created };
+        let request = Request { arch: architecture, recipe, data, data_path, fit_data: run.fit_data, created };
         self.shared.afford(&layers, &request, 0).await?;
         self.shared.change(move |shared, shelf| shared.put(shelf, request, name)).await
     }

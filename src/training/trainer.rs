@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::error::Error;
 use super::event::{Ended, Event, Outcome};
+use super::fit;
 use super::recipe::Recipe;
 use super::session::Session;
 use super::state;
@@ -33,6 +34,8 @@ pub struct Run {
     pub output: Output,
     /// Whether to go on from the state's file, where there is one.
     pub resume: bool,
+    /// Whether the network's input and last layer are made what the images need.
+    pub fit_data: bool,
 }
 
 /// Where a run's results go.
@@ -76,10 +79,9 @@ pub type OnEvent<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
 /// Trains as `run` says. The last event of a run ([`Event::is_last`]) is the caller's to send: it knows why it ended the run,
 /// and what went wrong before it began.
 pub fn train(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Finish, Error> {
-    let Some(mut session) = Session::open(run, on_event)? else {
-        let kept = if run.resume { state::records(&run.output.state)?.len() } else { 0 };
-        return Ok(Finish::Stopped(run.ended(kept as u32)));
-    };
+    let Some((run, notes)) = fit::fitted(run, on_event)? else { return stopped(run) };
+    let run = &*run;
+    let Some(mut session) = Session::open(run, notes, on_event)? else { return stopped(run) };
     for epoch in session.epochs_over() + 1..=run.recipe.epochs {
         let Some(record) = session.epoch(epoch, on_event)? else { break };
         if on_event(&Event::Epoch(record)) == ControlFlow::Break(()) {
@@ -90,6 +92,12 @@ pub fn train(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Finish, Error> {
         return Ok(Finish::Stopped(run.ended(session.epochs_over())));
     }
     session.finish().map(Finish::Done)
+}
+
+/// Before the first step.
+fn stopped(run: &Run) -> Result<Finish, Error> {
+    let kept = if run.resume { state::records(&run.output.state)?.len() } else { 0 };
+    Ok(Finish::Stopped(run.ended(kept as u32)))
 }
 
 impl Run {

@@ -14,6 +14,7 @@ import { chromium } from "playwright-core";
 import * as access from "./access.mjs";
 import * as address from "./address.mjs";
 import * as classes from "./class.mjs";
+import * as docs from "./docs.mjs";
 import * as first from "./first.mjs";
 import * as languages from "./languages.mjs";
 import * as maps from "./maps.mjs";
@@ -58,6 +59,13 @@ const PARTS = {
   keeping,
   training,
   elsewhere,
+  documentation: async () => {
+    for (const [width, dark] of [[1280, false], [390, true]]) {
+      const visited = await visit(browser, { width, dark, url: server.url });
+      await docs.lookUp(visited, server.url);
+      await visited.close();
+    }
+  },
 };
 const wanted = process.env.PARTS?.split(",") ?? Object.keys(PARTS);
 const server = await start(program);

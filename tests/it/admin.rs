@@ -163,3 +163,51 @@ async fn a_stop_ends_streams_and_runs_and_the_next_server_finds_them() {
     server.stop().await;
     drop(folder);
 }
+
+/// A disk that refuses, whoever asks: a folder is not renamed to the name of a file, not even for root.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_the_disk_will_not_remove_is_a_failure_of_ours_and_still_there() {
+    let server = Server::start().await;
+    let id = server.admin(Method::POST, "/admin/train", Some(run(1))).await.json()["job"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/admin/jobs/{id}");
+    events(&server.admin(Method::GET, &format!("{path}/events"), None).await);
+    let before = server.admin(Method::GET, "/admin/jobs", None).await.ok();
+    assert_eq!(before["jobs"][0]["state"], "done");
+    for blocked in [format!("models/.run-{id}.removed"), format!("runs/.{id}.removed")] {
+        let blocked = server.data_dir().join(blocked);
+        std::fs::write(&blocked, "x").unwrap();
+        let sentence = server.admin(Method::DELETE, &path, None).await.refused(500, "internal");
+        assert!(!sentence.contains("removed") && !sentence.contains(&id), "{sentence}");
+        assert_eq!(server.admin(Method::GET, "/admin/jobs", None).await.ok(), before);
+        let all = events(&server.admin(Method::GET, &format!("{path}/events"), None).await);
+        assert_eq!(all.last().unwrap().1, "done");
+        server.post(&format!("/classify?model=run-{id}"), horse()).await.ok();
+        std::fs::remove_file(blocked).unwrap();
+    }
+    assert_eq!(server.admin(Method::DELETE, &path, None).await.status.as_u16(), 204);
+    server.admin(Method::GET, &path, None).await.refused(404, "unknown_job");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_s_other_pages_are_refused_whatever_token_they_have() {
+    let server = Server::start().await;
+    let from = async |site: Option<&str>| {
+        let request = server.request(Method::GET, "/admin/jobs").bearer_auth(TOKEN);
+        Answer::of(match site {
+            Some(site) => request.header("sec-fetch-site", site),
+            None => request,
+        })
+        .await
+    };
+    for own in [None, Some("same-origin"), Some("none")] {
+        from(own).await.ok();
+    }
+    for other in ["cross-site", "same-site", "anything"] {
+        let sentence = from(Some(other)).await.refused(403, "forbidden");
+        assert!(sentence.contains("this server's own page"), "{sentence}");
+    }
+    // What is open to all stays so.
+    Answer::of(server.request(Method::GET, "/models").header("sec-fetch-site", "cross-site")).await.ok();
+    server.stop().await;
+}

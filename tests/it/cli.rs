@@ -128,6 +128,11 @@ fn a_wrong_argument_or_setting_is_exit_code_2_and_a_failure_1() {
     let message = convscope(&["--config", "none.toml", "health"]).failed(2);
     assert!(message.starts_with("error: cannot read none.toml: "), "{message}");
     let folder = tempfile::tempdir().unwrap();
+    let large = [("CONVSCOPE_LIMITS__MEGAPIXELS", "1000")];
+    let message = convscope_in(folder.path(), &large, &["serve", "--listen", "127.0.0.1:0"]).failed(2);
+    let needed = "a picture of 1000 million pixels (`limits.megapixels`) may need 15308";
+    assert!(message.starts_with("error: `limits.decode_mib` is 1024, ") && message.contains(needed), "{message}");
+    assert!(!folder.path().join("data").exists());
     let model = untrained(folder.path(), "mine");
     let message = convscope(&["classify", "Cargo.toml", "--model", model.to_str().unwrap()]).failed(1);
     assert!(message.starts_with("error: Cargo.toml: ") && message.lines().count() == 1, "{message}");

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use convscope::dataset::cifar10::CLASSES;
 use convscope::dataset::{Dataset, Error, Reading, Rules, open, open_at, open_watched};
 use convscope::picture::pixels::luma;
-use convscope::picture::{Channels, Filter, Fit, Target, encode};
+use convscope::picture::{Channels, Filter, Fit, Target};
 use tempfile::TempDir;
+
+use crate::pictures::rgb_png;
 
 const RECORD: usize = 3073;
 
-fn official() -> PathBuf {
+pub(crate) fn official() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin")
 }
 
@@ -151,7 +153,10 @@ fn what_is_no_dataset_is_refused() {
     assert!(matches!(open(&folder.path().join("file"), 0), Err(Error::Unrecognised(_))));
     assert!(matches!(open(&folder.path().join("absent"), 0), Err(Error::Io { .. })));
     let error = open_at(&official(), &reading(0, 28, 64, Channels::Rgb)).unwrap_err().to_string();
-    assert_eq!(error, "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input");
+    assert_eq!(
+        error,
+        "CIFAR-10's images are 32×32 and the network takes 28×64: use a network with a 32×32 input, or fit it with --fit-data (`fit_data` in a request)"
+    );
 }
 
 #[test]
@@ -182,7 +187,7 @@ fn class(root: &Path, part: &str, class: u8, count: u8) {
     let folder = root.join(part).join(["ant", "bee", "cow"][usize::from(class)]);
     fs::create_dir_all(&folder).unwrap();
     for number in 0..count {
-        let png = encode::rgb(5, 7, &[class, number, 200].repeat(35)).unwrap();
+        let png = rgb_png(5, 7, &[class, number, 200].repeat(35));
         fs::write(folder.join(format!("{number:03}.png")), png).unwrap();
     }
 }

@@ -7,23 +7,24 @@ use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::hostile_pictures::table_bomb;
 use crate::support::{Answer, HalfSent, Server, TOKEN, complete, eventually, horse};
 
 /// A bare connection.
-struct Wire(TcpStream);
+pub(crate) struct Wire(pub(crate) TcpStream);
 
 impl Wire {
-    async fn to(server: &Server) -> Self {
+    pub(crate) async fn to(server: &Server) -> Self {
         Self(TcpStream::connect(server.address).await.unwrap())
     }
 
     /// Writes all of `text`, and fails where the server does not take it in.
-    async fn send(&mut self, text: &[u8]) {
+    pub(crate) async fn send(&mut self, text: &[u8]) {
         self.0.write_all(text).await.expect("the server takes in what is sent");
     }
 
     /// One answer, or what comes before the connection ends.
-    async fn answer(&mut self) -> String {
+    pub(crate) async fn answer(&mut self) -> String {
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         while !complete(&text) {
@@ -37,7 +38,7 @@ impl Wire {
     }
 
     /// Waits until the server closes it.
-    async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let mut rest = Vec::new();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.0.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "the server keeps the connection");
@@ -45,7 +46,7 @@ impl Wire {
 }
 
 /// Checks that `answer` is a refusal like every other: status, both keys, the headers all answers owe.
-fn refused(answer: &str, status: u16, code: &str) -> String {
+pub(crate) fn refused(answer: &str, status: u16, code: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     for owed in ["content-type: application/json", "x-content-type-options: nosniff", "content-security-policy: ", "x-request-id: "]
@@ -135,16 +136,29 @@ async fn so_do_those_of_a_full_and_of_a_stopping_server() {
         let body = vec![7; 4 << 20];
         refused(&HalfSent::unasked(&server, "/classify", &body).await.answer().await, 429, "queue_full");
     }
-    server.begin_to_stop();
-    eventually("the drain", async || (server.get("/health/ready").await.status != 200).then_some(())).await;
-    let head = format!("POST /classify HTTP/1.1\r\nhost: t\r\ncontent-length: {LARGE}\r\n\r\n");
+    // Their requests have begun, and are whole only when the server takes nothing new any more.
+    let (mut idle, mut late) = (Wire::to(&server).await, Vec::new());
+    idle.send(b"GET /health/live HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    idle.answer().await;
     for _ in 0..6 {
         let mut wire = Wire::to(&server).await;
-        wire.send(head.as_bytes()).await;
-        wire.send(&vec![7; LARGE]).await;
-        refused(&wire.answer().await, 503, "stopping");
+        wire.send(b"POST /classify HTTP/1.1\r\nhost: t\r\n").await;
+        late.push(wire);
+    }
+    server.begin_to_stop();
+    idle.closed().await;
+    let mut asking = tokio::task::JoinSet::new();
+    for mut wire in late {
+        asking.spawn(async move {
+            wire.send(format!("content-length: {LARGE}\r\n\r\n").as_bytes()).await;
+            wire.send(&vec![7; LARGE]).await;
+            let answer = wire.answer().await;
+            refused(&answer, 503, "stopping");
+            assert!(answer.contains("connection: close") && answer.contains("retry-after: "), "{answer}");
+        });
     }
     assert!(held.finish().await.starts_with("HTTP/1.1 200"));
+    asking.join_all().await;
     server.stop().await;
 }
 
@@ -286,9 +300,14 @@ async fn other_pages_may_call_where_the_configuration_names_them_and_admin_never
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_needs_more_memory_than_all_may_have_is_refused() {
-    let server = Server::with(|config| config.limits.decode_bytes = 1 << 20).await;
-    let sentence = server.post("/classify", horse()).await.refused(413, "image_too_large");
-    assert!(sentence.contains("1 MiB"), "{sentence}");
+    let server = Server::with(|config| {
+        config.limits.pixels = 1024;
+        config.limits.decode_bytes = 2 << 20;
+    })
+    .await;
+    server.post("/classify", horse()).await.ok();
+    let sentence = server.post("/classify", table_bomb(1000)).await.refused(413, "image_too_large");
+    assert!(sentence.contains("2 MiB"), "{sentence}");
     server.stop().await;
 }
 

@@ -83,6 +83,9 @@ async fn admin_is_for_those_with_the_token() {
     for (method, path) in [
         (Method::POST, "/admin/train"),
         (Method::GET, "/admin/jobs"),
+        (Method::GET, "/admin/datasets"),
+        (Method::PUT, "/admin/datasets/x"),
+        (Method::DELETE, "/admin/datasets/x"),
         (Method::GET, "/admin/jobs/x"),
         (Method::DELETE, "/admin/jobs/x"),
         (Method::POST, "/admin/jobs/x/cancel"),

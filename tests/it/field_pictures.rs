@@ -1,12 +1,11 @@
 //! Pictures that were read wrong, or refused in words nobody understands, by programs like this one.
 
 use convscope::picture::decode::{Error, Limits, decode};
-use convscope::picture::encode;
 use image::codecs::webp::WebPEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbImage};
 
-use crate::pictures::{file, sized};
+use crate::pictures::{file, rgb_png, sized};
 use crate::support::Server;
 
 /// The picture that `tests/data/odd-images.py` starts from, upright.
@@ -60,7 +59,7 @@ fn stored(orientation: u8) -> RgbImage {
 fn an_orientation_is_found_in_every_container_and_as_every_number() {
     for orientation in 1..=8 {
         let image = stored(orientation);
-        let png = encode::rgb(image.width() as usize, image.height() as usize, &image).unwrap();
+        let png = rgb_png(image.width() as usize, image.height() as usize, &image);
         for (kind, little) in [(3, true), (3, false), (4, true), (4, false)] {
             let exif = exif(kind, orientation.into(), little);
             let mut webp = Vec::new();

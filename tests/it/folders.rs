@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use convscope::dataset::{Dataset, Error, Reading, Rules, open, open_at};
+use convscope::picture::Channels;
 use convscope::picture::decode::Limits;
-use convscope::picture::{Channels, encode};
 use tempfile::TempDir;
 
 use crate::cli::convscope_in;
 use crate::dataset::reading;
-use crate::pictures::file;
+use crate::pictures::{file, rgb_png};
 
 /// A picture of one colour.
 fn png(red: u8) -> Vec<u8> {
-    encode::rgb(5, 7, &[red, 9, 200].repeat(35)).unwrap()
+    rgb_png(5, 7, &[red, 9, 200].repeat(35))
 }
 
 fn put(root: &Path, path: &str, bytes: &[u8]) {
@@ -222,7 +222,7 @@ fn other_ways_to_sort_are_read_with_a_part_held_out() {
 #[test]
 fn more_pixels_are_read_where_they_are_allowed() {
     let root = folder(&[("train", 3), ("test", 1)]);
-    put(root.path(), "train/ant/scan.png", &encode::rgb(1300, 1000, &[7, 9, 200].repeat(1_300_000)).unwrap());
+    put(root.path(), "train/ant/scan.png", &rgb_png(1300, 1000, &[7, 9, 200].repeat(1_300_000)));
     let limited =
         |pixels| Reading { rules: Rules { limits: Limits::of(pixels), ..Rules::default() }, ..reading(0, 8, 8, Channels::Rgb) };
     let error = open_at(root.path(), &limited(1_000_000)).unwrap_err();
@@ -237,7 +237,7 @@ fn more_pixels_are_read_where_they_are_allowed() {
 #[test]
 fn training_says_what_it_leaves_out_and_heeds_the_limits() {
     let root = as_downloaded();
-    put(root.path(), "train/ant/scan.png", &encode::rgb(1300, 1000, &[7, 9, 200].repeat(1_300_000)).unwrap());
+    put(root.path(), "train/ant/scan.png", &rgb_png(1300, 1000, &[7, 9, 200].repeat(1_300_000)));
     let net = "name = 'net'\ninput = { channels = 3, height = 8, width = 8 }\n[[layers]]\nname = 'flat'\nkind = 'flatten'\n\
                [[layers]]\nname = 'fc'\nkind = 'linear'\nout_features = 2\n";
     let work = tempfile::tempdir().unwrap();

@@ -160,7 +160,7 @@ proptest! {
         let Pool2dShape { planes, height, width, kernel, stride, padding } = shape;
         let x = [Var::from_tensor(&numbers(1, (planes / 2, 2, height, width))).unwrap()];
         let pool = Pool2d { kernel_size: kernel, stride, padding };
-        let (numbers, dy) = (plain(&x[0]), plain(&numbers(99, shape.output_len())));
+        let (numbers, dy) = (plain(&x[0]), plain(&numbers(99, planes * shape.output_height() * shape.output_width())));
         let mut winners = vec![0; dy.len()];
         let y = filled(dy.len(), |y| naive::max_pool2d::forward(&shape, &numbers, y, &mut winners));
         let dx = filled(numbers.len(), |dx| naive::max_pool2d::backward(&shape, &winners, &dy, dx));

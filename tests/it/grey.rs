@@ -15,6 +15,7 @@ use convscope::training::trainer::{Finish, Models, Output, Run, train};
 use serde_json::json;
 
 use crate::cli::convscope_in;
+use crate::pictures::rgb_png;
 use crate::support::{CLASSES, Server, horse};
 use crate::training::{images, recipe};
 
@@ -111,6 +112,7 @@ fn run(folder: &Path, data: &Path, channels: usize) -> Run {
             models: Models::Last { path: folder.join("grey.safetensors"), dtype: Dtype::F32 },
         },
         resume: false,
+        fit_data: false,
     }
 }
 
@@ -177,7 +179,7 @@ fn a_grey_network_is_trained_on_a_folder_of_coloured_images() {
         for part in ["train", "test"] {
             let class = folder.path().join("set").join(part).join(class);
             std::fs::create_dir_all(&class).unwrap();
-            let png = convscope::picture::encode::rgb(9, 7, &[20 * number as u8, 255 - 20 * number as u8, 7].repeat(63)).unwrap();
+            let png = rgb_png(9, 7, &[20 * number as u8, 255 - 20 * number as u8, 7].repeat(63));
             std::fs::write(class.join("a.png"), &png).unwrap();
             std::fs::write(class.join("b.png"), &png).unwrap();
         }

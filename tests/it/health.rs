@@ -1,4 +1,4 @@
-//! Starting, standing and stopping: health, the page, connections, the drain.
+//! Starting and standing: health, the page, silent connections.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, HalfSent, Server, eventually, horse};
+use crate::support::{Answer, HalfSent, Server, horse};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_model_is_live_and_ready() {
@@ -42,28 +42,6 @@ async fn a_full_queue_refuses_at_once_and_is_no_illness() {
     let answer = held.finish().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"label\":{label}")), "{answer}");
     server.post("/classify", horse()).await.ok();
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn stopping_refuses_what_is_new_and_answers_what_was_begun() {
-    let mut server = Server::start().await;
-    server.post("/classify", horse()).await.ok();
-    let held = HalfSent::begin(&server, "/classify", "", &horse()).await;
-    server.begin_to_stop();
-    let refusal = eventually("the drain", async || {
-        let answer = server.get("/health/ready").await;
-        (answer.status != 200).then_some(answer)
-    })
-    .await;
-    refusal.refused(503, "stopping");
-    refusal.says_when();
-    let refusal = server.post("/classify", horse()).await;
-    refusal.refused(503, "stopping");
-    refusal.says_when();
-    server.get("/health/live").await.ok();
-    let answer = held.finish().await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.stop().await;
 }
 
@@ -116,18 +94,5 @@ async fn a_connection_that_sends_no_headers_is_closed() {
         let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut rest)).await;
         assert!(read.is_ok(), "the server keeps a silent connection");
     }
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_beyond_the_cap_waits_for_one_to_end() {
-    let server = Server::with(|config| config.server.max_connections = 1).await;
-    let held = HalfSent::begin(&server, "/classify", "connection: close\r\n", &horse()).await;
-    let waiting = HalfSent::connect(&server, "/classify", "connection: close\r\n", &horse()).await;
-    let second = tokio::spawn(waiting.finish());
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!second.is_finished(), "the second connection is served beside the first");
-    assert!(held.finish().await.starts_with("HTTP/1.1 200"));
-    assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
     server.stop().await;
 }

@@ -1,8 +1,8 @@
 //! Images made to hurt: what they claim, what they unpack to, what breaks their decoders.
 
-use convscope::picture::decode::{Error, Limits, decode, probe};
-use convscope::picture::header::{decode_bytes, most_decode_bytes};
-use convscope::picture::{Format, Header};
+use convscope::picture::decode::{Error, Limits, cost, decode, probe};
+use convscope::picture::header::{decode_bytes, most_bytes};
+use convscope::picture::{Fit, Format, Header, Target};
 use proptest::prelude::*;
 
 use crate::allocations::peak_of;
@@ -100,7 +100,7 @@ impl Bits {
 }
 
 /// A lossless WebP of 4×4 pixels with `groups` groups of five code tables, of 4 KB each in memory.
-fn table_bomb(groups: u32) -> Vec<u8> {
+pub(crate) fn table_bomb(groups: u32) -> Vec<u8> {
     let mut bits = Bits::default();
     // Signature, sides less one, alpha, version; no transform, no colour cache; an entropy image of one 4×4 block.
     for (value, count) in [(0x2F, 8), (3, 14), (3, 14), (0, 1), (0, 3), (0, 1), (0, 1), (1, 1), (0, 3), (0, 1)] {
@@ -152,7 +152,7 @@ fn memory_stays_within_what_the_header_says() {
     for entry in std::fs::read_dir(data().join("odd/large")).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        let Header { width, height, format, memory } = probe(&bytes).unwrap();
+        let Header { width, height, format, memory, .. } = probe(&bytes).unwrap();
         let budget = decode_bytes(format, u64::from(width) * u64::from(height));
         // Its own size, so that nothing is resized.
         let (picture, peak) = peak_of(|| decode(&bytes, &sized(width as usize, height as usize), &Limits::default()).unwrap());
@@ -187,11 +187,42 @@ fn an_interlaced_png_stays_within_what_the_header_says() {
 #[test]
 fn limits_of_more_pixels_allow_the_memory_that_they_take() {
     for pixels in [1, 50_000_000, 400_000_000] {
-        assert!(Limits::of(pixels).memory >= most_decode_bytes(pixels));
+        assert!(Limits::of(pixels).memory >= most_bytes(pixels));
     }
-    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, memory: 15 * 400_000_000 };
+    let header = Header { width: 20_000, height: 20_000, format: Format::WebP, grey: false, memory: 15 * 400_000_000, kept: 0 };
     assert!(Limits::default().check(&header).is_err());
     assert_eq!(Limits::of(400_000_000).check(&header), Ok(()));
+}
+
+/// An ordinary image of the most pixels that are allowed is read with the memory that there must be for it, in every format, and
+/// resized with it by every network of up to half its rows.
+#[test]
+fn the_memory_that_there_must_be_is_enough_for_every_format_and_for_resizing() {
+    use image::{DynamicImage, ImageFormat};
+    let (width, height) = (1500, 1400);
+    // Blank: a lossless WebP is counted by its bytes as well, see `table_bomb`.
+    let image = DynamicImage::new_rgba8(width, height);
+    for (image, format) in [
+        (DynamicImage::from(image.to_rgba16()), ImageFormat::Png),
+        (DynamicImage::from(image.to_luma8()), ImageFormat::Png),
+        (image.clone(), ImageFormat::WebP),
+        (image.clone(), ImageFormat::Gif),
+        (image.clone(), ImageFormat::Bmp),
+        (DynamicImage::from(image.to_rgb8()), ImageFormat::Jpeg),
+        (DynamicImage::from(image.to_luma8()), ImageFormat::Jpeg),
+    ] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        let limits = Limits::within(u64::from(width * height), most_bytes(u64::from(width * height))).unwrap();
+        for (side, fit) in [32, 224, 700].into_iter().flat_map(|side| [Fit::Crop, Fit::Stretch, Fit::Pad].map(|fit| (side, fit))) {
+            let target = Target { fit, ..sized(side, side) };
+            let cost = cost(bytes.get_ref(), &target, &limits).unwrap();
+            let (picture, peak) = peak_of(|| decode(bytes.get_ref(), &target, &limits).unwrap());
+            assert_eq!(picture.pixels.values().len(), side * side * 3);
+            assert!(peak as u64 <= cost, "{format:?} to {side} by {fit:?}: {peak} bytes, {cost} announced");
+        }
+    }
+    assert_eq!(Limits::within(1_000_000_000, 1 << 30), Err(most_bytes(1_000_000_000)));
 }
 
 /// Nothing in `bytes`, whatever they are, panics or takes more than the limits.

@@ -129,6 +129,7 @@ fn every_way_of_saving_gives_the_same_numbers() {
         ("double.pth", Some("numbers of 64 bits were rounded to 32")),
         ("data-parallel.pth", Some("names begin with `module.`")),
         ("compiled.pth", Some("names begin with `module._orig_mod.`")),
+        ("net.pth", Some("under the key `net`; passed over what is beside it: `acc`, `epoch`")),
         ("nested.pth", Some("under the key `state_dict`; passed over what is beside it: `best`, `epoch`, `optimizer`")),
     ] {
         let (model, notes) = import(name);
@@ -210,6 +211,23 @@ fn every_tensor_that_does_not_fit_is_named_with_what_was_expected() {
     ] {
         assert!(message.contains(part), "{message}");
     }
+}
+
+#[test]
+fn a_network_whose_images_have_channels_that_no_picture_has_is_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (arch, weights) = (folder.path().join("four.toml"), folder.path().join("four.safetensors"));
+    let text = std::fs::read_to_string(file("small.toml")).unwrap();
+    assert!(text.contains("channels = 3"));
+    std::fs::write(&arch, text.replacen("channels = 3", "channels = 4", 1)).unwrap();
+    // All else fits.
+    let mut tensors = tensors("small.safetensors");
+    let filters = tensors.iter_mut().find(|tensor| tensor.name == "conv1.weight").unwrap();
+    (filters.shape, filters.values) = (vec![4, 4, 3, 3], vec![0.1; 4 * 4 * 9]);
+    let plain: Vec<Tensor<'_>> = tensors.iter().map(|Parameter { name, shape, values }| Tensor { name, shape, values }).collect();
+    std::fs::write(&weights, safetensors_bytes(&BTreeMap::new(), &plain, Dtype::F32)).unwrap();
+    let message = run_import(&[weights.to_str().unwrap(), "--arch", arch.to_str().unwrap(), "--classes", "a,b,c"]).failed(1);
+    assert!(message.contains("images of 4 channels, and images have 1 (grey) or 3"), "{message}");
 }
 
 #[test]

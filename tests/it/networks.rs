@@ -2,12 +2,16 @@
 //! they take is printed (`cargo test deep_networks -- --nocapture`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use convscope::network::learner::{Batch, Learner, StepSettings};
+use convscope::kernels::{Team, Tier};
+use convscope::network::Rules;
+use convscope::network::compiled::Machine;
+use convscope::network::learner::{Batch, Learner, Reduction, StepSettings};
 use convscope::network::shape::Role;
 use convscope::network::weights::specs;
-use convscope::network::{Architecture, Parameter, Plan, Probe, Step, Weights, infer};
-use convscope::optim::Sgd;
+use convscope::network::{Architecture, Memory, Parameter, Plan, Probe, Step, Weights, infer, presets};
+use convscope::optim::{Rule, Sgd};
 use serde::Deserialize;
 
 use crate::allocations::peak_of;
@@ -24,11 +28,7 @@ struct Expected {
 }
 
 fn architecture(name: &str) -> Architecture {
-    let text = match name {
-        "resnet20" => include_str!("../../src/selftest/resnet20.toml"),
-        _ => include_str!("../data/networks/resnet18.toml"),
-    };
-    Architecture::from_toml(text).unwrap()
+    presets::named(name).unwrap_or_else(|| Architecture::from_toml(include_str!("../data/networks/resnet18.toml")).unwrap())
 }
 
 fn weights(architecture: &Architecture) -> Weights {
@@ -80,7 +80,8 @@ fn deep_networks_with_projections_are_pytorchs_and_their_memory_is_bounded() {
             }
         }
         let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
-        let settings = StepSettings { sgd, label_smoothing: 0.0, seed: 1 };
+        let rules = Rules::All(Rule::Sgd(sgd));
+        let settings = StepSettings { rules, label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
         let (step, training) = peak_of(|| {
             let mut step = Step::new(&architecture, &weights).unwrap();
             let report = step.step(Batch { images: &images, labels: &[1, 0] }, &settings).unwrap();
@@ -96,6 +97,43 @@ fn deep_networks_with_projections_are_pytorchs_and_their_memory_is_bounded() {
         println!("{name}: {} kB at most for two images forward, {} kB for a training step", forward >> 10, training >> 10);
         for (what, bytes, limit) in [("forward", forward, limits[0]), ("training", training, limits[1])] {
             assert!(bytes <= limit, "{name} {what}: {bytes} bytes");
+        }
+    }
+}
+
+/// What is said of memory beforehand is what is held then, on a machine of one thread so that the counting sees all of it.
+#[test]
+fn the_memory_a_network_will_take_is_known_before_it_takes_any() {
+    let machine = || Machine { tier: Tier::detect(), team: Arc::new(Team::new(1)) };
+    let deep = Architecture::from_toml(include_str!("../../benches/speedrun.toml")).unwrap();
+    for architecture in presets::names().filter_map(presets::named).chain([deep]) {
+        let (layers, weights, input) = (infer(&architecture).unwrap(), weights(&architecture), architecture.input);
+        for batch in [1, 32] {
+            let images: Vec<f32> = (0..(batch * 3 * input.height * input.width) as u64).map(|at| value(1000, at, 1.0)).collect();
+            let said = Memory::of(&architecture, &layers, batch, 1);
+            let (_, forward) = peak_of(|| {
+                let mut plan = Plan::on(machine(), &architecture, &layers, &weights);
+                plan.evaluate(&images, &Probe::default()).unwrap();
+                plan
+            });
+            let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
+            let rules = Rules::All(Rule::Sgd(sgd));
+            let settings = StepSettings { rules, label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
+            let labels: Vec<u32> = (0..batch as u32).map(|at| at % 10).collect();
+            let (_, training) = peak_of(|| {
+                let mut step = Step::on(machine(), &architecture, &weights).unwrap();
+                // A batch norm wants more than one image where its planes are single pixels.
+                let _ = step.step(Batch { images: &images, labels: &labels }, &settings);
+                step
+            });
+            let forward = forward as u64 + said.parameters_bytes;
+            for (what, held, said) in [("forward", forward, said.forward_bytes), ("training", training as u64, said.training_bytes)]
+            {
+                // Memory comes in pages of 2 MiB; small networks have tables beside their numbers.
+                let apart = held.abs_diff(said);
+                println!("{} {what} at {batch}: {held} held, {said} said", architecture.name);
+                assert!(apart <= said / 10 + (6 << 20), "{} {what} at {batch}: {held} held, {said} said", architecture.name);
+            }
         }
     }
 }

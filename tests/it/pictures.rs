@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use convscope::picture::decode::{Error, Limits, decode, probe};
-use convscope::picture::{Channels, Filter, Fit, Format, Target};
+use convscope::picture::{Channels, Dimensions, Filter, Fit, Format, Pixels, Target, encode};
 
 pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -15,6 +15,12 @@ pub(crate) fn file(name: &str) -> Vec<u8> {
 
 pub(crate) fn sized(width: usize, height: usize) -> Target {
     Target { height, width, channels: Channels::Rgb, fit: Fit::Crop, filter: Filter::Triangle, background: [255; 3] }
+}
+
+/// A PNG of `pixels`, height × width × RGB.
+pub(crate) fn rgb_png(width: usize, height: usize, pixels: &[u8]) -> Vec<u8> {
+    let dimensions = Dimensions { height, width, channels: Channels::Rgb };
+    encode::pixels(&Pixels::new(dimensions, pixels).unwrap()).unwrap()
 }
 
 /// Largest and mean difference between two pictures' samples.

@@ -22,11 +22,12 @@ pub(crate) struct Program {
     said: Arc<Mutex<Vec<String>>>,
 }
 
-/// `convscope` in `folder`, at `address`, with these variables and no token.
+/// `convscope` in `folder`, at `address`, with these variables, no token, and no grace unless they say so.
 pub(crate) fn command(folder: &Path, address: &str, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
     command.args(["--listen", address]).current_dir(folder).stdin(Stdio::null()).stderr(Stdio::piped());
-    command.env("CONVSCOPE_MODELS__DIR", models()).env_remove("CONVSCOPE_ADMIN_TOKEN").envs(settings.iter().copied());
+    command.env("CONVSCOPE_MODELS__DIR", models()).env_remove("CONVSCOPE_ADMIN_TOKEN");
+    command.env("CONVSCOPE_SERVER__GRACE_SECONDS", "0").envs(settings.iter().copied());
     command
 }
 
@@ -68,11 +69,11 @@ impl Program {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    async fn end(&mut self) -> ExitStatus {
+    pub(crate) async fn end(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the program's end", async || child.try_wait().unwrap()).await
     }
@@ -123,12 +124,7 @@ async fn a_second_signal_does_not_wait() {
     tokio::io::AsyncReadExt::read_exact(&mut held, &mut asked).await.unwrap();
     assert_eq!(&asked, b"HTTP/1.1 100");
     program.signal("-INT");
-    let client = Client::new();
-    eventually("the drain", async || {
-        let answer = client.get(program.url("/health/ready")).send().await.unwrap();
-        (answer.status() == 503).then_some(())
-    })
-    .await;
+    eventually("the drain", async || program.said().contains("stopping").then_some(())).await;
     program.signal("-INT");
     assert_eq!(program.end().await.code(), Some(130));
 }

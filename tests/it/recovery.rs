@@ -31,6 +31,7 @@ fn asked(epochs: u32) -> Request {
         recipe: Recipe::named("default").unwrap().with(changes.as_object().unwrap()).unwrap(),
         data: "cifar-10".into(),
         data_path: images(),
+        fit_data: false,
         created: "2026-01-01T00:00:00Z".into(),
     }
 }

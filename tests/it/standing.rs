@@ -67,6 +67,41 @@ async fn a_token_that_can_be_guessed_is_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg(unix)]
+async fn nothing_is_written_but_below_the_data_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let path = elsewhere.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (home, temporary, data) = (place("home"), place("tmp"), place("data"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
+    let settings = [("CONVSCOPE_DATA_DIR", &*data), ("HOME", &home), ("XDG_CACHE_HOME", &home), ("TMPDIR", &temporary)];
+    let program = Program::start_in(folder, &settings);
+    let client = Client::new();
+    let token = std::fs::read_to_string(format!("{data}/admin-token")).unwrap();
+    let large = vec![7; 4 << 20];
+    for (path, body) in [("/classify", horse()), ("/featuremaps/conv1", horse()), ("/classify", large)] {
+        client.post(program.url(path)).body(body).send().await.unwrap().bytes().await.unwrap();
+    }
+    let images = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cifar-10-batches-bin");
+    let run = serde_json::json!({"arch": "tutorial", "data": images, "epochs": 1});
+    let train = client.post(program.url("/admin/train")).bearer_auth(token.trim()).json(&run).send().await.unwrap();
+    assert_eq!(train.status(), 202);
+    let written = || std::fs::read_dir(format!("{data}/runs")).is_ok_and(|mut runs| runs.next().is_some());
+    eventually("a run", async || written().then_some(())).await;
+    let folder = program.stop().await;
+    let names =
+        |path: &std::path::Path| -> Vec<_> { std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    for path in [folder.path(), home.as_ref(), temporary.as_ref()] {
+        assert!(names(path).is_empty(), "{:?}", names(path));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_json_log_is_json_in_every_line_and_a_requests_line_says_whose_it_was() {
     let program = Program::start(&[("CONVSCOPE_LOG__FORMAT", "json")]);
     let client = Client::new();

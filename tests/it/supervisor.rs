@@ -47,6 +47,7 @@ pub(crate) fn request(epochs: u32) -> RunRequest {
         recipe: None,
         overrides: overrides.as_object().unwrap().clone(),
         name: None,
+        fit_data: false,
     }
 }
 

@@ -190,7 +190,8 @@ async fn files_that_are_cut_overwritten_replaced_or_slowly_copied_under_load_nev
     server.stop().await;
 }
 
-/// Memory of this process, in MiB. A long test, since only many large exchanges show what stays.
+/// Memory of this process, in MiB. A long test, since only many large exchanges show what stays. Where the C library keeps freed
+/// blocks of megabytes for itself it fails: `MALLOC_MMAP_THRESHOLD_=1048576` in the environment makes it give them back.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
 #[ignore = "takes a minute"]
@@ -221,6 +222,7 @@ async fn after_a_hundred_exchanges_memory_is_back() {
     let after = resident();
     println!("{before} MiB after ten exchanges, {after} MiB after a hundred more");
     load.end().await;
-    assert!(after < before + before / 4, "{before} MiB before, {after} MiB after");
+    // A model takes some 50; a hundred of them would be thousands.
+    assert!(after < before + 64, "{before} MiB before, {after} MiB after");
     server.stop().await;
 }

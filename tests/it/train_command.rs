@@ -261,3 +261,27 @@ fn channels_that_no_picture_has_are_refused_before_any_is_read() {
     assert!(!output.status.success() && output.stdout.is_empty(), "{text}");
     assert!(text.contains("images of 2 channels, and images have 1 (grey) or 3"), "{text}");
 }
+
+/// 320 images in batches of 319: the last one is alone, and its batch norm would have one value a channel.
+#[test]
+fn a_last_batch_that_no_batch_norm_can_measure_is_refused_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let layers = "name = 'bare'\ninput = { channels = 3, height = 32, width = 32 }\n\
+                  [[layers]]\nname = 'conv1'\nkind = 'conv2d'\nout_channels = 8\nkernel_size = 32\n\
+                  [[layers]]\nname = 'norm1'\nkind = 'batch_norm2d'\n[[layers]]\nname = 'flat'\nkind = 'flatten'\n\
+                  [[layers]]\nname = 'fc1'\nkind = 'linear'\nout_features = 10\n";
+    std::fs::write(folder.path().join("bare.toml"), layers).unwrap();
+    let train = |batch: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_convscope"));
+        command.current_dir(folder.path()).args(["train", "--arch", "bare.toml", "--out", "m.safetensors", "--device", "cpu"]);
+        command.args(["--events", "jsonl", "--epochs", "1", "--batch-size", batch, "--data"]).arg(images());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (done, events, said) = train("319");
+    let sentence = "layer `norm1`: Expected more than 1 value per channel when training, got input size [1, 8, 1, 1]";
+    assert!(!done && said.contains(sentence) && said.contains("batches of 1"), "{said}");
+    assert!(!events.contains("\"step\"") && !folder.path().join("m.safetensors").exists(), "{events}");
+    let (done, _, said) = train("318");
+    assert!(done, "{said}");
+}

@@ -47,6 +47,7 @@ fn run_in(folder: &Path, recipe: Recipe) -> Run {
         device: DeviceChoice::Cpu,
         output: Output { name: "m".into(), state: folder.join("m.state"), models: Models::Last { path: model, dtype: Dtype::F32 } },
         resume: false,
+        fit_data: false,
     }
 }
 

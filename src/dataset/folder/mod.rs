@@ -21,6 +21,7 @@ mod files;
 mod layout;
 mod litter;
 mod read;
+pub(super) mod survey;
 
 /// Reads the images under `path`; an error where there is no such layout.
 pub(super) fn open(path: &Path, reading: &Reading, progress: &mut Progress<'_>) -> Result<Dataset, Error> {
@@ -65,15 +66,21 @@ pub(super) fn open(path: &Path, reading: &Reading, progress: &mut Progress<'_>) 
     }
     let [train_pixels, test_pixels] = read.pixels;
     let [train_labels, test_labels] = read.labels;
+    let [train_names, test_names] = read.files.map(|files| files.iter().map(|file| within(path, file)).collect());
     Ok(Dataset {
-        train: TrainSet(Images::new(train_pixels, train_labels, dimensions)),
-        test: TestSet(Images::new(test_pixels, test_labels, dimensions)),
+        train: TrainSet(Images::named(train_pixels, train_labels, train_names, dimensions)),
+        test: TestSet(Images::named(test_pixels, test_labels, test_names, dimensions)),
         classes,
         height: dimensions.height,
         width: dimensions.width,
         channels: dimensions.channels.count(),
         notes,
     })
+}
+
+/// What a file is called within the set at `root`.
+fn within(root: &Path, file: &Path) -> String {
+    file.strip_prefix(root).unwrap_or(file).display().to_string()
 }
 
 fn check(path: &Path, train: &[Labelled], test: &[Labelled]) -> Result<(), Error> {

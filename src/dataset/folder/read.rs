@@ -22,6 +22,8 @@ pub(super) struct Read<const LISTS: usize> {
     /// image × height × width × channel.
     pub(super) pixels: [Vec<u8>; LISTS],
     pub(super) labels: [Vec<u32>; LISTS],
+    /// Their files.
+    pub(super) files: [Vec<PathBuf>; LISTS],
     /// File and reason, in the order of the paths.
     pub(super) faults: Vec<String>,
 }
@@ -77,13 +79,16 @@ pub(super) fn read<const LISTS: usize>(
     goes_on(progress(total, total))?;
     let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut labels = lists.map(|files| files.iter().map(|(_, class)| *class).collect::<Vec<u32>>());
+    let mut files = lists.map(|files| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>());
     for list in 0..LISTS {
         let without: Vec<usize> = faults.iter().filter(|(of, ..)| *of == list).map(|(_, index, _)| *index).collect();
         remove(&mut pixels[list], size, &without);
         remove(&mut labels[list], 1, &without);
+        let mut index = 0..;
+        files[list].retain(|_| index.next().is_none_or(|index| !without.contains(&index)));
     }
     faults.sort_unstable_by(|one, other| one.2.cmp(&other.2));
-    Ok(Read { pixels, labels, faults: faults.into_iter().map(|(.., fault)| fault).collect() })
+    Ok(Read { pixels, labels, files, faults: faults.into_iter().map(|(.., fault)| fault).collect() })
 }
 
 fn one(file: &Path, reading: &Reading, out: &mut [u8]) -> Result<(), String> {

@@ -7,21 +7,25 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::http::error::{Code, Error};
 use crate::http::extract::{self, Path};
+use crate::http::openapi::shapes;
 use crate::http::state::App;
 use crate::training::job::Job;
 
 /// A run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct OneJob {
+    #[schema(value_type = shapes::Job)]
     job: Job,
 }
 
 /// Runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AllJobs {
+    #[schema(value_type = Vec<shapes::Job>)]
     jobs: Vec<Job>,
 }
 

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::http::error::{Code, Error};
 use crate::http::extract::{self, Path};
@@ -26,8 +27,9 @@ pub struct Activation {
 }
 
 /// How the model stands then.
-#[derive(Debug, Serialize)]
-struct Activated<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Activated<'a> {
+    /// As it is listed.
     model: Entry<'a>,
 }
 

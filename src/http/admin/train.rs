@@ -8,33 +8,46 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::events::{self, EVENT_STREAM};
 use crate::dataset::catalog::Catalog;
 use crate::http::accept::preferred;
-use crate::http::error::{Code, Error};
+use crate::http::error::Error;
 use crate::http::extract;
+use crate::http::openapi::shapes;
 use crate::http::state::App;
-use crate::network::Architecture;
+use crate::network::check::Written;
 use crate::training::job::Job;
 use crate::training::supervisor::{ArchSource, RunRequest};
 
 /// The body: a network, its data, and keys of the recipe beside them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct TrainRequest {
+    /// A preset's name, or the layer list.
+    #[schema(value_type = shapes::Arch)]
     arch: Value,
+    /// A dataset's name, or `cifar10`; a folder on the server where its configuration allows paths.
     data: String,
+    /// A recipe's name.
     recipe: Option<String>,
     /// What people call the run.
     name: Option<String>,
+    /// Whether the network's input and last layer are fitted to the images.
+    #[serde(default)]
+    fit_data: bool,
+    /// Keys of the recipe beside these.
     #[serde(flatten)]
+    #[schema(value_type = shapes::RecipeKeys)]
     overrides: Map<String, Value>,
 }
 
 /// The answer: how the run stands, and where its events are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Started {
+    #[schema(value_type = shapes::Job)]
     job: Job,
+    /// Where its events are.
     events: String,
 }
 
@@ -63,6 +76,7 @@ pub async fn post(
         recipe: request.recipe,
         overrides: request.overrides,
         name: request.name,
+        fit_data: request.fit_data,
     };
     let job = app.supervisor.start(run).await?;
     if preferred(&headers, &["application/json", EVENT_STREAM]) == Some(EVENT_STREAM) {
@@ -76,9 +90,7 @@ pub async fn post(
 fn network(arch: Value) -> Result<ArchSource, Error> {
     match arch {
         Value::String(name) => Ok(ArchSource::Preset(name)),
-        list => serde_json::from_value::<Architecture>(list)
-            .map(ArchSource::Inline)
-            .map_err(|e| Error::new(Code::Unprocessable, format!("`arch` is neither a preset's name nor a network: {e}"))),
+        list => Ok(ArchSource::Inline(Written::json(list).check()?.architecture)),
     }
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 
+use super::super::body::{Arrival, Held};
 use super::super::budget::Share;
 use super::super::error::{Code, Error};
-use super::super::extract::read_body;
 use super::super::state::App;
-use super::super::upload::{admit, content_length};
 use crate::serving::Place;
 
 /// Says how many bytes of a body are its JSON.
@@ -20,17 +19,15 @@ const READ: u64 = 4;
 /// So much of that is not charged: whoever sends something small is not refused because others send something large.
 const FREE: u64 = 256 << 10;
 
-/// A body, with a place for its first image and its share of the memory.
+/// A body, with a place for its first image and the memory of what is made of it.
 #[derive(Debug)]
 pub struct Body {
     /// What came.
-    pub bytes: Vec<u8>,
+    pub bytes: Held,
     /// So many of them are JSON; behind it are tensors.
     pub json: usize,
     /// One.
     pub places: Vec<Place>,
-    /// Of what came.
-    pub share: Arc<Share>,
     /// Of what is made of it.
     pub made: Arc<Share>,
 }
@@ -41,8 +38,9 @@ impl FromRequest<Arc<App>> for Body {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         plain(request.headers())?;
         let json = json_length(request.headers())?;
-        let (places, share) = admit(app, content_length(request.headers()))?;
-        let bytes = read_body(request.into_body(), app.config.limits.body_bytes, app.patience()).await?;
+        let arrival = Arrival::of(request.body(), app.config.limits.body_bytes, app)?;
+        let places = app.engine.admit(1)?;
+        let bytes = arrival.read(request.into_body()).await?;
         let json = json.unwrap_or(bytes.len());
         if json > bytes.len() {
             let sentence =
@@ -51,7 +49,7 @@ impl FromRequest<Arc<App>> for Body {
         }
         let memory = READ * json as u64 + (bytes.len() - json) as u64;
         let made = app.bodies.try_take(memory.saturating_sub(FREE)).ok_or_else(|| app.engine.full())?;
-        Ok(Self { bytes, json, places, share: Arc::new(share), made: Arc::new(made) })
+        Ok(Self { bytes, json, places, made: Arc::new(made) })
     }
 }
 

@@ -2,11 +2,13 @@
 //! in order that cannot be is the request's refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::access::{self, Stages};
 use super::super::deadline::Deadline;
 use super::super::error::{Code, Error};
 use super::super::extract::Path;
@@ -59,11 +61,10 @@ enum Start {
 
 async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, body: Body) -> Result<Response, Error> {
     let served = app.model(Some(model.0), model.1).await?;
-    let Body { bytes, json, mut places, share, made } = body;
+    let Body { bytes, json, mut places, made } = body;
     let dimensions = served.dimensions();
     // Numbers are parsed at about the rate at which others are summed up.
     let Order { id, wanted, images } = offload(bytes.len(), move || read(&bytes, json, dimensions)).await??;
-    drop(share);
     let (count, most) = (images.count(), app.config.limits.queue_images);
     if count > most {
         return Err(engine::Error::TooMany { wanted: count, places: most }.into());
@@ -73,7 +74,7 @@ async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, b
     let starts: Vec<Start> = match images {
         Images::Inputs(inputs) => inputs.into_iter().zip(places).map(|(input, place)| Start::Input(input, place)).collect(),
         Images::Files(files) => {
-            let file = |(bytes, place)| Start::File(Image { bytes: Encoded::new(bytes, &made), place });
+            let file = |(bytes, place)| Start::File(Image { bytes: Encoded::Made(bytes, Arc::clone(&made)), place });
             files.into_iter().zip(places).map(file).collect()
         }
     };
@@ -99,7 +100,7 @@ async fn evaluate(app: &Arc<App>, mut starts: Vec<Start>, question: &Question) -
     }
     let task = |start| {
         let (app, question) = (Arc::clone(app), question.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move { one(&app, start, &question).await }))
+        AbortOnDropHandle::new(tokio::spawn(access::along(async move { one(&app, start, &question).await })))
     };
     let mut replies = Vec::with_capacity(starts.len());
     // All are under way before the first is waited for.
@@ -117,7 +118,10 @@ async fn one(app: &Arc<App>, start: Start, question: &Question) -> Result<Reply,
         Start::Input(input, place) => {
             let Question { served, probe, deadline } = question.clone();
             let request = Request { served, input, probe, deadline: Some(deadline.0), place: Some(place) };
-            Ok(app.engine.evaluate(request).await?)
+            let reply = app.engine.evaluate(request).await?;
+            let (queue, inference, batch) = (reply.queued, reply.inference, reply.batch);
+            access::note_image(Stages { decode: Duration::ZERO, queue, inference, batch });
+            Ok(reply)
         }
     }
 }

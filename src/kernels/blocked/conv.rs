@@ -4,7 +4,7 @@ use super::Convolution;
 use super::direct::{self, Direct};
 use super::part::{Finish, Output, Part, Shared, Split};
 use super::winograd::{self, Winograd};
-use crate::kernels::team::Team;
+use crate::kernels::crew::Crew;
 use crate::kernels::tier::Tier;
 
 /// Fewer channels than this on either side and Winograd's transforms cost more than its products save.
@@ -34,6 +34,23 @@ pub struct Applied<'a> {
     pub bias: &'a [f32],
     /// On the way out.
     pub finish: Finish,
+}
+
+/// Images in the blocked layout, and where what becomes of them goes: as many.
+pub struct Images<'a> {
+    /// Read.
+    pub input: &'a [f32],
+    /// Overwritten.
+    pub output: &'a mut [f32],
+}
+
+/// A part of the result for one thread.
+struct Piece<'a> {
+    input: &'a [f32],
+    output: Output<'a>,
+    applied: Applied<'a>,
+    part: &'a Part,
+    workspace: &'a mut [f32],
 }
 
 /// What the backward pass reads and where its results go.
@@ -145,18 +162,21 @@ impl Conv {
     }
 
     /// Convolves images.
-    pub fn forward(&self, tier: Tier, (input, output): (&[f32], &mut [f32]), applied: Applied<'_>, workspace: &mut [f32]) {
-        self.part(tier, (input, Output::new(output)), (applied, &Part::whole(self.sizes.output)), workspace);
+    pub fn forward(&self, tier: Tier, images: Images<'_>, applied: Applied<'_>, workspace: &mut [f32]) {
+        let Images { input, output } = images;
+        let (output, part) = (Output::new(output), &Part::whole(self.sizes.output));
+        self.part(tier, Piece { input, output, applied, part, workspace });
     }
 
-    /// Convolves images with all of `team` on each; `workspaces` are one a thread, of [`Conv::workspace_len`] floats.
+    /// Convolves images with all of the team on each; `workspaces` are one a thread, of [`Conv::workspace_len`] floats.
     pub fn forward_together<W: AsMut<[f32]> + Send>(
         &self,
-        (tier, team): (Tier, &Team),
-        (input, output): (&[f32], &mut [f32]),
+        crew: Crew<'_>,
+        images: Images<'_>,
         applied: Applied<'_>,
         workspaces: &mut [W],
     ) {
+        let (Crew { tier, team }, Images { input, output }) = (crew, images);
         let units = match &self.algorithm {
             Algorithm::Winograd(_) => (winograd::STEP, winograd::PAIR),
             Algorithm::Direct { .. } => (1, 2),
@@ -166,18 +186,13 @@ impl Conv {
         // rows begin at whole tiles.
         let shared = unsafe { Shared::new(output, split.count()) };
         team.split(shared, workspaces, |at, output, workspace| {
-            self.part(tier, (input, output), (applied, &split.part(at)), workspace.as_mut());
+            let (part, workspace) = (&split.part(at), workspace.as_mut());
+            self.part(tier, Piece { input, output, applied, part, workspace });
         });
     }
 
-    fn part(
-        &self,
-        tier: Tier,
-        (input, output): (&[f32], Output<'_>),
-        (applied, part): (Applied<'_>, &Part),
-        workspace: &mut [f32],
-    ) {
-        let Applied { filters, bias, finish } = applied;
+    fn part(&self, tier: Tier, piece: Piece<'_>) {
+        let Piece { input, output, applied: Applied { filters, bias, finish }, part, workspace } = piece;
         match &self.algorithm {
             Algorithm::Winograd(winograd) => {
                 tier.run(winograd::Forward { winograd, input, filters, bias, output, part, finish, workspace });

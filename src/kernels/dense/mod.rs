@@ -9,11 +9,13 @@
 //! Activations have two orders. *Columns* are feature × image (filled up to sixteen images): what the next layer multiplies.
 //! *Panels* are feature block × image × 16: what gradients are made of, and what pooled feature maps are already.
 
+mod apply;
 mod backward;
 mod forward;
 pub mod panels;
 
-pub use backward::{Backward, Update};
+pub use apply::{Apply, ByAdamW, BySgd, Keep, ToMomentum};
+pub use backward::Backward;
 pub use forward::Forward;
 
 use super::lanes::WIDTH;

@@ -17,10 +17,9 @@ use half::f16;
 use self::many::Many;
 use self::one::One;
 use crate::kernels::blocked::part::Shared;
+use crate::kernels::crew::Crew;
 use crate::kernels::lanes::{Lanes, WIDTH};
 use crate::kernels::lengths::{product, sum};
-use crate::kernels::team::Team;
-use crate::kernels::tier::Tier;
 
 /// Vectors of outputs in a panel.
 const PANEL: usize = 4;
@@ -72,10 +71,21 @@ impl Weights<'_> {
 pub struct Rows<'a> {
     /// Numbers.
     pub values: &'a [f32],
+    /// How many vectors.
+    pub images: usize,
     /// Floats from one vector to the next.
     pub stride: usize,
     /// Where numbers of the only vector are not 0; none where there are several.
     pub places: Option<&'a Places>,
+}
+
+/// Where the results of a batch go: a vector for each of its own.
+#[derive(Debug)]
+pub struct Results<'a> {
+    /// Overwritten.
+    pub values: &'a mut [f32],
+    /// Floats from one vector to the next; each is filled up to a vector of the machine's.
+    pub stride: usize,
 }
 
 impl Panels {
@@ -96,14 +106,9 @@ impl Panels {
         (first * self.inputs + input * vectors) * WIDTH + output - first * WIDTH
     }
 
-    /// `y = W·x + b` for `images` vectors; `output` has them every `stride` floats, each filled up to a vector.
-    pub fn forward(
-        &self,
-        (tier, team): (Tier, &Team),
-        layer: Layer<'_>,
-        (input, images): (Rows<'_>, usize),
-        (output, stride): (&mut [f32], usize),
-    ) {
+    /// `y = W·x + b` for each vector.
+    pub fn forward(&self, crew: Crew<'_>, layer: Layer<'_>, input: Rows<'_>, output: Results<'_>) {
+        let (Crew { tier, team }, Rows { images, .. }, Results { values: output, stride }) = (crew, input, output);
         let padded = product([self.vectors(), WIDTH]);
         assert!(layer.weights.len() == self.weights() && layer.bias.len() == padded, "dense: parameters");
         assert!(images > 0 && input.values.len() >= sum([product([images - 1, input.stride]), self.inputs]), "dense: inputs");

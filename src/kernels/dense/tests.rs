@@ -88,10 +88,10 @@ impl Case {
             let panels = blocks.start * WIDTH * padded..blocks.end * WIDTH * padded;
             let own = blocks.start * outputs * WIDTH..blocks.end * outputs * WIDTH;
             let (input, to_input) = (&input[panels.clone()], &mut to_input[panels]);
-            let update = Update { sgd, weights: &mut weights[own.clone()], momentum: &mut momentum[own.clone()] };
-            tier.run(Backward { dense, batch: padded, gradient: &gradient, input, to_input: Some(to_input), update });
-            let update = Update { sgd, weights: &mut alone.0[own.clone()], momentum: &mut alone.1[own] };
-            tier.run(Backward { dense, batch: padded, gradient: &gradient, input, to_input: None, update });
+            let apply = BySgd { sgd, weights: &mut weights[own.clone()], momentum: &mut momentum[own.clone()] };
+            tier.run(Backward { dense, batch: padded, gradient: &gradient, input, to_input: Some(to_input), apply });
+            let apply = BySgd { sgd, weights: &mut alone.0[own.clone()], momentum: &mut alone.1[own] };
+            tier.run(Backward { dense, batch: padded, gradient: &gradient, input, to_input: None, apply });
         }
         assert_eq!((&weights, &momentum), (&alone.0, &alone.1), "with and without the input's gradient");
         let mut dx = vec![f32::NAN; to_input.len()];
@@ -167,9 +167,54 @@ fn sizes_that_memory_cannot_hold_are_refused() {
     refused("inputs", &|| forward(Dense { blocks: (1 << 60) + 1, ..one }, 0, (&[0.0; 256], 16)));
     let backward = |dense: Dense, batch: usize| {
         let sgd = Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-        let update = Update { sgd, weights: &mut [], momentum: &mut [] };
-        Tier::detect().run(Backward { dense, batch, gradient: &[], input: &[], to_input: None, update });
+        let apply = BySgd { sgd, weights: &mut [], momentum: &mut [] };
+        Tier::detect().run(Backward { dense, batch, gradient: &[], input: &[], to_input: None, apply });
     };
     refused("gradients", &|| backward(Dense { blocks: 1 << 60, outputs: 1 << 60 }, 16));
     refused("a batch", &|| backward(Dense { blocks: 1, outputs: 16 }, 1 << 60));
+}
+
+/// Gradients that are taken otherwise than by SGD: the means and momenta that the same gradients make by their own kernels.
+#[test]
+fn every_rule_takes_the_same_gradient_and_weights_that_stay_give_the_same_inputs() {
+    use crate::kernels::{adamw, muon};
+    let (batch, inputs, outputs) = (9, 70, 21);
+    let case = Case::new(LinearShape { batch, inputs, outputs }, 3);
+    let padded = padded(batch);
+    let gradient = columns(&case.dy, batch, outputs, outputs);
+    let mut input = vec![f32::NAN; case.dense.blocks * WIDTH * padded];
+    untranspose(padded, &columns(&case.x, batch, inputs, case.dense.blocks * WIDTH), &mut input);
+    let old = case.pack(&case.w);
+    let zeros = vec![0.0; old.len()];
+    for tier in Tier::all() {
+        let (mut inputs_gradient, mut plain) = (vec![f32::NAN; input.len()], vec![f32::NAN; input.len()]);
+        let (apply, to_input) = (Keep { weights: &old }, Some(&mut plain[..]));
+        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
+        // Momentum's first step without looking ahead is the gradient.
+        let (mut momentum, mut step) = (zeros.clone(), zeros.clone());
+        let apply = ToMomentum { kept: (0.5, false), weights: &old, momentum: &mut momentum, step: &mut step };
+        let to_input = Some(&mut inputs_gradient[..]);
+        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
+        assert_eq!(inputs_gradient, plain, "{tier}");
+        let taken = step.clone();
+        let dw = filled(case.w.len(), |dw| formula::backward_weight(&case.shape, &wide(&case.x), &wide(&case.dy), dw));
+        Sums::new(dw, &[batch as f64 / 9.0]).assert_are(&case.unpack(&taken), &format!("{tier}: the gradient"));
+
+        let apply = ToMomentum { kept: (0.5, true), weights: &old, momentum: &mut momentum, step: &mut step };
+        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input: None, apply });
+        let (mut expected_step, mut expected) = (taken.clone(), taken.clone());
+        muon::accumulate(0.5, true, &mut expected_step, &mut expected);
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(near(&momentum, &expected) && near(&step, &expected_step), "{tier}: momenta");
+
+        let rule = adamw::AdamW::new(0.01, [0.9, 0.99], 1e-8, 0.1, 1);
+        let (mut weights, mut mean, mut square) = (old.clone(), zeros.clone(), zeros.clone());
+        let apply = ByAdamW { rule, weights: &mut weights, mean: &mut mean, square: &mut square };
+        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input: None, apply });
+        let (mut moved, mut means, mut squares) = (old.clone(), zeros.clone(), zeros.clone());
+        let gradient = &taken;
+        tier.run(adamw::Update { rule, weights: &mut moved, gradient, mean: &mut means, square: &mut squares });
+        assert_eq!((weights, mean, square), (moved, means, squares), "{tier}: the same bits as alone");
+        case.unpack(&step);
+    }
 }

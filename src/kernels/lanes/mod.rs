@@ -57,6 +57,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// `a / b`.
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// The square root, rounded as every tier rounds it.
+    fn sqrt(self, v: Self::V) -> Self::V;
+
     /// 2ⁿ of whole numbers from −126 to 127.
     fn power_of_two(self, n: Self::V) -> Self::V;
 

@@ -72,6 +72,10 @@ impl Lanes for Portable {
         each(|i| a.0[i] / b.0[i])
     }
     #[inline(always)]
+    fn sqrt(self, v: Array) -> Array {
+        each(|i| v.0[i].sqrt())
+    }
+    #[inline(always)]
     fn power_of_two(self, n: Array) -> Array {
         each(|i| f32::from_bits(((n.0[i] as i32 + 127) << 23) as u32))
     }

@@ -4,6 +4,7 @@
 //! They are the truth that tests compare with, and slow on purpose. Every function writes all of its results.
 
 pub mod activation;
+pub mod adamw;
 pub mod adaptive_avg_pool2d;
 pub mod avg_pool2d;
 pub mod batch_norm2d;
@@ -12,5 +13,6 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod linear;
 pub mod max_pool2d;
+pub mod newton_schulz;
 pub mod sgd;
 pub mod window;

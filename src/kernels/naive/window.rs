@@ -28,16 +28,6 @@ impl Pool2dShape {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
-    /// Numbers of the input.
-    pub fn input_len(&self) -> usize {
-        self.planes * self.height * self.width
-    }
-
-    /// Numbers of the output.
-    pub fn output_len(&self) -> usize {
-        self.planes * self.output_height() * self.output_width()
-    }
-
     /// Visits every pixel of every window, windows in order and each in row order: `visit(output, input)`, both positions in
     /// their tensors.
     pub(super) fn each_pixel(&self, mut visit: impl FnMut(usize, usize)) {
@@ -56,5 +46,18 @@ impl Pool2dShape {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Pool2dShape {
+    /// Numbers of the input.
+    pub(crate) fn input_len(&self) -> usize {
+        self.planes * self.height * self.width
+    }
+
+    /// Numbers of the output.
+    pub(crate) fn output_len(&self) -> usize {
+        self.planes * self.output_height() * self.output_width()
     }
 }

@@ -2,16 +2,20 @@
 
 use std::fmt;
 
-/// One fault, with what is known of its place.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+use serde::Serialize;
+
+/// One fault, with what is known of its place. Serialised as it is told: `layer`, `index`, `error`, and the `line` of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Fault {
-    /// Line of the file, from 1; none where the list did not come as a file.
-    pub line: Option<usize>,
-    /// Position of the layer in the list, from 0; none where the fault is none of a layer's.
-    pub index: Option<usize>,
     /// The layer's name, where it has one.
     pub layer: Option<String>,
+    /// Position of the layer in the list, from 0; none where the fault is none of a layer's.
+    pub index: Option<usize>,
+    /// Line of the file, from 1; none where the list did not come as a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// The layer's kind, where it is known.
+    #[serde(skip)]
     pub kind: Option<&'static str>,
     /// What is wrong and what to do.
     pub error: String,

@@ -1,314 +1,316 @@
-//! Shape and cost inference: what each layer takes, gives, owns and costs, or why the list is not a network.
+//! Shape and cost inference: what each layer takes, gives, owns and costs, or everything why the list is not a network.
 //!
-//! Everything compiled from a list relies on what is refused here: names, sources, shapes that fit, sizes that cannot wrap.
+//! Everything compiled from a list relies on what is refused here: names, sources, shapes that fit, sizes that cannot wrap. A fault
+//! does not hide those after it: a layer whose input is not known any more is still asked whatever needs no shape, and nothing
+//! that only follows from an earlier fault is said.
 
-use super::shape::{LayerShape, ParameterSpec, Role, Shape, Source};
-use super::spec::{Architecture, IMAGE, Layer, LayerKind};
-use crate::kernels::lanes::WIDTH;
-use crate::network::error::{Error, nearest};
+use super::arguments::{self, MAX_ELEMENTS};
+use super::draft::{Derived, Draft, LayerDraft, Reads};
+use super::fault::Fault;
+use super::output::{Refusal, keeps_shape, output, product, size_of, without_input};
+use super::shape::{LayerShape, Shape, Source};
+use super::spec::{Architecture, IMAGE, Input, LayerKind};
+use crate::network::error::Error;
+use crate::words::nearest;
 
-/// No activation (padding counted), filter bank or list may be larger: a gigabyte of numbers, far above anything useful, and so
-/// far below overflow that no length made of it can wrap.
-const MAX_ELEMENTS: usize = 1 << 28;
-const MAX_LAYERS: usize = 1000;
-/// Side of a window at most, and step between two: positions are counted in f32, which is exact up to 2²⁴.
-const MAX_SIDE: usize = 4096;
+pub(super) const MAX_LAYERS: usize = 1000;
+/// Faults that are told; who has more has other worries.
+pub(super) const MOST_FAULTS: usize = 100;
+/// Names up to this length are compared with others to find what was meant, in a list's first few faults: a hostile list must not
+/// keep a processor busy.
+const COMPARED: usize = 32;
+const HINTS: usize = 20;
 
 /// Infers every layer of `architecture`, first to last, and checks that it ends in one score a class.
+///
+/// # Errors
+/// All faults of the list.
 pub fn infer(architecture: &Architecture) -> Result<Vec<LayerShape>, Error> {
-    check_names(architecture)?;
-    let input = architecture.input;
-    let image = Shape::Map { channels: input.channels, height: input.height, width: input.width };
-    if size_of(&[input.channels, input.height, input.width]).is_none_or(|n| n == 0) {
-        return Err(Error::Network(format!("takes images of {image}: each side must be at least 1")));
-    }
-    let mut layers: Vec<LayerShape> = Vec::with_capacity(architecture.layers.len());
-    for layer in &architecture.layers {
-        let inferred = Placed { layer, image, before: &layers }.infer()?;
-        layers.push(inferred);
-    }
-    check_readers(&layers)?;
-    match layers.last().map(|last| last.output) {
-        Some(Shape::Vector(classes)) if classes > 0 => Ok(layers),
-        Some(shape) => Err(Error::Network(format!("ends in {shape}: end it with a vector of one score a class"))),
-        None => Err(Error::Network("has no layers".into())),
-    }
+    let (layers, faults) = examine(&Draft::of(architecture));
+    if faults.is_empty() { Ok(layers) } else { Err(Error::Architecture(faults)) }
 }
 
-fn check_names(architecture: &Architecture) -> Result<(), Error> {
-    if architecture.layers.len() > MAX_LAYERS {
-        return Err(Error::Network(format!("has {} layers; at most {MAX_LAYERS} are allowed", architecture.layers.len())));
+/// Every layer of `draft` that can be inferred (all of them, where there is no fault), and what is wrong beyond what could not be
+/// read.
+pub(super) fn examine(draft: &Draft) -> (Vec<LayerShape>, Vec<Fault>) {
+    let mut walk = Walk { draft, image: None, done: Vec::new(), faults: Vec::new(), tangled: false, hints: 0 };
+    walk.start();
+    for layer in &draft.layers {
+        if walk.faults.len() >= MOST_FAULTS {
+            break;
+        }
+        walk.layer(layer);
     }
-    for (i, layer) in architecture.layers.iter().enumerate() {
+    walk.end();
+    (walk.done.into_iter().filter_map(|done| done.shape).collect(), walk.faults)
+}
+
+/// A layer, as far as it is known.
+#[derive(Debug, Default)]
+struct Done {
+    /// What it reads; none where that is not known.
+    sources: Vec<Source>,
+    output: Option<Shape>,
+    /// The sides of the map that its vector was made of.
+    flattened: Option<Vec<usize>>,
+    shape: Option<LayerShape>,
+}
+
+/// On its way through a list.
+struct Walk<'a> {
+    draft: &'a Draft,
+    image: Option<Shape>,
+    done: Vec<Done>,
+    faults: Vec<Fault>,
+    /// Whether it is not known who reads whom.
+    tangled: bool,
+    hints: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn start(&mut self) {
+        self.tangled = self.draft.layers.iter().any(|layer| layer.name.is_none() || layer.kind.is_none());
+        if let Some(Input { channels, height, width }) = self.draft.input {
+            let image = Shape::Map { channels, height, width };
+            if size_of(&[channels, height, width]).is_none_or(|n| n == 0) {
+                let error = format!(
+                    "the network takes images of {image}: each side must be at least 1, and the whole at most {MAX_ELEMENTS} numbers"
+                );
+                self.faults.push(Fault { error, ..Fault::default() });
+            } else {
+                self.image = Some(image);
+            }
+        }
+        let count = self.draft.layers.len();
+        if count > MAX_LAYERS {
+            let error = format!("the network has {count} layers; at most {MAX_LAYERS} are allowed");
+            self.faults.push(Fault { error, ..Fault::default() });
+        }
+    }
+
+    fn layer(&mut self, layer: &'a LayerDraft) {
+        if self.done.len() >= MAX_LAYERS {
+            return;
+        }
+        self.name(layer);
+        let done = self.infer(layer);
+        self.done.push(done);
+    }
+
+    /// What holds for the list as a whole.
+    fn end(&mut self) {
+        let (layers, count) = (&self.draft.layers, self.done.len());
+        if layers.is_empty() && self.draft.faults.is_empty() {
+            self.faults.push(Fault { error: "the network has no layers".into(), ..Fault::default() });
+        }
+        if count < layers.len() || layers.is_empty() {
+            return;
+        }
+        // Layers whose output nobody reads would be computed, and trained, for nothing.
+        if !self.tangled {
+            let read = |at: usize| self.done.iter().any(|done| done.sources.contains(&Source::Layer(at)));
+            let unread: Vec<usize> = (0..count - 1).filter(|&at| !read(at)).collect();
+            for at in unread {
+                let error = "nothing reads it: name it in a later layer's `from`, or leave it out";
+                self.fault(at, None, error.into());
+            }
+        }
+        match self.done[count - 1].output {
+            Some(Shape::Vector(1..)) | None => {}
+            Some(shape) => {
+                let error = format!("the network ends in {shape}: end it with a vector of one score a class");
+                self.fault(count - 1, None, error);
+            }
+        }
+    }
+
+    /// Notes what is wrong with the layer at `index`, with its argument `key` where it is that.
+    fn fault(&mut self, index: usize, key: Option<&str>, error: String) {
+        let layer = &self.draft.layers[index];
+        let (line, kind) = (layer.line_of(key), layer.kind_name);
+        self.faults.push(Fault { line, index: Some(index), layer: layer.name.clone(), kind, error });
+    }
+
+    fn name(&mut self, layer: &LayerDraft) {
+        let Some(name) = &layer.name else { return };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let reason = if layer.name.is_empty() || !layer.name.chars().all(plain) {
-            "must be letters, digits, `_`, `-` or `.`"
-        } else if layer.name == "input" {
-            "is what the image is called; choose another"
-        } else if architecture.layers[..i].iter().any(|earlier| earlier.name == layer.name) {
-            "is taken by an earlier layer"
+        let at = self.done.len();
+        let earlier = self.draft.layers[..at].iter().position(|earlier| earlier.name.as_ref() == Some(name));
+        let reason = if name.is_empty() || !name.chars().all(plain) {
+            "must be letters, digits, `_`, `-` or `.`".into()
+        } else if name == IMAGE {
+            "is what the image is called; choose another".into()
+        } else if let Some(earlier) = earlier {
+            format!("is taken by an earlier layer, the {}; choose another", ordinal(earlier + 1))
         } else {
-            continue;
+            return;
         };
-        return Err(Error::LayerName { position: i + 1, name: layer.name.clone(), reason });
-    }
-    Ok(())
-}
-
-/// Layers whose output nobody reads would be computed, and trained, for nothing.
-fn check_readers(layers: &[LayerShape]) -> Result<(), Error> {
-    let read = |at: usize| layers.iter().any(|layer| layer.sources.contains(&Source::Layer(at)));
-    match (0..layers.len().saturating_sub(1)).find(|&at| !read(at)) {
-        Some(at) => Err(Error::Network(format!(
-            "has a layer `{}` that nothing reads: name it in a later layer's `from`, or leave it out",
-            layers[at].name
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// A layer on its way through inference: what is known before it.
-struct Placed<'a> {
-    layer: &'a Layer,
-    image: Shape,
-    before: &'a [LayerShape],
-}
-
-impl Placed<'_> {
-    /// The layer that comes before, or the image.
-    fn previous(&self) -> Source {
-        self.before.len().checked_sub(1).map_or(Source::Image, Source::Layer)
+        self.tangled = true;
+        self.fault(at, Some("name"), format!("the name `{name}` {reason}"));
     }
 
-    fn shape(&self, source: Source) -> Shape {
+    fn infer(&mut self, layer: &LayerDraft) -> Done {
+        let at = self.done.len();
+        let sources = self.sources(layer);
+        let (first, input) = match sources.as_deref() {
+            Some([first, ..]) => (Some(*first), self.output(*first)),
+            _ => (None, None),
+        };
+        for derived in &layer.derived {
+            let error = self.derived(derived, first, layer.kind_name);
+            self.fault(at, Some(derived.key), error);
+        }
+        let sources = sources.unwrap_or_default();
+        let Some(kind) = &layer.kind else { return Done { sources, ..Done::default() } };
+        let wrong = arguments::faults(kind);
+        let usable = wrong.is_empty();
+        for (key, sentence) in wrong {
+            self.fault(at, Some(key), sentence);
+        }
+        let flattened = match (kind, input, first) {
+            (LayerKind::Flatten, Some(shape @ Shape::Map { .. }), _) => Some(shape.dims()),
+            (kind, Some(_), Some(Source::Layer(before))) if keeps_shape(kind) => self.done[before].flattened.clone(),
+            _ => None,
+        };
+        let mut done = Done { output: without_input(kind), flattened, sources, shape: None };
+        let Some(input) = input else { return done };
+        if keeps_shape(kind) {
+            done.output = Some(input);
+        }
+        if !self.sums(layer, kind, &done.sources) {
+            done.output = None;
+            return done;
+        }
+        if !usable {
+            return done;
+        }
+        let name = layer.name.as_deref().unwrap_or_default();
+        match output(name, kind, input) {
+            Ok((output, parameters, multiply_adds)) => {
+                done.output = Some(output);
+                let sources = done.sources.clone();
+                done.shape = Some(LayerShape { name: name.into(), sources, input, output, parameters, multiply_adds });
+            }
+            Err(refusal) => {
+                if keeps_shape(kind) {
+                    done.output = None;
+                }
+                let source = first.map_or(IMAGE, |first| self.called(first));
+                let error = match refusal {
+                    Refusal::Misfit(reason) => format!("cannot take {input} from `{source}`: {reason}"),
+                    Refusal::TooLarge => format!("on {input} from `{source}` it would hold more than {MAX_ELEMENTS} numbers"),
+                };
+                self.fault(at, None, error);
+            }
+        }
+        done
+    }
+
+    /// Whether what a sum adds has one shape; said where it has not.
+    fn sums(&mut self, layer: &LayerDraft, kind: &LayerKind, sources: &[Source]) -> bool {
+        let (LayerKind::Add, [previous, from]) = (kind, sources) else { return true };
+        let (Some(one), Some(other)) = (self.output(*previous), self.output(*from)) else { return false };
+        if one != other {
+            let (previous, from) = (self.called(*previous), self.called(*from));
+            let error = format!("cannot take {one} from `{previous}`: `{from}` gives {other}, and both must have one shape");
+            let key = layer.lines.iter().any(|(key, _)| key == "from").then_some("from");
+            self.fault(self.done.len(), key, error);
+        }
+        one == other
+    }
+
+    /// What `layer` reads, where that is known.
+    fn sources(&mut self, layer: &LayerDraft) -> Option<Vec<Source>> {
+        let at = self.done.len();
+        let previous = at.checked_sub(1).map_or(Source::Image, Source::Layer);
+        let sum = layer.kind == Some(LayerKind::Add);
+        let from = match &layer.from {
+            Reads::Before if sum => {
+                self.tangled = true;
+                self.fault(at, None, "`from` is missing: name the earlier layer that is added".into());
+                return None;
+            }
+            Reads::Before => return Some(vec![previous]),
+            Reads::Unreadable => None,
+            Reads::Named(name) if name == IMAGE => Some(Source::Image),
+            Reads::Named(name) => {
+                let found = self.draft.layers[..at].iter().position(|earlier| earlier.name.as_ref() == Some(name));
+                if found.is_none() {
+                    let error = self.unknown(name, at);
+                    self.fault(at, Some("from"), error);
+                }
+                found.map(Source::Layer)
+            }
+        };
+        self.tangled |= from.is_none();
+        Some(if sum { vec![previous, from?] } else { vec![from?] })
+    }
+
+    fn unknown(&mut self, from: &str, at: usize) -> String {
+        let layers = &self.draft.layers;
+        let named = |layers: &'a [LayerDraft]| layers.iter().filter_map(|layer| layer.name.as_deref());
+        if let Some(later) = named(&layers[at..]).position(|name| name == from) {
+            let where_it_is = if later == 0 { "is this layer itself" } else { "comes later" };
+            return format!("`from` names `{from}`, which {where_it_is}: a layer reads earlier ones");
+        }
+        self.hints += 1;
+        let names: Vec<&str> = named(&layers[..at]).chain([IMAGE]).filter(|name| name.len() <= COMPARED).collect();
+        let compared = from.len() <= COMPARED && self.hints <= HINTS;
+        let hint = compared.then(|| nearest(from, &names)).flatten().map(|near| format!("; did you mean `{near}`?"));
+        format!("`from` names `{from}`, which is not an earlier layer{}", hint.unwrap_or_default())
+    }
+
+    /// What to say of an argument that follows from `source`.
+    fn derived(&self, derived: &Derived, source: Option<Source>, kind: Option<&'static str>) -> String {
+        let Derived { key, given } = derived;
+        let needed = source.and_then(|source| match (kind?, *key, self.output(source)?) {
+            ("linear", "in_features", Shape::Vector(length)) => match source {
+                Source::Layer(at) => Some((length, self.done[at].flattened.as_deref().map_or(length.to_string(), product))),
+                Source::Image => None,
+            },
+            // What a `flatten` before it would give.
+            ("linear", "in_features", shape) => Some((shape.elements(), product(&shape.dims()))),
+            ("conv2d", "in_channels", Shape::Map { channels, .. })
+            | ("batch_norm2d", "num_features", Shape::Map { channels, .. }) => Some((channels, channels.to_string())),
+            _ => None,
+        });
+        match needed {
+            Some((number, arithmetic)) if number.to_string() != *given => {
+                let what = if *key == "in_features" { "inputs" } else { "channels" };
+                format!(
+                    "`{key}` is {given}, and the layer needs {arithmetic} {what}; it follows from the layer before, leave it out"
+                )
+            }
+            Some((_, arithmetic)) => format!("`{key}` follows from the layer before ({arithmetic}); leave it out"),
+            None => format!("`{key}` follows from the layer before; leave it out"),
+        }
+    }
+
+    fn output(&self, source: Source) -> Option<Shape> {
         match source {
             Source::Image => self.image,
-            Source::Layer(at) => self.before[at].output,
+            Source::Layer(at) => self.done[at].output,
         }
     }
 
-    fn name(&self, source: Source) -> &str {
+    fn called(&self, source: Source) -> &'a str {
         match source {
             Source::Image => IMAGE,
-            Source::Layer(at) => &self.before[at].name,
+            Source::Layer(at) => self.draft.layers[at].name.as_deref().unwrap_or_default(),
         }
     }
-
-    /// What `from` names.
-    fn named(&self, from: &str) -> Result<Source, Error> {
-        if from == IMAGE {
-            return Ok(Source::Image);
-        }
-        self.before.iter().position(|earlier| earlier.name == from).map(Source::Layer).ok_or_else(|| {
-            let names: Vec<&str> = self.before.iter().map(|earlier| &earlier.name[..]).chain([IMAGE]).collect();
-            let hint = nearest(from, &names).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            argument(self.layer, format!("`from` names `{from}`, which is not an earlier layer{hint}"))
-        })
-    }
-
-    fn sources(&self) -> Result<Vec<Source>, Error> {
-        let from = self.layer.from.as_deref().map(|from| self.named(from)).transpose()?;
-        if self.layer.kind != LayerKind::Add {
-            return Ok(vec![from.unwrap_or_else(|| self.previous())]);
-        }
-        let from = from.ok_or_else(|| argument(self.layer, "`from` is missing: name the earlier layer that is added".into()))?;
-        let previous = self.previous();
-        if self.shape(from) != self.shape(previous) {
-            let reason = format!("`{}` gives {}, and both must have one shape", self.name(from), self.shape(from));
-            return Err(self.misfit(previous, reason));
-        }
-        Ok(vec![previous, from])
-    }
-
-    fn misfit(&self, source: Source, reason: String) -> Error {
-        let (layer, kind) = (self.layer.name.clone(), self.layer.kind.name());
-        Error::Shape { layer, kind, source_layer: self.name(source).to_owned(), shape: self.shape(source), reason }
-    }
-
-    fn infer(&self) -> Result<LayerShape, Error> {
-        let sources = self.sources()?;
-        let (output, parameters, multiply_adds) = self.output_of(sources[0])?;
-        let input = self.shape(sources[0]);
-        Ok(LayerShape { name: self.layer.name.clone(), sources, input, output, parameters, multiply_adds })
-    }
 }
 
-type Inferred = (Shape, Vec<ParameterSpec>, u64);
-
-impl Placed<'_> {
-    fn output_of(&self, source: Source) -> Result<Inferred, Error> {
-        let (layer, input) = (self.layer, self.shape(source));
-        let own = |suffix: &str, shape: Vec<usize>, role| ParameterSpec { name: format!("{}.{suffix}", layer.name), shape, role };
-        let map = |what: &str| match input {
-            Shape::Map { channels, height, width } => Ok((channels, height, width)),
-            Shape::Vector(_) => Err(self.misfit(source, format!("{what} works on feature maps; put it before `flatten`"))),
-        };
-        let elements = input.elements() as u64;
-        Ok(match &layer.kind {
-            LayerKind::Conv2d(conv) => {
-                let (c, ..) = map("a convolution")?;
-                require(layer, conv.out_channels > 0, "`out_channels` must be at least 1")?;
-                require(layer, conv.groups > 0, "`groups` must be at least 1")?;
-                if c % conv.groups != 0 || conv.out_channels % conv.groups != 0 {
-                    let reason =
-                        format!("`groups` = {} must divide both {c} and `out_channels` = {}", conv.groups, conv.out_channels);
-                    return Err(self.misfit(source, reason));
-                }
-                let window = Window { side: conv.kernel_size, dilation: conv.dilation, stride: conv.stride, padding: conv.padding };
-                let (height, width) = window.output(self, source)?;
-                let filters = vec![conv.out_channels, c / conv.groups, conv.kernel_size, conv.kernel_size];
-                let output = Shape::Map { channels: conv.out_channels, height, width };
-                let per_pixel = size_of(&filters).ok_or_else(|| too_large(layer))?;
-                let multiply_adds = (per_pixel as u64).checked_mul((height * width) as u64).ok_or_else(|| too_large(layer))?;
-                let mut parameters = vec![own("weight", filters, Role::Weight)];
-                if conv.bias {
-                    parameters.push(own("bias", vec![conv.out_channels], Role::Bias));
-                }
-                bounded(layer, output, parameters, multiply_adds)?
-            }
-            LayerKind::BatchNorm2d(norm) => {
-                let (c, ..) = map("batch norm")?;
-                require(layer, norm.eps.is_finite() && norm.eps > 0.0, "`eps` must be above 0")?;
-                require(layer, (0.0..=1.0).contains(&norm.momentum), "`momentum` must be between 0 and 1")?;
-                let parameters = vec![
-                    own("weight", vec![c], Role::Scale),
-                    own("bias", vec![c], Role::Bias),
-                    own("running_mean", vec![c], Role::RunningMean),
-                    own("running_var", vec![c], Role::RunningVariance),
-                ];
-                (input, parameters, elements)
-            }
-            LayerKind::Activation(_) | LayerKind::Add => (input, vec![], 0),
-            LayerKind::Dropout(dropout) => {
-                require(layer, (0.0..1.0).contains(&dropout.p), "`p` must be at least 0 and below 1")?;
-                (input, vec![], 0)
-            }
-            LayerKind::MaxPool2d(pool) | LayerKind::AvgPool2d(pool) => {
-                let (c, ..) = map("pooling")?;
-                require(layer, pool.padding <= pool.kernel_size / 2, "`padding` must be at most half of `kernel_size`")?;
-                let window = Window { side: pool.kernel_size, dilation: 1, stride: pool.step(), padding: pool.padding };
-                let (height, width) = window.output(self, source)?;
-                (Shape::Map { channels: c, height, width }, vec![], 0)
-            }
-            LayerKind::AdaptiveAvgPool2d(pool) => {
-                let (c, ..) = map("pooling")?;
-                require(layer, pool.output_size > 0, "`output_size` must be at least 1")?;
-                let output = Shape::Map { channels: c, height: pool.output_size, width: pool.output_size };
-                bounded(layer, output, vec![], 0)?
-            }
-            LayerKind::Flatten => (Shape::Vector(input.elements()), vec![], 0),
-            LayerKind::Linear(linear) => {
-                let Shape::Vector(length) = input else {
-                    return Err(self.misfit(source, "a linear layer takes a vector; put a `flatten` before it".into()));
-                };
-                require(layer, linear.out_features > 0, "`out_features` must be at least 1")?;
-                let mut parameters = vec![own("weight", vec![linear.out_features, length], Role::Weight)];
-                if linear.bias {
-                    parameters.push(own("bias", vec![linear.out_features], Role::Bias));
-                }
-                let multiply_adds = size_of(&[linear.out_features, length]).ok_or_else(|| too_large(layer))? as u64;
-                bounded(layer, Shape::Vector(linear.out_features), parameters, multiply_adds)?
-            }
-        })
-    }
-}
-
-struct Window {
-    side: usize,
-    dilation: usize,
-    stride: usize,
-    padding: usize,
-}
-
-impl Window {
-    /// Output height and width: `floor((n + 2·padding − reach) / stride) + 1`, where `reach = (side − 1)·dilation + 1`.
-    fn output(&self, placed: &Placed<'_>, source: Source) -> Result<(usize, usize), Error> {
-        let Self { side, dilation, stride, padding } = *self;
-        let layer = placed.layer;
-        // Where a window is asked for, feature maps were found.
-        let Shape::Map { channels, height, width } = placed.shape(source) else { return Err(too_large(layer)) };
-        require(layer, side > 0, "`kernel_size` must be at least 1")?;
-        require(layer, stride > 0, "`stride` must be at least 1")?;
-        require(layer, side <= MAX_SIDE, "`kernel_size` must be at most 4096")?;
-        require(layer, stride <= MAX_SIDE, "`stride` must be at most 4096")?;
-        require(layer, dilation > 0, "`dilation` must be at least 1")?;
-        require(layer, dilation <= MAX_SIDE, "`dilation` must be at most 4096")?;
-        require(layer, padding <= MAX_ELEMENTS, "`padding` is far too large")?;
-        let (height, width) = (height + 2 * padding, width + 2 * padding);
-        size_of(&[channels.next_multiple_of(WIDTH), height, width]).ok_or_else(|| too_large(layer))?;
-        let reach = (side - 1) * dilation + 1;
-        if reach > height || reach > width {
-            let reason = format!("its {reach}×{reach} window is larger than the padded plane of {height}×{width}");
-            return Err(placed.misfit(source, reason));
-        }
-        Ok(((height - reach) / stride + 1, (width - reach) / stride + 1))
-    }
-}
-
-fn bounded(layer: &Layer, output: Shape, parameters: Vec<ParameterSpec>, multiply_adds: u64) -> Result<Inferred, Error> {
-    let fits = |dims: &[usize]| size_of(dims).is_some();
-    let fits = fits(&output.dims()) && parameters.iter().all(|parameter| fits(&parameter.shape));
-    if fits { Ok((output, parameters, multiply_adds)) } else { Err(too_large(layer)) }
-}
-
-fn size_of(dims: &[usize]) -> Option<usize> {
-    dims.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).filter(|&n| n <= MAX_ELEMENTS)
-}
-
-fn too_large(layer: &Layer) -> Error {
-    argument(layer, format!("it would hold more than {MAX_ELEMENTS} numbers"))
-}
-
-fn require(layer: &Layer, holds: bool, reason: &str) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(argument(layer, reason.into())) }
-}
-
-fn argument(layer: &Layer, reason: String) -> Error {
-    Error::Argument { layer: layer.name.clone(), kind: layer.kind.name(), reason }
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn ordinal(number: usize) -> String {
+    let ending = match number % 10 {
+        1 if number % 100 != 11 => "st",
+        2 if number % 100 != 12 => "nd",
+        3 if number % 100 != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fails(layers: &str) -> String {
-        let text = format!("name = 'x'\ninput = {{ channels = 3, height = 9, width = 7 }}\n{layers}");
-        infer(&Architecture::from_toml(&text).unwrap()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_misfit_names_the_layer_and_both_shapes() {
-        let cases = [
-            ("layers = [{ name = 'fc', kind = 'linear', out_features = 2 }]", "`fc` (linear) cannot take 3×9×7 from `input`"),
-            (
-                "layers = [{ name = 'a', kind = 'flatten' }, { name = 'b', kind = 'max_pool2d', kernel_size = 2 }]",
-                "`b` (max_pool2d) cannot take a vector of 189 from `a`",
-            ),
-            (
-                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 4, kernel_size = 8 }]",
-                "its 8×8 window is larger than the padded plane of 9×7",
-            ),
-            (
-                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 4, kernel_size = 3, groups = 2 }]",
-                "`groups` = 2 must divide both 3 and `out_channels` = 4",
-            ),
-            (
-                "layers = [{ name = 'a', kind = 'relu' }, { name = 'b', kind = 'max_pool2d', kernel_size = 2 }, { name = 'c', kind = 'add', from = 'a' }]",
-                "`c` (add) cannot take 3×4×3 from `b`: `a` gives 3×9×7",
-            ),
-            ("layers = [{ name = 'a', kind = 'add', from = 'z' }]", "`from` names `z`, which is not an earlier layer"),
-            ("layers = [{ name = 'a', kind = 'relu' }]", "ends in 3×9×7"),
-            ("layers = []", "has no layers"),
-            ("layers = [{ name = 'a', kind = 'relu' }, { name = 'a', kind = 'flatten' }]", "layer 2: the name `a` is taken"),
-            ("layers = [{ name = 'a/b', kind = 'relu' }]", "must be letters"),
-            (
-                "layers = [{ name = 'a', kind = 'conv2d', out_channels = 1000000, kernel_size = 7, padding = 100000000 }]",
-                "would hold more than",
-            ),
-        ];
-        for (layers, expected) in cases {
-            let message = fails(layers);
-            assert!(message.contains(expected), "{message}");
-        }
-    }
-}
+mod tests;

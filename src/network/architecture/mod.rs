@@ -2,8 +2,13 @@
 //!
 //! It knows no values, no device and no kernel.
 
+mod arguments;
+pub mod check;
+mod draft;
 pub mod fault;
+pub mod fit;
 pub mod infer;
+mod output;
 mod parse;
 pub mod presets;
 #[cfg(test)]

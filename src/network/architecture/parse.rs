@@ -3,67 +3,93 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::draft::{Derived, Draft, LayerDraft, Reads};
 use super::fault::Fault;
-use super::spec::{Architecture, Input, KINDS, Layer, parse_kind};
-use super::written::{self, Item, Value, Wrong};
-use crate::network::error::{Error, nearest};
+use super::spec::{Architecture, Input, KINDS, parse_kind};
+use super::written::{self, DERIVED, Item, Value, Wrong};
+use crate::network::error::Error;
+use crate::words::nearest;
 
 impl Architecture {
-    /// Reads an architecture file.
+    /// Reads an architecture file. Whether it is a network, [`super::check`] says.
     ///
     /// # Errors
     /// Names the line, layer and key of everything that cannot be read.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let document = Item::from_toml(text).map_err(|error| Error::Architecture(vec![Fault { error, ..Fault::default() }]))?;
-        architecture(&document).map_err(Error::Architecture)
+        read(&Item::from_toml(text).map_err(Error::Architecture)?).map_err(Error::Architecture)
     }
 }
 
 impl<'de> Deserialize<'de> for Architecture {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        architecture(&Item::deserialize(deserializer)?).map_err(|faults| {
+        read(&Item::deserialize(deserializer)?).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
             D::Error::custom(faults.join("; "))
         })
     }
 }
 
+/// The list alone, without asking whether its layers fit.
+fn read(document: &Item) -> Result<Architecture, Vec<Fault>> {
+    let mut draft = draft(document);
+    let mut faults = std::mem::take(&mut draft.faults);
+    for (index, layer) in draft.layers.iter().enumerate() {
+        faults.extend(layer.derived.iter().map(|Derived { key, .. }| Fault {
+            line: layer.line_of(Some(key)),
+            index: Some(index),
+            layer: layer.name.clone(),
+            kind: layer.kind_name,
+            error: format!("`{key}` follows from the layer before; leave it out"),
+        }));
+    }
+    match draft.architecture() {
+        Some(architecture) if faults.is_empty() => Ok(architecture),
+        _ => Err(sorted(faults)),
+    }
+}
+
+/// In the order of the file, or of the list.
+pub(super) fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort_by_key(|fault| (fault.line, fault.index));
+    faults
+}
+
 const KEYS: [&str; 3] = ["name", "input", "layers"];
 
-fn architecture(document: &Item) -> Result<Architecture, Vec<Fault>> {
+/// Whatever can be read of `document`.
+pub(super) fn draft(document: &Item) -> Draft {
     let top = |line, error| Fault { line, error, ..Fault::default() };
+    let mut draft = Draft { name: None, input: None, layers: Vec::new(), faults: Vec::new() };
+    let faults = &mut draft.faults;
     let Value::Table(table) = &document.value else {
-        return Err(vec![top(document.line, "a network is a table with `name`, `input` and `layers`".into())]);
+        faults.push(top(document.line, "a network is a table with `name`, `input` and `layers`".into()));
+        return draft;
     };
-    let mut faults: Vec<Fault> = Vec::new();
     let mut add = |Wrong(wrong): Wrong| faults.extend(wrong.into_iter().map(|(line, error)| top(line, error)));
-    let name = one::<String>(table, "name").map_err(&mut add);
-    let input = one::<Input>(table, "input").map_err(&mut add);
+    draft.name = one::<String>(table, "name").map_err(&mut add).ok();
+    draft.input = one::<Input>(table, "input").map_err(&mut add).ok();
     faults.extend(table.iter().filter(|(key, _)| !KEYS.contains(&key.as_str())).map(|(key, item)| {
         let hint = nearest(key, &KEYS).map_or_else(|| "name, input and layers".into(), |near| format!("did you mean `{near}`?"));
         top(item.line, format!("there is no key `{key}` in a network; {hint}"))
     }));
-    let mut layers = Vec::new();
     match table.iter().find(|(key, _)| key == "layers").map(|(_, item)| item) {
         None if faults.is_empty() => faults.push(top(None, "it has no layers: write one `[[layers]]` for each".into())),
         None => {}
         Some(Item { value: Value::List(items), .. }) => {
             for (index, item) in items.iter().enumerate() {
-                match layer(item) {
-                    Ok(layer) => layers.push(layer),
-                    Err(wrong) => faults.extend(wrong.into_iter().map(|fault| Fault { index: Some(index), ..fault })),
-                }
+                // A hostile list is cut off where inference would be.
+                let (layer, wrong) = if index > super::infer::MAX_LAYERS || faults.len() >= super::infer::MOST_FAULTS {
+                    (LayerDraft::default(), Vec::new())
+                } else {
+                    layer(item)
+                };
+                faults.extend(wrong.into_iter().map(|fault| Fault { index: Some(index), ..fault }));
+                draft.layers.push(layer);
             }
         }
         Some(item) => faults.push(top(item.line, "`layers` must be a list: write one `[[layers]]` for each".into())),
     }
-    match (name, input) {
-        (Ok(name), Ok(input)) if faults.is_empty() => Ok(Architecture { name, input, layers }),
-        _ => {
-            faults.sort_by_key(|fault| fault.line);
-            Err(faults)
-        }
-    }
+    draft
 }
 
 /// What stands under `key`.
@@ -82,28 +108,50 @@ fn one<T: serde::de::DeserializeOwned>(table: &[(String, Item)], key: &'static s
 /// The keys of every layer, whatever its kind.
 const COMMON: [&str; 3] = ["name", "kind", "from"];
 
-fn layer(item: &Item) -> Result<Layer, Vec<Fault>> {
-    let mut place = Fault { line: item.line, ..Fault::default() };
+/// Whatever can be read of a layer, and what cannot.
+fn layer(item: &Item) -> (LayerDraft, Vec<Fault>) {
+    let mut draft = LayerDraft { line: item.line, ..LayerDraft::default() };
+    let mut wrong = Vec::new();
     let Value::Table(table) = &item.value else {
-        return Err(vec![Fault { error: "must be a table with `name`, `kind` and its arguments".into(), ..place }]);
+        let error = "must be a table with `name`, `kind` and its arguments".into();
+        return (draft, vec![Fault { line: item.line, error, ..Fault::default() }]);
     };
-    let faults = |place: &Fault, Wrong(wrong): Wrong| -> Vec<Fault> {
-        wrong.into_iter().map(|(line, error)| Fault { line: line.or(place.line), error, ..place.clone() }).collect()
-    };
-    let name = one::<String>(table, "name").map_err(|wrong| faults(&place, wrong))?;
-    place.layer = Some(name.clone());
-    let kind = one::<String>(table, "kind").map_err(|wrong| {
+    draft.lines = table.iter().map(|(key, item)| (key.clone(), item.line)).collect();
+    let mut add = |Wrong(faults): Wrong| wrong.extend(faults);
+    draft.name = one::<String>(table, "name").map_err(&mut add).ok();
+    let kind = one::<String>(table, "kind").map_err(|Wrong(faults)| {
         let instead = ["type", "op", "layer"].into_iter().find(|word| table.iter().any(|(key, _)| key == word));
         let hint = instead.map_or_else(String::new, |word| format!("; write it for `{word}`"));
-        faults(&place, Wrong(wrong.0.into_iter().map(|(line, error)| (line, error + &hint)).collect()))
-    })?;
-    let arguments: Vec<(String, Item)> = table.iter().filter(|(key, _)| !COMMON.contains(&key.as_str())).cloned().collect();
-    place.kind = KINDS.into_iter().find(|known| *known == kind);
-    let from = if table.iter().any(|(key, _)| key == "from") { one::<Option<String>>(table, "from") } else { Ok(None) };
-    match (parse_kind(&kind, &arguments), from) {
-        (Ok(kind), Ok(from)) => Ok(Layer { name, kind, from }),
-        (kind, from) => Err([kind.err(), from.err()].into_iter().flatten().flat_map(|wrong| faults(&place, wrong)).collect()),
+        add(Wrong(faults.into_iter().map(|(line, error)| (line, error + &hint)).collect()));
+    });
+    if let Ok(kind) = &kind {
+        let own = |key: &str| !COMMON.contains(&key) && !DERIVED.contains(&key);
+        let arguments: Vec<(String, Item)> = table.iter().filter(|(key, _)| own(key)).cloned().collect();
+        draft.kind_name = KINDS.into_iter().find(|known| known == kind);
+        draft.kind = parse_kind(kind, &arguments).map_err(&mut add).ok();
     }
+    draft.from = match table.iter().find(|(key, _)| key == "from") {
+        None => Reads::Before,
+        Some(_) => match one::<Option<String>>(table, "from").map_err(&mut add) {
+            Ok(from) => from.map_or(Reads::Before, Reads::Named),
+            Err(()) => Reads::Unreadable,
+        },
+    };
+    // Of a kind that is not known, nothing is known to follow.
+    if draft.kind_name.is_some() {
+        let written =
+            DERIVED.into_iter().filter_map(|key| table.iter().find(|(known, _)| known == key).map(|(_, item)| (key, item)));
+        draft.derived = written.map(|(key, item)| Derived { key, given: item.shown() }).collect();
+    }
+    let place = |(line, error): (Option<usize>, String)| Fault {
+        line: line.or(draft.line),
+        index: None,
+        layer: draft.name.clone(),
+        kind: draft.kind_name,
+        error,
+    };
+    let wrong = wrong.into_iter().map(place).collect();
+    (draft, wrong)
 }
 
 #[cfg(test)]
@@ -180,7 +228,7 @@ mod tests {
             let found = faults(&format!("{HEAD}[[layers]]\nname = 'l'\n{layer}\n"));
             assert!(found.len() == 1 && found[0].starts_with(expected) || found[0].contains(expected), "{found:#?}");
         }
-        assert_eq!(faults(&format!("{HEAD}[[layers]]\nkind = 'relu'\n")), ["line 3: layer 1: `name` is missing"]);
+        assert_eq!(faults(&format!("{HEAD}[[layers]]\nkind = 'relu'\n")), ["line 3: layer 1 (relu): `name` is missing"]);
         assert_eq!(
             faults(&format!("{HEAD}layers = [3]")),
             ["line 3: layer 1: must be a table with `name`, `kind` and its arguments"]
@@ -216,7 +264,7 @@ mod tests {
             ]
         );
         let message = Architecture::from_toml(&text).unwrap_err().to_string();
-        assert!(message.starts_with("the architecture cannot be read:\n  line 6: "), "{message}");
+        assert!(message.starts_with("the network cannot be used, for 3 faults:\n  line 6: "), "{message}");
     }
 
     #[test]
@@ -242,7 +290,7 @@ mod tests {
                 "line 3: there is no key `layer` in a network; did you mean `layers`?",
             ),
             ("name = 'x'\ninput = { channels = 3, height = 9, width = 7 }", "it has no layers: write one `[[layers]]` for each"),
-            ("name = 'x'\n[[layers]\n", "TOML parse error at line 2"),
+            ("name = 'x'\n[[layers]\n", "line 2: this is no TOML: "),
         ] {
             let found = faults(text);
             assert!(found.iter().any(|fault| fault.starts_with(expected)), "{found:#?}");

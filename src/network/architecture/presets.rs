@@ -1,19 +1,35 @@
-//! The networks that come with the program, each an architecture file like any user's.
+//! The networks that come with the program, each an architecture file like any user's: to be trained as they are, or to start from.
 
 use crate::network::spec::Architecture;
 
-const PRESETS: [(&str, &str); 1] = [("tutorial", include_str!("presets/tutorial.toml"))];
+const PRESETS: [(&str, &str); 5] = [
+    ("tutorial", include_str!("presets/tutorial.toml")),
+    ("lenet5", include_str!("presets/lenet5.toml")),
+    ("vgg8", include_str!("presets/vgg8.toml")),
+    ("resnet20", include_str!("presets/resnet20.toml")),
+    ("separable", include_str!("presets/separable.toml")),
+];
 
 /// Names of the presets.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
+/// The file of the preset called `name`.
+pub fn text(name: &str) -> Option<&'static str> {
+    PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| *text)
+}
+
+/// What the file of a preset says of it in its first lines.
+pub fn about(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
+    lines.join(" ")
+}
+
 /// The preset called `name`.
 pub fn named(name: &str) -> Option<Architecture> {
-    let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
     // A preset is a file of this crate, and a test below reads every one.
-    Some(Architecture::from_toml(text).unwrap_or_else(|e| unreachable!("preset {name}: {e}")))
+    text(name).map(|text| Architecture::from_toml(text).unwrap_or_else(|e| unreachable!("preset {name}: {e}")))
 }
 
 #[cfg(test)]
@@ -28,6 +44,8 @@ mod tests {
             let preset = named(name).unwrap();
             assert_eq!(preset.name, name);
             infer(&preset).unwrap();
+            assert!(["conv1", "conv2"].iter().all(|layer| preset.position(layer).is_some()), "{name}");
+            assert!(about(text(name).unwrap()).ends_with('.'), "{name}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::written::{Item, Wrong, read as parse};
 use crate::kernels::activation as kernels;
-use crate::network::error::nearest;
+use crate::words::nearest;
 
 /// A network: its input and its layers, in the order in which they are computed.
 #[derive(Debug, Clone, PartialEq, Serialize)]

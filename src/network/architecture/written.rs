@@ -9,7 +9,9 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::network::error::nearest;
+use super::fault::Fault;
+use super::infer::MOST_FAULTS;
+use crate::words::nearest;
 
 /// A value and its line, from 1; none where it did not come as a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +38,7 @@ pub(super) enum Value {
 pub(super) struct Wrong(pub(super) Vec<(Option<usize>, String)>);
 
 /// What follows from the layer before. PyTorch wants it written.
-const DERIVED: [&str; 3] = ["in_channels", "in_features", "num_features"];
+pub(super) const DERIVED: [&str; 3] = ["in_channels", "in_features", "num_features"];
 
 /// `T` from the keys and values in `table`, or everything that is wrong with them.
 pub(super) fn read<T: de::DeserializeOwned>(table: &[(String, Item)]) -> Result<T, Wrong> {
@@ -50,9 +52,6 @@ pub(super) fn read_item<T: de::DeserializeOwned>(item: &Item) -> Result<T, Wrong
 
 /// What is wrong with `key` where only `known` may stand.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    if DERIVED.contains(&key) {
-        return format!("`{key}` follows from the layer before; leave it out");
-    }
     let hint = match nearest(key, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "it takes none".into(),
@@ -62,15 +61,23 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 impl Item {
-    /// The document in `text`, or where it is no TOML.
-    pub(super) fn from_toml(text: &str) -> Result<Self, String> {
-        let document = toml::de::DeTable::parse(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+    /// The document in `text`, or every place where it is no TOML.
+    pub(super) fn from_toml(text: &str) -> Result<Self, Vec<Fault>> {
+        let (document, errors) = toml::de::DeTable::parse_recoverable(text);
         let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
-        Ok(Self { line: Some(1), value: lines.table(document.get_ref()) })
+        if errors.is_empty() {
+            return Ok(Self { line: Some(1), value: lines.table(document.get_ref()) });
+        }
+        let fault = |error: &toml::de::Error| Fault {
+            line: error.span().map(|span| lines.of(span.start)),
+            error: format!("this is no TOML: {}", error.message()),
+            ..Fault::default()
+        };
+        Err(errors.iter().take(MOST_FAULTS).map(fault).collect())
     }
 
     /// As it would be called in "a whole number, not …".
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match &self.value {
             Value::Text(text) => format!("{text:?}"),
             Value::Whole(number) => number.to_string(),

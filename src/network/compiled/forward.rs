@@ -3,14 +3,14 @@
 use super::group::Group;
 use super::program::{Node, Op, Program};
 use crate::kernels::blocked::activate::Activate;
-use crate::kernels::blocked::conv::Applied;
+use crate::kernels::blocked::conv::{Applied, Images};
 use crate::kernels::blocked::norm::{Apply, Measure};
 use crate::kernels::blocked::pointwise::{Accumulate, Drop, Rectify};
 use crate::kernels::blocked::pool::{Max, Mean};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::team::Chunks;
-use crate::kernels::{Buffer, Team, Tier};
+use crate::kernels::{Buffer, Crew, Team, Tier};
 use crate::network::learner::dropout_seed;
 
 /// Parameters in the orders the kernels read.
@@ -100,10 +100,11 @@ impl<P: Parameters> Pass<'_, P> {
                 let conv = &program.convs[at];
                 let (filters, bias) = self.parameters.filters(at);
                 let applied = Applied { filters, bias, finish: conv.finish };
-                let pair = group.pair(node.input, node.output);
+                let (input, output) = group.pair(node.input, node.output);
+                let images = Images { input, output };
                 match &mut hands {
-                    Hands::One(workspace) => conv.conv.forward(tier, pair, applied, workspace),
-                    Hands::All(team, workspaces) => conv.conv.forward_together((tier, team), pair, applied, workspaces),
+                    Hands::One(workspace) => conv.conv.forward(tier, images, applied, workspace),
+                    Hands::All(team, workspaces) => conv.conv.forward_together(Crew { tier, team }, images, applied, workspaces),
                 }
             }
             Op::Measure(at) => {
@@ -126,7 +127,7 @@ impl<P: Parameters> Pass<'_, P> {
                 tier.run(Drop { maps: to, mask: &mask, first, rectify, values: group.get(node.output) });
             }
             Op::Max { ref windows, rectify, winners: Some(winners) } => {
-                let [input, output, winners] = group.several([node.input, node.output, winners].map(Some));
+                let [input, output, winners] = group.several([node.input, node.output, winners]);
                 tier.run(Max { windows, rectify, input, output, winners: Some(winners) });
             }
             Op::Max { ref windows, rectify, winners: None } => {

@@ -25,21 +25,21 @@ impl Group<'_> {
         self.memory.places[value].is_some()
     }
 
-    /// A value, to be read or changed. Where there is none it is empty.
+    /// A value, to be read or changed: one that there is.
     pub(super) fn get(&mut self, value: usize) -> &mut [f32] {
-        let [value] = self.several([Some(value)]);
+        let [value] = self.several([value]);
         value
     }
 
     /// One value to read and another to write.
     pub(super) fn pair(&mut self, read: usize, write: usize) -> (&[f32], &mut [f32]) {
-        let [read, write] = self.several([Some(read), Some(write)]);
+        let [read, write] = self.several([read, write]);
         (read, write)
     }
 
-    /// Several different values; empty where there is none.
-    pub(super) fn several<const N: usize>(&mut self, values: [Option<usize>; N]) -> [&mut [f32]; N] {
-        let places = values.map(|value| self.memory.places[value?].zip(value));
+    /// Several different values, all of which there are.
+    pub(super) fn several<const N: usize>(&mut self, values: [usize; N]) -> [&mut [f32]; N] {
+        let places = values.map(|value| self.memory.places[value].map(|place| (place, value)));
         let regions = places.map(|place| match place {
             Some((Place::Batch(region), _)) => Some(region),
             _ => None,
@@ -51,7 +51,11 @@ impl Group<'_> {
         });
         let mut own = cut(self.scratch, &ranges).into_iter();
         let mut shared = self.stripe.get(&self.images, regions).into_iter();
-        std::array::from_fn(|_| own.next().flatten().or(shared.next().flatten()).unwrap_or_default())
+        std::array::from_fn(|at| match (own.next().flatten(), shared.next().flatten()) {
+            (Some(value), _) | (None, Some(value)) => value,
+            // Numbers computed from what is not there would be wrong ones.
+            (None, None) => unreachable!("value {} has no place", values[at]),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod forward;
 mod fuzz;
 mod group;
 mod lower;
+pub mod memory;
 mod order;
 mod places;
 pub mod plan;

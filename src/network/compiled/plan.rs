@@ -10,7 +10,10 @@
 mod maps;
 mod parameters;
 mod sight;
+mod sizes;
 mod vectors;
+
+use std::sync::Arc;
 
 use self::parameters::{Dense, Packed, Plain};
 use self::sight::Sight;
@@ -18,7 +21,7 @@ use self::vectors::Vectors;
 use super::forward::Workspace;
 use super::program::{Program, Purpose};
 use super::{Machine, Network};
-use crate::kernels::Buffer;
+use crate::kernels::{Buffer, Team};
 use crate::network::error::Error;
 use crate::network::probe::{Evaluation, Probe};
 use crate::network::shape::LayerShape;
@@ -27,27 +30,32 @@ use crate::network::weights::Weights;
 
 /// A network that is evaluated by the kernels.
 pub struct Plan {
-    architecture: Architecture,
-    layers: Vec<LayerShape>,
-    parameters: Plain,
-    dense: Vec<Dense>,
+    network: Arc<Common>,
     fast: Compiled,
     plain: Option<Compiled>,
     workspaces: Vec<Workspace>,
     machine: Machine,
 }
 
+/// What all plans of a network read and none changes.
+struct Common {
+    architecture: Architecture,
+    layers: Vec<LayerShape>,
+    plain: Plain,
+    dense: Vec<Dense>,
+}
+
 /// A program, what it multiplies with, and what it computes in.
 struct Compiled {
-    program: Program,
-    packed: Packed,
+    program: Arc<Program>,
+    packed: Arc<Packed>,
     /// Values that are needed beyond their segment.
     batch: Buffer,
     vectors: Vectors,
 }
 
 impl Compiled {
-    fn new(program: Program, packed: Packed) -> Self {
+    fn new(program: Arc<Program>, packed: Arc<Packed>) -> Self {
         let vectors = Vectors::new(&program);
         Self { program, packed, batch: Buffer::default(), vectors }
     }
@@ -64,12 +72,22 @@ impl Plan {
         let network = Network { architecture, layers };
         let program = Program::new(network, Purpose::Evaluation);
         let dense = Dense::all(layers, &program, weights);
-        let parameters = Plain::new(layers, weights);
-        let packed = Packed::new(&program, &parameters, machine.tier);
+        let plain = Plain::new(layers, weights);
+        let packed = Packed::new(&program, &plain, machine.tier);
+        let network = Common { architecture: architecture.clone(), layers: layers.to_vec(), plain, dense };
+        Self::of(Arc::new(network), Compiled::new(Arc::new(program), Arc::new(packed)), machine)
+    }
+
+    fn of(network: Arc<Common>, fast: Compiled, machine: Machine) -> Self {
         let workspaces = (0..machine.team.size()).map(|_| Workspace::default()).collect();
-        let fast = Compiled::new(program, packed);
-        let (architecture, layers) = (architecture.clone(), layers.to_vec());
-        Self { architecture, layers, parameters, dense, fast, plain: None, workspaces, machine }
+        Self { network, fast, plain: None, workspaces, machine }
+    }
+
+    /// Another plan of the same network, on `team`: the parameters are there once, what is computed in is its own.
+    #[must_use]
+    pub fn beside(&self, team: Arc<Team>) -> Self {
+        let fast = Compiled::new(Arc::clone(&self.fast.program), Arc::clone(&self.fast.packed));
+        Self::of(Arc::clone(&self.network), fast, Machine { tier: self.machine.tier, team })
     }
 
     /// Evaluates a batch of preprocessed images (image × channel × height × width).
@@ -82,24 +100,25 @@ impl Plan {
             return Err(Error::Network(format!("takes images of {pixels} numbers, and was given {}", images.len())));
         }
         let batch = images.len() / pixels;
-        let network = Network { architecture: &self.architecture, layers: &self.layers };
+        let Common { architecture, layers, plain, dense } = &*self.network;
+        let network = Network { architecture, layers };
         let compiled = if probe.is_empty() {
             &mut self.fast
         } else {
             self.plain.get_or_insert_with(|| {
                 let program = Program::new(network, Purpose::Inspection);
-                let packed = self.fast.packed.again(&program, &self.parameters, self.machine.tier);
-                Compiled::new(program, packed)
+                let packed = self.fast.packed.again(&program, plain, self.machine.tier);
+                Compiled::new(Arc::new(program), Arc::new(packed))
             })
         };
-        let mut sight = Sight::new(probe, &self.layers, batch);
+        let mut sight = Sight::new(probe, layers, batch);
         if batch > 0 {
             compiled.vectors.fit(batch);
             compiled.maps(&self.machine, images, &mut sight, &mut self.workspaces);
-            compiled.vectors.show(&compiled.program.exits, batch, &mut sight);
-            compiled.vectors.run(&self.machine, &compiled.program, &self.dense, (batch, &mut sight));
+            compiled.vectors.show(&compiled.program.exits, &mut sight);
+            compiled.vectors.run(&self.machine, &compiled.program, dense, &mut sight);
         }
-        let classes = self.layers.last().map_or(0, |last| last.output.elements());
+        let classes = layers.last().map_or(0, |last| last.output.elements());
         Ok(Evaluation { probabilities: compiled.vectors.probabilities(batch, classes), taps: sight.taps })
     }
 }

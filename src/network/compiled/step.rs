@@ -9,23 +9,28 @@ mod backward;
 mod dense;
 mod filters;
 mod head;
+mod moves;
 mod norm;
 mod parameters;
 mod passes;
 mod run;
+mod sizes;
+mod trained;
 
 use self::filters::Filters;
 use self::head::Head;
+use self::moves::Moves;
 use self::norm::NormState;
 use self::parameters::Parameters;
 use self::run::Run;
+use self::trained::Part;
 use super::forward::Workspace;
 use super::program::{Program, Purpose};
 use super::{Machine, Network};
 use crate::kernels::Buffer;
 use crate::network::error::Error;
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum};
-use crate::network::shape::{LayerShape, Role};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum, check_squares};
+use crate::network::shape::LayerShape;
 use crate::network::spec::Architecture;
 use crate::network::weights::{Parameter, Weights, specs};
 
@@ -41,6 +46,8 @@ pub struct Step {
     buffers: Buffers,
     workspaces: Vec<Workspace>,
     machine: Machine,
+    /// As [`moves::first`] has it.
+    first: Vec<usize>,
 }
 
 /// Memory that grows with the batch.
@@ -66,6 +73,7 @@ impl Step {
     /// On these kernels, with these threads.
     pub fn on(machine: Machine, architecture: &Architecture, weights: &Weights) -> Result<Self, Error> {
         let layers = crate::network::infer(architecture)?;
+        weights.check(&architecture.name, &layers)?;
         let program = Program::new(Network { architecture, layers: &layers }, Purpose::Training);
         let head = Head::new(&program, &layers, weights);
         let parameters = Parameters::new(&layers, weights);
@@ -73,34 +81,48 @@ impl Step {
         let norms = program.norms.iter().map(NormState::new).collect();
         let workspaces = (0..machine.team.size()).map(|_| Workspace::default()).collect();
         let (name, buffers) = (architecture.name.clone(), Buffers::default());
-        Ok(Self { name, layers, program, head, parameters, filters, norms, buffers, workspaces, machine })
+        let first = moves::first(&layers);
+        Ok(Self { name, layers, program, head, parameters, filters, norms, buffers, workspaces, machine, first })
     }
 
-    /// The trained parameters and running statistics, or the optimizer's buffers, in the architecture's order.
-    fn export(&self, momentum: bool) -> Vec<Parameter> {
+    /// A part of all parameters, running statistics too where these are asked for, in the architecture's order. What no rule has
+    /// needed is left out.
+    fn export(&self, part: Part) -> Vec<Parameter> {
         let mut out = Vec::new();
         for (at, layer) in self.layers.iter().enumerate() {
             let values: Vec<Vec<f32>> = match self.head.dense(at) {
-                Some(dense) if momentum => dense.momentum(),
-                Some(dense) => dense.values(),
-                None => {
-                    let own = self.parameters.layers[at].iter();
-                    own.map(|p| if momentum { p.trained.momentum.to_vec() } else { p.trained.values.to_vec() }).collect()
-                }
+                Some(dense) => dense.export(part),
+                None => self.parameters.layers[at].iter().map(|plain| plain.trained.part(part).to_vec()).collect(),
             };
             for (spec, values) in layer.parameters.iter().zip(values) {
-                if !momentum || spec.role.trained() {
+                let there = !values.is_empty() || spec.shape.contains(&0);
+                if there && (part == Part::Values || spec.role.trained()) {
                     out.push(Parameter { name: spec.name.clone(), shape: spec.shape.clone(), values });
                 }
             }
         }
         out
     }
+
+    /// Takes a part of the parameters that [`Step::export`] gave, found by name; the others keep theirs.
+    fn import<'a>(&mut self, part: Part, entries: impl Iterator<Item = &'a Parameter>) {
+        let entries: Vec<&Parameter> = entries.collect();
+        for (at, layer) in self.layers.iter().enumerate() {
+            for (position, spec) in layer.parameters.iter().enumerate() {
+                let Some(entry) = entries.iter().find(|entry| entry.name == spec.name) else { continue };
+                match self.head.dense_mut(at) {
+                    Some(dense) => dense.import(part, spec.role, &entry.values),
+                    None => *self.parameters.layers[at][position].trained.part_mut(part) = entry.values[..].into(),
+                }
+            }
+        }
+    }
 }
 
 impl Learner for Step {
-    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error> {
+    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
         check_batch(&self.layers, batch)?;
+        settings.rules.check(specs(&self.layers).filter(|spec| spec.role.trained()))?;
         let count = batch.labels.len();
         self.fit(count);
         self.pack();
@@ -109,35 +131,42 @@ impl Learner for Step {
         let machine = self.machine.clone();
         let run = Run { team: &machine.team, tier: machine.tier, seed: settings.seed, batch: count };
         self.head.forward(run);
-        let measured = self.head.loss(count, batch.labels, settings.label_smoothing);
-        let sgd = settings.sgd.into();
-        self.head.backward(run, &sgd);
+        let measured = self.head.loss(batch.labels, settings);
+        let first = std::mem::take(&mut self.first);
+        let moves = Moves { rules: settings.rules, first: &first };
+        let mut finite = self.head.backward(run, moves);
         self.backward(settings.seed);
-        self.update(&sgd);
-        Ok(StepReport { loss: measured.loss as f32, correct: measured.correct })
+        finite &= self.update(moves);
+        self.first = first;
+        Ok(StepReport { loss: measured.loss as f32, correct: measured.correct, finite })
     }
 
     fn weights(&self) -> Result<Weights, Error> {
-        Weights::fit(&self.name, &self.layers, self.export(false))
+        Weights::fit(&self.name, &self.layers, self.export(Part::Values))
+    }
+
+    fn set_weights(&mut self, weights: &Weights) -> Result<(), Error> {
+        self.import(Part::Values, weights.iter());
+        Ok(())
     }
 
     fn momentum(&self) -> Result<Vec<Parameter>, Error> {
-        Ok(self.export(true))
+        Ok(self.export(Part::Momentum))
     }
 
     fn restore_momentum(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
         check_momentum(&self.name, specs(&self.layers), &buffers)?;
-        let mut buffers = buffers.into_iter().map(|buffer| buffer.values);
-        for (at, layer) in self.layers.iter().enumerate() {
-            if let Some(dense) = self.head.dense_mut(at) {
-                let weights = buffers.next().unwrap_or_default();
-                let bias = layer.parameters.iter().any(|spec| spec.role == Role::Bias).then(|| buffers.next()).flatten();
-                dense.restore(&weights, bias.as_deref());
-            }
-            for plain in self.parameters.layers[at].iter_mut().filter(|plain| plain.role.trained()) {
-                plain.trained.momentum = buffers.next().map(|values| values[..].into()).unwrap_or_default();
-            }
-        }
+        self.import(Part::Momentum, buffers.iter());
+        Ok(())
+    }
+
+    fn squares(&self) -> Result<Vec<Parameter>, Error> {
+        Ok(self.export(Part::Squares))
+    }
+
+    fn restore_squares(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
+        check_squares(&self.name, specs(&self.layers), &buffers)?;
+        self.import(Part::Squares, buffers.iter());
         Ok(())
     }
 }

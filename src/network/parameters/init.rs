@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::network::shape::{LayerShape, ParameterSpec, Role};
+use crate::network::shape::{LayerShape, ParameterSpec, Role, Shape};
 use crate::network::weights::{Parameter, Weights, specs};
 
 /// How filters, matrices and biases start. Batch norm always starts as the identity: scale 1, shift 0, running mean 0, variance 1.
@@ -14,6 +14,11 @@ use crate::network::weights::{Parameter, Weights, specs};
 pub enum Init {
     /// `torch.nn`'s default: weights and biases uniform within ±1/√fan-in (`reset_parameters` of `Conv2d` and `Linear`).
     Pytorch,
+    /// The same, and the last layer's weights spread so evenly that their deviation is `last_std`.
+    PytorchHead {
+        /// Deviation of the weights of the last layer.
+        last_std: f32,
+    },
     /// He et al., "Delving Deep into Rectifiers" (2015): weights normal with deviation √(2 / fan-in), biases 0.
     Kaiming {
         /// Deviation of the weights of the last layer, whose scores no rectifier follows; small, so that the first losses are
@@ -33,7 +38,13 @@ pub fn weights(layers: &[LayerShape], init: Init, seed: u64) -> Weights {
             rng.set_stream(entries.len() as u64);
             let values = match (fan_in, init) {
                 (None, _) => identity(spec),
-                (Some(fan_in), Init::Pytorch) => uniform(&mut rng, count(spec), 1.0 / (fan_in as f64).sqrt()),
+                (Some(_), Init::PytorchHead { last_std }) if last == Some(position) && spec.role == Role::Weight => {
+                    // Numbers spread evenly within ±b deviate by b / √3.
+                    uniform(&mut rng, count(spec), f64::from(last_std) * 3f64.sqrt())
+                }
+                (Some(fan_in), Init::Pytorch | Init::PytorchHead { .. }) => {
+                    uniform(&mut rng, count(spec), 1.0 / (fan_in as f64).sqrt())
+                }
                 (Some(_), Init::Kaiming { .. }) if spec.role == Role::Bias => vec![0.0; count(spec)],
                 (Some(_), Init::Kaiming { last_std }) if last == Some(position) => normal(&mut rng, count(spec), last_std.into()),
                 (Some(fan_in), Init::Kaiming { .. }) => normal(&mut rng, count(spec), (2.0 / fan_in as f64).sqrt()),
@@ -44,6 +55,25 @@ pub fn weights(layers: &[LayerShape], init: Init, seed: u64) -> Weights {
     debug_assert_eq!(entries.len(), specs(layers).count());
     // Every entry was made from its own specification just above.
     Weights::fit("initialisation", layers, entries).unwrap_or_else(|e| unreachable!("{e}"))
+}
+
+/// Lets the first filters of every convolution without groups and with an odd side of at least 3 pass their inputs on as they are: filter
+/// n the n-th (`torch.nn.init.dirac_` of the first in-channels filters, as airbench94 does). Those beyond the inputs stay.
+pub fn dirac(layers: &[LayerShape], weights: &mut Weights) {
+    for layer in layers {
+        let Shape::Map { channels, .. } = layer.input else { continue };
+        let Some(spec) = layer.parameters.iter().find(|spec| spec.role == Role::Weight) else { continue };
+        let &[out, inputs, side, _] = &spec.shape[..] else { continue };
+        if inputs != channels || side < 3 || side.is_multiple_of(2) {
+            continue;
+        }
+        let Some(parameter) = weights.iter_mut().find(|parameter| parameter.name == spec.name) else { continue };
+        let size = inputs * side * side;
+        for (at, filter) in parameter.values.chunks_exact_mut(size).take(out.min(inputs)).enumerate() {
+            filter.fill(0.0);
+            filter[at * side * side + side * side / 2] = 1.0;
+        }
+    }
 }
 
 fn owns_weight(layer: &LayerShape) -> bool {
@@ -127,6 +157,37 @@ mod tests {
             assert!((within - 0.6827).abs() < 4.0 * (0.2166 / n).sqrt(), "{name}: {within}");
         }
         assert!(weights.iter().filter(|p| p.name.ends_with("bias")).all(|p| p.values.iter().all(|&v| v == 0.0)));
+    }
+
+    #[test]
+    fn a_head_may_have_its_own_deviation() {
+        let (plain, own) = (weights(&tutorial(), Init::Pytorch, 7), weights(&tutorial(), Init::PytorchHead { last_std: 0.5 }, 7));
+        for (plain, own) in plain.iter().zip(own.iter()) {
+            assert_eq!(plain.values == own.values, plain.name != "fc4.weight", "{}", plain.name);
+        }
+        let (mean, std, _) = moments(&own.get("fc4.weight").unwrap().values);
+        assert!(mean.abs() < 0.03 && (std - 0.5).abs() < 0.02, "{mean} {std}");
+    }
+
+    #[test]
+    fn dirac_filters_pass_their_inputs_on() {
+        let layers = tutorial();
+        let plain = weights(&layers, Init::Pytorch, 7);
+        let mut changed = plain.clone();
+        dirac(&layers, &mut changed);
+        for (plain, changed) in plain.iter().zip(changed.iter()) {
+            assert_eq!(
+                plain.values == changed.values,
+                !plain.name.contains("conv") || plain.name.contains("bias"),
+                "{}",
+                plain.name
+            );
+        }
+        let (first, old) = (&changed.get("conv1.weight").unwrap().values, &plain.get("conv1.weight").unwrap().values);
+        for (at, &x) in first[..3 * 27].iter().enumerate() {
+            assert_eq!(x, if at % 27 == at / 27 * 9 + 4 { 1.0 } else { 0.0 }, "{at}");
+        }
+        assert_eq!(first[3 * 27..], old[3 * 27..], "filters beyond the inputs stay");
     }
 
     #[test]

@@ -80,10 +80,33 @@ impl Weights {
         self.entries.iter_mut()
     }
 
-    /// What `layer` has in this role; empty where it has none.
-    pub fn of(&self, layer: &LayerShape, role: Role) -> &[f32] {
-        let spec = layer.parameters.iter().find(|spec| spec.role == role);
-        spec.and_then(|spec| self.get(&spec.name)).map_or(&[], |parameter| &parameter.values)
+    /// Whether these are the parameters that `layers` ask for.
+    ///
+    /// # Errors
+    /// Where they are another network's.
+    pub fn check(&self, architecture: &str, layers: &[LayerShape]) -> Result<(), Error> {
+        let own = self.entries.iter().map(|entry| (&entry.name, &entry.shape));
+        if own.eq(specs(layers).map(|spec| (&spec.name, &spec.shape))) {
+            return Ok(());
+        }
+        Err(Error::Parameters { architecture: architecture.into(), faults: vec!["the weights are another network's".into()] })
+    }
+
+    /// What `layer` has in this role; none where it has no such parameter.
+    pub fn of(&self, layer: &LayerShape, role: Role) -> Option<&[f32]> {
+        layer.parameters.iter().find(|spec| spec.role == role).map(|spec| self.values(spec))
+    }
+
+    /// The values of a layer's parameter.
+    ///
+    /// # Panics
+    /// Where the layer is another network's: whoever takes both from outside has asked [`Weights::check`].
+    pub fn values(&self, spec: &ParameterSpec) -> &[f32] {
+        match self.get(&spec.name) {
+            Some(parameter) => &parameter.values,
+            // `Weights::fit` has made them, for the layers they are kept with.
+            None => unreachable!("`{}` is another network's", spec.name),
+        }
     }
 
     /// The parameter called `name`.
@@ -114,6 +137,14 @@ mod tests {
             })
             .collect();
         assert!(Weights::fit("tutorial", &layers, entries.clone()).is_ok());
+        let weights = Weights::fit("tutorial", &layers, entries.clone()).unwrap();
+        assert!(weights.check("tutorial", &layers).is_ok());
+        assert_eq!(weights.of(&layers[0], Role::Bias).map(<[f32]>::len), Some(32));
+        assert_eq!(weights.of(&layers[1], Role::Weight), None);
+        let mut other = architecture.clone();
+        other.layers[0].name = "other".into();
+        let message = weights.check("other", &infer(&other).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("the weights are another network's"), "{message}");
         entries[0].shape = vec![32, 3, 5, 5];
         entries[1].name = "conv1.b".into();
         let message = Weights::fit("tutorial", &layers, entries).unwrap_err().to_string();

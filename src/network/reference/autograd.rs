@@ -4,13 +4,13 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::network::error::Error;
 use crate::network::forward::{BatchStatistics, Forward, Mode, tensors};
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch};
+use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum, check_squares};
 use crate::network::probe::Probe;
 use crate::network::shape::{LayerShape, ParameterSpec, Role};
 use crate::network::spec::{Architecture, LayerKind};
 use crate::network::weights::{Parameter, Weights, specs};
 use crate::ops;
-use crate::optim::Sgd;
+use crate::optim::Rule;
 
 /// A layer list whose parameters are candle variables.
 pub struct Autograd {
@@ -27,6 +27,8 @@ struct Trained {
     value: Var,
     /// The optimizer's buffer; running statistics have none.
     momentum: Option<Var>,
+    /// AdamW's second one; none before it has moved the parameter.
+    squares: Option<Var>,
 }
 
 impl Autograd {
@@ -41,7 +43,7 @@ impl Autograd {
                 let momentum = if spec.role.trained() { Some(Var::from_tensor(&value.zeros_like()?)?) } else { None };
                 let value = Var::from_tensor(&value)?;
                 shared.push(if spec.role.trained() { value.as_tensor().clone() } else { value.as_detached_tensor() });
-                parameters.push(Trained { spec: spec.clone(), value, momentum });
+                parameters.push(Trained { spec: spec.clone(), value, momentum, squares: None });
             }
             placed.push(shared);
         }
@@ -51,7 +53,7 @@ impl Autograd {
 
     /// The gradient of the batch's mean loss with respect to each trained parameter, named and in order, and the report. Nothing
     /// is updated.
-    pub fn gradients(&self, batch: Batch<'_>, settings: &StepSettings) -> Result<(Vec<Parameter>, StepReport), Error> {
+    pub fn gradients(&self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<(Vec<Parameter>, StepReport), Error> {
         let (store, report, _) = self.backward(batch, settings)?;
         let mut gradients = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.spec.role.trained()) {
@@ -61,13 +63,25 @@ impl Autograd {
         Ok((gradients, report))
     }
 
-    fn backward(&self, batch: Batch<'_>, settings: &StepSettings) -> Result<Backward, Error> {
+    fn backward(&self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<Backward, Error> {
         check_batch(&self.layers, batch)?;
         let images = self.network.images(batch.images, &self.device)?;
         let pass = self.network.run(&images, Mode::Training { seed: settings.seed }, &Probe::default())?;
         let (loss, correct) = ops::cross_entropy(&pass.scores, batch.labels, f64::from(settings.label_smoothing))?;
-        let store = loss.backward()?;
-        Ok((store, StepReport { loss: loss.to_scalar()?, correct }, pass.statistics))
+        let factor = settings.reduction.factor(batch.labels.len());
+        let store = if factor == 1.0 { loss.backward()? } else { (&loss * f64::from(factor))?.backward()? };
+        let finite = self.finite(&store)?;
+        Ok((store, StepReport { loss: loss.to_scalar()?, correct, finite }, pass.statistics))
+    }
+
+    /// Whether all gradients are finite numbers: their sum is nothing else.
+    fn finite(&self, store: &candle_core::backprop::GradStore) -> Result<bool, Error> {
+        let gradients = self.parameters.iter().filter_map(|parameter| store.get(&parameter.value));
+        let sums = gradients.map(Tensor::sum_all).collect::<candle_core::Result<Vec<_>>>()?;
+        if sums.is_empty() {
+            return Ok(true);
+        }
+        Ok(Tensor::stack(&sums, 0)?.to_vec1::<f32>()?.iter().all(|sum| sum.is_finite()))
     }
 
     /// `running ← (1 − momentum) · running + momentum · batch`, as PyTorch has it.
@@ -90,12 +104,14 @@ impl Autograd {
 type Backward = (candle_core::backprop::GradStore, StepReport, Vec<BatchStatistics>);
 
 impl Learner for Autograd {
-    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error> {
+    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
+        settings.rules.check(specs(&self.layers).filter(|spec| spec.role.trained()))?;
         let (store, report, statistics) = self.backward(batch, settings)?;
-        for parameter in &self.parameters {
-            let (Some(gradient), Some(momentum)) = (store.get(&parameter.value), &parameter.momentum) else { continue };
-            let weight_decay = if parameter.spec.role == Role::Weight { settings.sgd.weight_decay } else { 0.0 };
-            ops::sgd_update(&parameter.value, gradient, momentum, &Sgd { weight_decay, ..settings.sgd })?;
+        let trained = self.parameters.iter_mut().filter(|parameter| parameter.spec.role.trained());
+        for (at, parameter) in trained.enumerate() {
+            if let Some(gradient) = store.get(&parameter.value) {
+                parameter.step(gradient, settings.rules.of(at, parameter.spec.role))?;
+            }
         }
         statistics.iter().try_for_each(|measured| self.update_running(measured))?;
         Ok(report)
@@ -106,16 +122,58 @@ impl Learner for Autograd {
         Weights::fit(&self.architecture.name, &self.layers, entries)
     }
 
+    fn set_weights(&mut self, weights: &Weights) -> Result<(), Error> {
+        for (parameter, new) in self.parameters.iter().zip(weights.iter()) {
+            parameter.value.set(&Tensor::from_slice(&new.values, new.shape.as_slice(), &self.device)?)?;
+        }
+        Ok(())
+    }
+
     fn momentum(&self) -> Result<Vec<Parameter>, Error> {
         let buffers = self.parameters.iter().filter_map(|parameter| Some((&parameter.spec, parameter.momentum.as_ref()?)));
         buffers.map(|(spec, buffer)| plain(spec, buffer)).collect()
     }
 
     fn restore_momentum(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
-        crate::network::learner::check_momentum(&self.architecture.name, specs(&self.layers), &buffers)?;
+        check_momentum(&self.architecture.name, specs(&self.layers), &buffers)?;
         let trained = self.parameters.iter_mut().filter(|parameter| parameter.spec.role.trained());
         for (parameter, buffer) in trained.zip(buffers) {
             parameter.momentum = Some(Var::from_vec(buffer.values, buffer.shape, &self.device)?);
+        }
+        Ok(())
+    }
+
+    fn squares(&self) -> Result<Vec<Parameter>, Error> {
+        let buffers = self.parameters.iter().filter_map(|parameter| Some((&parameter.spec, parameter.squares.as_ref()?)));
+        buffers.map(|(spec, buffer)| plain(spec, buffer)).collect()
+    }
+
+    fn restore_squares(&mut self, buffers: Vec<Parameter>) -> Result<(), Error> {
+        check_squares(&self.architecture.name, specs(&self.layers), &buffers)?;
+        for Parameter { name, shape, values } in buffers {
+            if let Some(parameter) = self.parameters.iter_mut().find(|parameter| parameter.spec.name == name) {
+                parameter.squares = Some(Var::from_vec(values, shape, &self.device)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Trained {
+    fn step(&mut self, gradient: &Tensor, rule: Rule) -> Result<(), Error> {
+        let Some(momentum) = &self.momentum else { return Ok(()) };
+        match rule {
+            Rule::Frozen => {}
+            Rule::Sgd(sgd) => ops::sgd_update(&self.value, gradient, momentum, &sgd)?,
+            Rule::AdamW(rule) => {
+                if self.squares.is_none() {
+                    self.squares = Some(Var::from_tensor(&self.value.zeros_like()?)?);
+                }
+                if let Some(squares) = &self.squares {
+                    ops::adamw_update(&self.value, gradient, [momentum, squares], &rule)?;
+                }
+            }
+            Rule::Muon(rule) => ops::muon_update(&self.value, gradient, momentum, &rule)?,
         }
         Ok(())
     }
@@ -128,7 +186,9 @@ fn plain(spec: &ParameterSpec, tensor: &Tensor) -> Result<Parameter, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::random;
+    use crate::network::learner::Reduction;
+    use crate::network::{Rules, random};
+    use crate::optim::Sgd;
 
     /// Every kind's gradient is held to PyTorch's elsewhere; here the sum of them, along one random direction, is held to the
     /// loss itself. f32 leaves a difference quotient about three good digits.
@@ -145,7 +205,8 @@ mod tests {
             let images: Vec<f32> = (0..3 * pixels).map(|i| ((i * 31 + 7) % 53) as f32 / 53.0).collect();
             let batch = Batch { images: &images, labels: &[0, 1, 1] };
             let sgd = Sgd { learning_rate: 0.0, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-            let settings = StepSettings { sgd, label_smoothing: 0.1, seed: 5 };
+            let rules = Rules::All(Rule::Sgd(sgd));
+            let settings = StepSettings { rules, label_smoothing: 0.1, reduction: Reduction::Mean, seed: 5 };
             let (gradients, _) = learner.gradients(batch, &settings).unwrap();
             let norm = gradients.iter().flat_map(|g| &g.values).map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             let loss_at = |step: f64| {

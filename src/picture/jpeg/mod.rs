@@ -22,6 +22,11 @@ const FORMAT: Format = Format::Jpeg;
 /// instead of taking zeros, as both do, and filling the rest with grey. Twice what they read ahead.
 const SENTINEL: usize = 16;
 
+/// How many scans there are; none where the file cannot be read.
+pub(super) fn scans(bytes: &[u8]) -> Option<usize> {
+    Layout::read(bytes).ok().map(|layout| layout.scans)
+}
+
 /// A JPEG whose segments have been walked.
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
@@ -36,6 +41,11 @@ impl<'a> Decoder<'a> {
     /// Columns and rows as stored.
     pub(super) fn dimensions(&self) -> (u32, u32) {
         (self.layout.width, self.layout.height)
+    }
+
+    /// Whether it has one component.
+    pub(super) fn is_grey(&self) -> bool {
+        self.layout.components.len() == 1
     }
 
     /// Most bytes decoding takes, the pixels included.
@@ -58,6 +68,11 @@ impl<'a> Decoder<'a> {
         // A plane for each component beside the image; of grey, the image again as RGB.
         let image = if components == 1 { 3 * pixels } else { components * pixels };
         components * padded + image + coefficients + copy
+    }
+
+    /// Bytes of the pixels once they are read; grey ones become RGB.
+    pub(super) fn kept(&self) -> u64 {
+        u64::from(self.layout.width) * u64::from(self.layout.height) * self.layout.components.len().max(3) as u64
     }
 
     pub(super) fn orientation(&self) -> Orientation {

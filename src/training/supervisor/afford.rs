@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{JobState, Shared, blocking};
+use crate::dataset::disk;
 use crate::network::{LayerShape, infer};
 use crate::training::error::Error;
 use crate::training::queue::Refusal;
 use crate::training::request::Request;
-use crate::training::room::{self, Memory, Needs};
+use crate::training::room::{self, Available, Needs};
 
 /// Of the models that a run keeps, those that are not spread over it: its best and its last.
 const BESIDE: u64 = 2;
@@ -32,14 +33,15 @@ impl Shared {
     fn check_room(&self, layers: &[LayerShape], request: &Request, epochs: u32) -> Result<(), Error> {
         let data = self.settings.data_dir.join(&request.data_path);
         let images = room::images(&data).unwrap_or(request.recipe.batch_size as u64);
-        let needs = Needs::of(layers, &request.recipe, images);
+        let needs = Needs::of(&request.arch, layers, &request.recipe, images);
         let at_once = self.runs().queue.has_place();
-        // One that waits will have what others have now; memory of a card is not asked for.
+        // One that waits will have what others have now. Memory of a card is not asked for, and what a network is fitted to not yet
+        // known: the run itself asks again.
         let on_processor = self.settings.device == "cpu" || !cfg!(feature = "cuda");
-        let memory = room::memory().filter(|_| on_processor);
-        needs.check_memory(memory.map(|there| if at_once { there } else { Memory { free: there.all, ..there } }))?;
+        let memory = room::memory().filter(|_| on_processor && !request.fit_data);
+        needs.check_memory(memory.map(|there| if at_once { there } else { Available { free: there.all, ..there } }))?;
         let needed = self.to_write(&needs, request, epochs) + self.promised();
-        match room::disk(&self.settings.data_dir) {
+        match disk::free(&self.settings.data_dir) {
             Some(free) if free < needed => Err(Error::disk(needed, free)),
             _ => Ok(()),
         }
@@ -59,7 +61,7 @@ impl Shared {
             // It was inferred when it was asked for.
             let layers = infer(&entry.request.arch).ok()?;
             let over = entry.progress.last.as_ref().map_or(0, |last| last.epoch);
-            Some(self.to_write(&Needs::of(&layers, &entry.request.recipe, 1), &entry.request, over))
+            Some(self.to_write(&Needs::of(&entry.request.arch, &layers, &entry.request.recipe, 1), &entry.request, over))
         };
         live.filter_map(left).sum()
     }

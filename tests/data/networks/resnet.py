@@ -24,8 +24,12 @@ spec.loader.exec_module(tutorial)
 value = tutorial.value
 
 LABELS = [1, 0]
-# `convscope selftest` trains ResNet-20 too.
-FILES = {"resnet20": HERE.parents[2] / "src" / "selftest", "resnet18": HERE}
+# ResNet-20 comes with the program.
+FILES = {"resnet20": HERE.parents[2] / "src" / "network" / "architecture" / "presets", "resnet18": HERE}
+ABOUT = {
+    "resnet20": "# ResNet-20 of He, Zhang, Ren and Sun (arXiv 1512.03385), its two wider stages entered by a 1×1 projection (their option B).\n",
+    "resnet18": "",
+}
 
 
 class Block(nn.Module):
@@ -95,8 +99,11 @@ def layers(network):
     for block in network.blocks:
         at = block.label
         for i, (c, n) in enumerate([(block.conv1, block.bn1), (block.conv2, block.bn2)], 1):
-            add(conv(f"{at}.conv{i}", c), f"{at}.conv{i}", c)
-            add(f"{{ name = '{at}.bn{i}', kind = 'batch_norm2d' }}", f"{at}.bn{i}", n)
+            # The second convolution of all: every network that comes with the program has layers `conv1` and `conv2`.
+            second = at == "s1b1" and i == 1
+            c_name, n_name = ("conv2", "bn2") if second else (f"{at}.conv{i}", f"{at}.bn{i}")
+            add(conv(c_name, c), c_name, c)
+            add(f"{{ name = '{n_name}', kind = 'batch_norm2d' }}", n_name, n)
             if i == 1:
                 add(f"{{ name = '{at}.act1', kind = 'relu' }}")
         shortcut = last
@@ -149,7 +156,7 @@ def main():
     for name, (network, side) in networks.items():
         lines, pairs = layers(network)
         head = f'name = "{name}"\ninput = {{ channels = 3, height = {side}, width = {side} }}\nlayers = [\n'
-        (FILES[name] / f"{name}.toml").write_text(head + "".join(f"    {line},\n" for line in lines) + "]\n")
+        (FILES[name] / f"{name}.toml").write_text(ABOUT[name] + head + "".join(f"    {line},\n" for line in lines) + "]\n")
         named = fill(pairs)
         images = torch.tensor(value(1000, 2 * 3 * side * side, 1.0).astype(np.float64)).reshape(2, 3, side, side)
         network.eval()

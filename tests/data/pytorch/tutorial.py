@@ -160,6 +160,7 @@ def small():
     save("compiled.pth", {f"module._orig_mod.{name}": t for name, t in state.items()})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     save("nested.pth", {"epoch": 3, "state_dict": state, "optimizer": optimizer.state_dict(), "best": 0.5})
+    save("net.pth", {"net": state, "acc": 91.25, "epoch": 7})
     save("half.pth", {name: t.half() if t.is_floating_point() else t for name, t in state.items()})
     save("double.pth", {name: t.double() if t.is_floating_point() else t for name, t in state.items()})
     save("integers.pth", {**state, "fc.weight": (state["fc.weight"] * 100).to(torch.int8), "extra": torch.zeros(2)})

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use candle_core::Device;
 use convscope::kernels::{Team, Tier};
 use convscope::network::compiled::Machine;
-use convscope::network::{self, Architecture, Autograd, Batch, Learner, Parameter, Step, StepReport, StepSettings, Weights};
-use convscope::optim::Sgd;
+use convscope::network::{
+    self, Architecture, Autograd, Batch, Learner, Parameter, Reduction, Rules, Step, StepReport, StepSettings, Weights,
+};
+use convscope::optim::{Rule, Sgd};
 
 /// The network of `tests/data/pytorch/training.py`.
 const NETWORK: &str = r#"
@@ -84,7 +86,8 @@ fn trained(learner: &mut dyn Learner, pixels: usize) -> Vec<StepReport> {
     let step = |step: u32| {
         let images: Vec<f32> = start(&format!("images{step}"), 3 * pixels).map(|x| (x * 4.0) as f32).collect();
         let labels = [step % 3, 2, (step + 1) % 3];
-        let settings = StepSettings { sgd, label_smoothing: 0.125, seed: 1 };
+        let rules = Rules::All(Rule::Sgd(sgd));
+        let settings = StepSettings { rules, label_smoothing: 0.125, reduction: Reduction::Mean, seed: 1 };
         learner.step(Batch { images: &images, labels: &labels }, &settings).unwrap()
     };
     (0..4).map(step).collect()

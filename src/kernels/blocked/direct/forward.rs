@@ -82,15 +82,15 @@ impl Tiles for Line<'_> {
         let mut filters = self.filters[self.pair.filters..].as_ptr();
         let window = self.frame[(self.row * step * columns + row * step) * pixel..].as_ptr();
         for &(offset, count) in &self.pair.pieces {
-            let a = window.wrapping_add(offset);
+            let piece = Piece { pixels: window.wrapping_add(offset), filters, count };
             // SAFETY: a piece's offset and length stay inside the frame for every window that starts at an output pixel, and
             // filters hold `count` steps of C vectors for each piece in turn.
             unsafe {
                 // Distances that the compiler knows need no arithmetic: those of full blocks and of RGB.
                 match (step, pixel) {
-                    (1, WIDTH) => accumulate(l, a, |r| r * WIDTH, (filters, count), &mut sums),
-                    (1, 3) => accumulate(l, a, |r| r * 3, (filters, count), &mut sums),
-                    _ => accumulate(l, a, |r| r * step * pixel, (filters, count), &mut sums),
+                    (1, WIDTH) => accumulate(l, piece, |r| r * WIDTH, &mut sums),
+                    (1, 3) => accumulate(l, piece, |r| r * 3, &mut sums),
+                    _ => accumulate(l, piece, |r| r * step * pixel, &mut sums),
                 }
                 filters = filters.add(count * C * WIDTH);
             }
@@ -109,18 +109,27 @@ impl Tiles for Line<'_> {
     }
 }
 
-/// Adds a piece's products.
+/// Floats that lie one after another in the frame, for a window, and what they are multiplied with.
+#[derive(Clone, Copy)]
+struct Piece {
+    pixels: *const f32,
+    /// C vectors for each float.
+    filters: *const f32,
+    count: usize,
+}
+
+/// Adds a piece's products; `row` is how far a window's floats are from the first one's.
 ///
 /// # Safety
 /// As [`Operands::accumulate`] with steps of one float and C vectors.
 #[inline(always)]
 unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
     l: L,
-    a: *const f32,
+    piece: Piece,
     row: impl Fn(usize) -> usize,
-    (filters, count): (*const f32, usize),
     sums: &mut [[L::V; C]; R],
 ) {
+    let Piece { pixels: a, filters, count } = piece;
     // SAFETY: as the caller promises.
     unsafe { Operands { a, row, a_step: 1, b: filters, b_step: C * WIDTH, b_column: WIDTH }.accumulate(l, sums, count) }
 }

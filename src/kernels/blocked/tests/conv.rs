@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::{block, fill, unblock};
-use crate::kernels::Tier;
-use crate::kernels::blocked::conv::{Applied, Conv, Gradients};
+use crate::kernels::blocked::conv::{Applied, Conv, Gradients, Images};
 use crate::kernels::blocked::part::Finish;
 use crate::kernels::blocked::pointwise::SumChannels;
 use crate::kernels::blocked::{Convolution, Maps};
@@ -12,6 +11,7 @@ use crate::kernels::naive::window::Pool2dShape;
 use crate::kernels::naive::{self, conv2d as formula};
 use crate::kernels::team::Team;
 use crate::kernels::testing::{Sums, cases, filled, narrow, noise, refusal, squares, wide};
+use crate::kernels::{Crew, Tier};
 
 /// Of a convolution: images, filters, biases, gradient of the output.
 struct Inputs {
@@ -64,7 +64,7 @@ impl Inputs {
             let (from, to) =
                 (images.start * input.len()..images.end * input.len(), images.start * output.len()..images.end * output.len());
             let applied = Applied { filters: &packed, bias: &bias, finish: Finish::default() };
-            conv.forward(tier, (&x[from.clone()], &mut y[to.clone()]), applied, &mut workspace);
+            conv.forward(tier, Images { input: &x[from.clone()], output: &mut y[to.clone()] }, applied, &mut workspace);
             tier.run(SumChannels { maps: output, values: &dy[to.clone()], sums: &mut db });
             let gradients = Gradients {
                 input: &x[from.clone()],
@@ -116,9 +116,10 @@ fn assert_fused_is_apart(sizes: Convolution, batch: usize, seed: u64) {
                 let mut y = vec![f32::NAN; batch * finish.written(output).len()];
                 let mut workspaces = vec![vec![f32::NAN; conv.workspace_len()]; threads];
                 let applied = Applied { filters: &filters, bias: &bias, finish };
+                let images = Images { input: &x, output: &mut y };
                 match threads {
-                    1 => conv.forward(tier, (&x, &mut y), applied, &mut workspaces[0]),
-                    _ => conv.forward_together((tier, &Team::new(threads)), (&x, &mut y), applied, &mut workspaces),
+                    1 => conv.forward(tier, images, applied, &mut workspaces[0]),
+                    _ => conv.forward_together(Crew { tier, team: &Team::new(threads) }, images, applied, &mut workspaces),
                 }
                 unblock(finish.written(output), &y)
             };

@@ -3,7 +3,7 @@
 use super::gradient::{Factors, gather};
 use super::product::{Product, multiply};
 use super::transform::{self, Add};
-use super::window::Window;
+use super::window::{Leaving, Window};
 use super::{BLOCK, Winograd, vectors};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::part::Output;
@@ -75,7 +75,8 @@ impl Kernel for Backward<'_> {
                     for block in 0..inputs {
                         let window = Window::new(from, block, place, w.conv.padding);
                         let sums = &sums[vectors(block, tile)..];
-                        window.write(l, transform::InputAdjoint, sums, (&Output::new(image), 0, &Add));
+                        let leaving = Leaving { output: &Output::new(image), start: 0, sink: &Add };
+                        window.write(l, transform::InputAdjoint, sums, &leaving);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Filters to the 36 points: sixteen vectors at a time by way of a group that is cached, since at each point they lie far from
 //! those of the next. And the order of their gradient.
 
-use super::transform::{self, Whole, Write, square};
+use super::transform::{self, Lying, Whole, Write, square};
 use super::window::TILE;
 use super::{GROUP, PAIR, PLANE, POINT, POINTS, Winograd};
 use crate::kernels::blocked::blocks;
@@ -53,9 +53,10 @@ impl Kernel for Pack<'_> {
                             vector[lane] = w;
                         }
                     }
-                    let to = (group[vector * WIDTH..].as_mut_ptr(), &TILE);
+                    let from = Lying { base: lanes.as_ptr().cast(), places: &LANES };
+                    let to = Lying { base: group[vector * WIDTH..].as_mut_ptr(), places: &TILE };
                     // SAFETY: `lanes` is 3 × 3 vectors; a group has room for all points of sixteen.
-                    unsafe { square(l, transform::Filter, (lanes.as_ptr().cast(), &LANES), to, &Write) }
+                    unsafe { square(l, transform::Filter, from, to, &Write) }
                 }
                 let place = (pair * read + first * columns) * WIDTH;
                 for (to, from) in self.to.chunks_exact_mut(point).zip(group.chunks_exact(POINT)) {

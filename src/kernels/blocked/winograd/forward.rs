@@ -2,7 +2,7 @@
 
 use super::product::{Product, multiply};
 use super::transform::{self, Plus, PlusRectified};
-use super::window::Window;
+use super::window::{Leaving, Window};
 use super::{BLOCK, PAIR, Place, STEP, Winograd, vectors};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::part::{Finish, Output, Part};
@@ -66,17 +66,25 @@ impl Kernel for Forward<'_> {
                 for (column, block) in part.blocks.clone().enumerate() {
                     let bias = l.read(self.bias[block * WIDTH..].first_chunk().unwrap_or(&[0.0; WIDTH]));
                     let sums = &sums[vectors(column, tile)..];
+                    let (plus, rectified) = (
+                        &Leaving { output: &self.output, start, sink: &Plus(bias) },
+                        &Leaving { output: &self.output, start, sink: &PlusRectified(bias) },
+                    );
                     if finish.pool {
                         let place = Place { row: place.row / 2, column: place.column / 2, ..place };
                         let window = Window::new(to, block, place, 0);
-                        window.write_pooled(l, sums, (bias, finish.rectify), (&self.output, start));
+                        if finish.rectify {
+                            window.write_pooled(l, sums, rectified);
+                        } else {
+                            window.write_pooled(l, sums, plus);
+                        }
                         continue;
                     }
                     let window = Window::new(to, block, place, 0);
                     if finish.rectify {
-                        window.write(l, transform::Output, sums, (&self.output, start, &PlusRectified(bias)));
+                        window.write(l, transform::Output, sums, rectified);
                     } else {
-                        window.write(l, transform::Output, sums, (&self.output, start, &Plus(bias)));
+                        window.write(l, transform::Output, sums, plus);
                     }
                 }
             }

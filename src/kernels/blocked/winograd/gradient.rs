@@ -3,7 +3,7 @@
 //! A square of channels at a time, all its points, and back from the points at once: the gradient at the points, four times the
 //! filters' size, is never in memory as a whole.
 
-use super::transform::{self, Add, Whole, Write, square};
+use super::transform::{self, Add, Lying, Whole, Write, square};
 use super::{BLOCK, GROUP, GROUPS, PLANE, POINT, POINTS, Winograd};
 use crate::kernels::blocked::blocks;
 use crate::kernels::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
@@ -48,8 +48,8 @@ pub(super) fn gather<L: Lanes>(l: L, w: &Winograd, factors: &Factors<'_>, (sums,
         }
         for vector in 0..rows * columns {
             let place = ((first + vector / columns) * outputs + column + vector % columns) * WIDTH;
-            let from = (sums[vector * WIDTH..].as_ptr(), &Whole { row: 6 * apart, column: apart });
-            let to = (to[place..][..8 * tap + WIDTH].as_mut_ptr(), &Whole { row: 3 * tap, column: tap });
+            let from = Lying { base: sums[vector * WIDTH..].as_ptr(), places: &Whole { row: 6 * apart, column: apart } };
+            let to = Lying { base: to[place..][..8 * tap + WIDTH].as_mut_ptr(), places: &Whole { row: 3 * tap, column: tap } };
             // SAFETY: the sums have all points of the vector; `to` was cut to end after the last of the nine taps.
             unsafe {
                 if add {

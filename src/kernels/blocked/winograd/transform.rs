@@ -151,6 +151,21 @@ impl Square for Whole {
     }
 }
 
+/// A square in memory: its base, and where from there its vectors lie.
+pub(super) struct Lying<'a, P, S> {
+    pub(super) base: P,
+    pub(super) places: &'a S,
+}
+
+// Derived, they would ask the places to be copied, too.
+impl<P: Copy, S> Copy for Lying<'_, P, S> {}
+
+impl<P: Copy, S> Clone for Lying<'_, P, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 /// What happens to a result.
 pub(super) trait Sink<L: Lanes> {
     /// Puts `v` at `to`.
@@ -207,23 +222,23 @@ impl<L: Lanes> Sink<L> for PlusRectified<L::V> {
 /// A transform along both axes of a square, columns first.
 ///
 /// # Safety
-/// Of the N × N places of `from` those that there are are valid for reads of sixteen floats from its pointer on, of the M × M of
+/// Of the N × N places of `from` those that there are are valid for reads of sixteen floats from its base on, of the M × M of
 /// `to` for reads and writes.
 #[inline(always)]
 pub(super) unsafe fn square<L: Lanes, T: Matrix<N, M>, const N: usize, const M: usize>(
     l: L,
     _: T,
-    (from, read): (*const f32, &impl Square),
-    (to, written): (*mut f32, &impl Square),
+    from: Lying<'_, *const f32, impl Square>,
+    to: Lying<'_, *mut f32, impl Square>,
     sink: &impl Sink<L>,
 ) {
     let mut columns = [[l.zero(); M]; N];
     for (column, out) in columns.iter_mut().enumerate() {
         let mut line = [l.zero(); N];
         for (row, v) in line.iter_mut().enumerate() {
-            if let Some(place) = read.place(row, column) {
+            if let Some(place) = from.places.place(row, column) {
                 // SAFETY: row and column are below N.
-                *v = unsafe { l.load(from.add(place)) };
+                *v = unsafe { l.load(from.base.add(place)) };
             }
         }
         *out = T::apply(l, line);
@@ -234,9 +249,9 @@ pub(super) unsafe fn square<L: Lanes, T: Matrix<N, M>, const N: usize, const M: 
             *v = column[row];
         }
         for (column, v) in T::apply(l, line).into_iter().enumerate() {
-            if let Some(place) = written.place(row, column) {
+            if let Some(place) = to.places.place(row, column) {
                 // SAFETY: row and column are below M.
-                unsafe { sink.put(l, to.add(place), v) };
+                unsafe { sink.put(l, to.base.add(place), v) };
             }
         }
     }

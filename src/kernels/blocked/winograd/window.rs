@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::pooled::pooled;
-use super::transform::{Matrix, Sink, Square, Whole, Write, square};
+use super::transform::{Lying, Matrix, Sink, Square, Whole, Write, square};
 use super::{POINT, POINTS, Place};
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::part::Output;
@@ -23,6 +23,14 @@ pub(super) struct Window {
     /// First row and column; a negative one wraps to a huge number, so that one comparison finds both borders.
     top: usize,
     left: usize,
+}
+
+/// Where tiles leave to, and what happens to them there.
+pub(super) struct Leaving<'a, 'b, S> {
+    pub(super) output: &'a Output<'b>,
+    /// Where the image begins in it.
+    pub(super) start: usize,
+    pub(super) sink: &'a S,
 }
 
 /// The part of a window that is inside the image.
@@ -74,59 +82,53 @@ impl Window {
     #[inline(always)]
     pub(super) fn read<L: Lanes, T: Matrix<N, 6>, const N: usize>(&self, l: L, matrix: T, image: &[f32], points: &mut [f32]) {
         let plane = &image[self.plane..][..self.maps.plane() * WIDTH];
-        let points = points[..SPAN].as_mut_ptr();
+        let tile = Lying { base: points[..SPAN].as_mut_ptr(), places: &TILE };
         if let Some(first) = self.whole(N) {
             let from = Whole { row: self.maps.width * WIDTH, column: WIDTH };
             // SAFETY: the window is inside the plane, the points are as many as they span.
-            unsafe { square(l, matrix, (plane[first..].as_ptr(), &from), (points, &TILE), &Write) }
+            unsafe { square(l, matrix, Lying { base: plane[first..].as_ptr(), places: &from }, tile, &Write) }
         } else {
             // SAFETY: places are given only inside the plane.
-            unsafe { square(l, matrix, (plane.as_ptr(), &self.inside(N)), (points, &TILE), &Write) }
+            unsafe { square(l, matrix, Lying { base: plane.as_ptr(), places: &self.inside(N) }, tile, &Write) }
         }
     }
 
-    /// Transforms a tile's points and gives them to `sink` in the window, as far as it is inside; the image begins at `start` of
-    /// `output`.
+    /// Transforms a tile's points and lets them leave in the window, as far as it is inside.
     #[inline(always)]
     pub(super) fn write<L: Lanes, T: Matrix<6, M>, const M: usize>(
         &self,
         l: L,
         matrix: T,
         points: &[f32],
-        (output, start, sink): (&Output<'_>, usize, &impl Sink<L>),
+        leaving: &Leaving<'_, '_, impl Sink<L>>,
     ) {
+        let Leaving { output, start, sink } = *leaving;
         let plane = output.place(start + self.plane, self.maps.plane() * WIDTH);
-        let points = points[..SPAN].as_ptr();
+        let tile = Lying { base: points[..SPAN].as_ptr(), places: &TILE };
         if let Some(first) = self.whole(M) {
             let to = Whole { row: self.maps.width * WIDTH, column: WIDTH };
             // SAFETY: the points are as many as they span; the window is inside the plane.
-            unsafe { square(l, matrix, (points, &TILE), (plane.add(first), &to), sink) }
+            unsafe { square(l, matrix, tile, Lying { base: plane.add(first), places: &to }, sink) }
         } else {
             // SAFETY: places are given only inside the plane.
-            unsafe { square(l, matrix, (points, &TILE), (plane, &self.inside(M)), sink) }
+            unsafe { square(l, matrix, tile, Lying { base: plane, places: &self.inside(M) }, sink) }
         }
     }
 
-    /// Transforms a tile's points and writes the pooled window, as far as it is inside; the window's place and the maps are the
+    /// Transforms a tile's points and lets the pooled window leave, as far as it is inside; the window's place and the maps are the
     /// pooled ones.
     #[inline(always)]
-    pub(super) fn write_pooled<L: Lanes>(
-        &self,
-        l: L,
-        points: &[f32],
-        (bias, rectify): (L::V, bool),
-        (output, start): (&Output<'_>, usize),
-    ) {
+    pub(super) fn write_pooled<L: Lanes>(&self, l: L, points: &[f32], leaving: &Leaving<'_, '_, impl Sink<L>>) {
+        let Leaving { output, start, sink } = *leaving;
         let plane = output.place(start + self.plane, self.maps.plane() * WIDTH);
         // SAFETY: the points are as many as they span.
-        let pooled = unsafe { pooled(l, (points[..SPAN].as_ptr(), &TILE)) };
+        let pooled = unsafe { pooled(l, Lying { base: points[..SPAN].as_ptr(), places: &TILE }) };
         let inside = self.inside(2);
         for (row, line) in pooled.into_iter().enumerate() {
             for (column, v) in line.into_iter().enumerate() {
                 if let Some(place) = inside.place(row, column) {
-                    let v = l.add(v, bias);
                     // SAFETY: places are given only inside the plane.
-                    unsafe { l.store(plane.add(place), if rectify { l.max(l.zero(), v) } else { v }) };
+                    unsafe { sink.put(l, plane.add(place), v) };
                 }
             }
         }

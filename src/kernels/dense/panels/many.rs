@@ -56,7 +56,7 @@ impl<W: Weight> Kernel for Many<'_, W> {
             for block in (0..inputs).step_by(BLOCK) {
                 for panel in (0..vectors).step_by(PANEL) {
                     for chunk in (block..inputs.min(block + BLOCK)).step_by(CHUNK) {
-                        self.chunk(l, band.clone(), (panel, chunk));
+                        self.chunk(l, band.clone(), panel, chunk);
                     }
                 }
             }
@@ -70,9 +70,9 @@ impl<W: Weight> Kernel for Many<'_, W> {
 }
 
 impl<W: Weight> Many<'_, W> {
-    /// Adds a chunk of inputs times its weights of the panel that begins with vector `panel`.
+    /// Adds the chunk of inputs from `first` on times its weights of the panel that begins with vector `panel`.
     #[inline(always)]
-    fn chunk<L: Lanes>(&self, l: L, band: Range<usize>, (panel, first): (usize, usize)) {
+    fn chunk<L: Lanes>(&self, l: L, band: Range<usize>, panel: usize, first: usize) {
         let Task { inputs, bias, input, stride, at, .. } = self.task;
         let columns = PANEL.min(bias.len() / WIDTH - panel);
         let steps = CHUNK.min(inputs - first);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernels::testing::{noise, refusal};
+use crate::kernels::{Team, Tier};
 
 #[test]
 fn the_product_is_the_formulas_and_no_image_depends_on_another() {
@@ -31,7 +32,8 @@ fn the_product_is_the_formulas_and_no_image_depends_on_another() {
                     let mut places = Places::default();
                     places.find(&values[..inputs]);
                     let places = (images == 1).then_some(&places);
-                    panels.forward((tier, &team), layer, (Rows { values, stride: inputs, places }, images), (&mut y, stride));
+                    let rows = Rows { values, images, stride: inputs, places };
+                    panels.forward(Crew { tier, team: &team }, layer, rows, Results { values: &mut y, stride });
                     y
                 };
                 let y = run(Weights::Full(&weights), &x, images);
@@ -59,8 +61,9 @@ fn the_product_is_the_formulas_and_no_image_depends_on_another() {
 fn sizes_that_memory_cannot_hold_are_refused() {
     let forward = |panels: Panels, (stride, images): (usize, usize), written: usize| {
         let layer = Layer { weights: Weights::Full(&[0.0; 16]), bias: &[0.0; 16], rectify: false };
-        let rows = Rows { values: &[0.0; 1], stride, places: None };
-        panels.forward((Tier::detect(), &Team::new(1)), layer, (rows, images), (&mut [0.0; 16], written));
+        let rows = Rows { values: &[0.0; 1], images, stride, places: None };
+        let crew = Crew { tier: Tier::detect(), team: &Team::new(1) };
+        panels.forward(crew, layer, rows, Results { values: &mut [0.0; 16], stride: written });
     };
     let one = Panels { inputs: 1, outputs: 1 };
     forward(one, (1, 1), 16);

@@ -13,9 +13,10 @@ impl Compiled {
     /// From images to the first vectors.
     pub(super) fn maps(&mut self, machine: &Machine, images: &[f32], sight: &mut Sight<'_>, workspaces: &mut [Workspace]) {
         let Self { program, packed, batch: memory, vectors } = self;
+        let program = &**program;
         let batch = images.len() / program.image_len();
         memory.grow(program.memory.batch * batch);
-        let pass = Pass { program, parameters: &*packed, tier: machine.tier, seed: 0 };
+        let pass = Pass { program, parameters: &**packed, tier: machine.tier, seed: 0 };
         let together = batch > 1 && !sight.is_open();
         for (at, segment) in program.segments.iter().enumerate() {
             let most = if together { segment.group.min(batch.div_ceil(machine.team.size())) } else { 1 };
@@ -46,7 +47,7 @@ impl Compiled {
                 for node in &program.nodes[segment.nodes.clone()] {
                     pass.compute(node, &mut group, Hands::All(&machine.team, workspaces), &mut []);
                     if let Some(layer) = node.layer.filter(|_| sight.is_open()) {
-                        sight.maps((layer, image), program.values[node.output], group.get(node.output));
+                        sight.maps(layer, image, program.values[node.output], group.get(node.output));
                     }
                 }
                 way.leave(program, &mut group, &mut rows.stripe(image));
@@ -84,7 +85,9 @@ impl Way<'_> {
         for (exit, &region) in program.exits.iter().zip(self.regions).filter(|(exit, _)| exit.segment == self.at) {
             let maps = program.values[exit.value];
             let [row] = rows.get(&group.images, [Some(region)]);
-            let rows = row.unwrap_or_default().chunks_exact_mut(region.len);
+            // It was asked for.
+            let Some(row) = row else { unreachable!("an exit has its part of the entries") };
+            let rows = row.chunks_exact_mut(region.len);
             for (values, row) in group.get(exit.value).chunks_exact(maps.len()).zip(rows) {
                 flatten(exit.order, maps, values, row);
             }

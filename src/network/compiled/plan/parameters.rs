@@ -64,19 +64,24 @@ impl Plain {
     pub(super) fn new(layers: &[LayerShape], weights: &Weights) -> Self {
         let of = |layer: &LayerShape| {
             let own = layer.parameters.iter().filter(|_| matches!(layer.output, Shape::Map { .. }));
-            own.map(|spec| (spec.role, weights.of(layer, spec.role).to_vec())).collect()
+            own.map(|spec| (spec.role, weights.values(spec).to_vec())).collect()
         };
         Self(layers.iter().map(of).collect())
     }
 
-    /// A layer's values of one role; empty where it has none.
-    fn get(&self, layer: usize, role: Role) -> &[f32] {
-        self.0[layer].iter().find(|(own, _)| *own == role).map_or(&[], |(_, values)| values)
+    /// A layer's values of one role; none where it has no such parameter.
+    fn get(&self, layer: usize, role: Role) -> Option<&[f32]> {
+        self.0[layer].iter().find(|(own, _)| *own == role).map(|(_, values)| &values[..])
+    }
+
+    /// Of a role that every layer of its kind has.
+    fn own(&self, layer: usize, role: Role) -> &[f32] {
+        self.get(layer, role).unwrap_or_else(|| unreachable!("layer {layer} has no {role:?}"))
     }
 
     /// Mean, scale and shift of a batch norm's channel in evaluation.
     fn affine(&self, norm: &NormNode, channel: usize) -> [f64; 3] {
-        let of = |role| f64::from(self.get(norm.layer, role)[channel]);
+        let of = |role| f64::from(self.own(norm.layer, role)[channel]);
         [of(Role::RunningMean), of(Role::Scale) / (of(Role::RunningVariance) + norm.eps).sqrt(), of(Role::Bias)]
     }
 }
@@ -117,8 +122,8 @@ impl Filters {
     fn new(node: &ConvNode, plain: &Plain, tier: Tier) -> Self {
         let ConvNode { conv, layer, norm, .. } = node;
         let channels = conv.sizes().output.channels;
-        let mut filters = plain.get(*layer, Role::Weight).to_vec();
-        let mut bias = plain.get(*layer, Role::Bias).to_vec();
+        let mut filters = plain.own(*layer, Role::Weight).to_vec();
+        let mut bias = plain.get(*layer, Role::Bias).map_or_else(Vec::new, <[f32]>::to_vec);
         bias.resize(blocks(channels) * WIDTH, 0.0);
         if let Some(norm) = norm {
             let size = filters.len() / channels;
@@ -150,12 +155,16 @@ impl Running {
 impl Dense {
     /// All fully connected layers of `program`, in its numbering.
     pub(super) fn all(layers: &[LayerShape], program: &Program, weights: &Weights) -> Vec<Self> {
-        let values = |layer: usize| [Role::Weight, Role::Bias].map(|role| weights.of(&layers[layer], role));
-        program.dense.iter().map(|node| Self::new(node.order, values(node.layer))).collect()
+        let dense = program.dense.iter().map(|node| {
+            let [plain, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[node.layer], role));
+            let Some(plain) = plain else { unreachable!("a fully connected layer has weights") };
+            Self::new(node.order, plain, bias)
+        });
+        dense.collect()
     }
 
-    fn new(order: Order, [plain, bias]: [&[f32]; 2]) -> Self {
-        let mut bias = bias.to_vec();
+    fn new(order: Order, plain: &[f32], bias: Option<&[f32]>) -> Self {
+        let mut bias = bias.map_or_else(Vec::new, <[f32]>::to_vec);
         let features = order.features();
         let panels = Panels { inputs: order.padded(), outputs: plain.len() / features };
         let mut weights = Buffer::zeros(panels.weights());

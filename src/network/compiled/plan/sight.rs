@@ -8,6 +8,8 @@ use crate::network::shape::LayerShape;
 /// A probe, and what it has seen.
 pub(super) struct Sight<'a> {
     probe: &'a Probe,
+    /// Images.
+    pub(super) batch: usize,
     pub(super) taps: Vec<Tap>,
 }
 
@@ -17,7 +19,7 @@ impl<'a> Sight<'a> {
             let shape = layers[layer].output;
             Tap { layer, shape, values: vec![0.0; batch * shape.elements()] }
         };
-        Self { taps: probe.taps.iter().map(tap).collect(), probe }
+        Self { taps: probe.taps.iter().map(tap).collect(), batch, probe }
     }
 
     /// Whether there is anything to look at.
@@ -38,7 +40,7 @@ impl<'a> Sight<'a> {
     }
 
     /// One image's feature maps are there, and may be changed.
-    pub(super) fn maps(&mut self, (layer, image): (usize, usize), maps: Maps, values: &mut [f32]) {
+    pub(super) fn maps(&mut self, layer: usize, image: usize, maps: Maps, values: &mut [f32]) {
         for channel in self.masked(layer) {
             let plane = &mut values[channel / WIDTH * maps.plane() * WIDTH..][..maps.plane() * WIDTH];
             plane.iter_mut().skip(channel % WIDTH).step_by(WIDTH).for_each(|x| *x = 0.0);
@@ -47,7 +49,7 @@ impl<'a> Sight<'a> {
     }
 
     /// One image's vector is there, and may be changed; `place` says where a feature lies.
-    pub(super) fn vector(&mut self, (layer, image): (usize, usize), place: impl Fn(usize) -> usize, values: &mut [f32]) {
+    pub(super) fn vector(&mut self, layer: usize, image: usize, place: impl Fn(usize) -> usize, values: &mut [f32]) {
         for feature in self.masked(layer) {
             values[place(feature)] = 0.0;
         }

@@ -2,13 +2,13 @@
 
 use super::parameters::Dense;
 use super::sight::Sight;
-use crate::kernels::Buffer;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::Activate;
 use crate::kernels::blocked::pointwise::Accumulate;
-use crate::kernels::dense::panels::{Places, Rows};
+use crate::kernels::dense::panels::{Places, Results, Rows};
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::stripes::Region;
+use crate::kernels::{Buffer, Crew};
 use crate::network::compiled::Machine;
 use crate::network::compiled::order::Order;
 use crate::network::compiled::program::{Exit, Program, VectorOp};
@@ -64,21 +64,22 @@ impl Vectors {
     }
 
     /// Shows `sight` what came in.
-    pub(super) fn show(&mut self, exits: &[Exit], batch: usize, sight: &mut Sight<'_>) {
+    pub(super) fn show(&mut self, exits: &[Exit], sight: &mut Sight<'_>) {
         if !sight.is_open() {
             return;
         }
         for (exit, region) in exits.iter().zip(&self.regions) {
-            let rows = self.entries[region.of(batch, &(0..batch))].chunks_exact_mut(region.len);
+            let rows = self.entries[region.of(sight.batch, &(0..sight.batch))].chunks_exact_mut(region.len);
             for (image, row) in rows.enumerate() {
-                sight.vector((exit.layer, image), |feature| exit.order.place(feature), row);
+                sight.vector(exit.layer, image, |feature| exit.order.place(feature), row);
             }
         }
     }
 
     /// Computes all nodes.
-    pub(super) fn run(&mut self, machine: &Machine, program: &Program, dense: &[Dense], (batch, sight): (usize, &mut Sight<'_>)) {
+    pub(super) fn run(&mut self, machine: &Machine, program: &Program, dense: &[Dense], sight: &mut Sight<'_>) {
         let Self { entries, regions, nodes, places } = self;
+        let batch = sight.batch;
         for (at, node) in program.vectors.iter().enumerate() {
             let (before, rest) = nodes.split_at_mut(at);
             let output = &mut rest[0];
@@ -95,8 +96,9 @@ impl Vectors {
                         places.find(&input[..layer.panels.inputs]);
                         &*places
                     });
-                    let rows = Rows { values: input, stride: from, places };
-                    layer.panels.forward((machine.tier, &machine.team), layer.applied(rectify), (rows, batch), (to, stride));
+                    let rows = Rows { values: input, images: batch, stride: from, places };
+                    let crew = Crew { tier: machine.tier, team: &machine.team };
+                    layer.panels.forward(crew, layer.applied(rectify), rows, Results { values: to, stride });
                 }
                 // These keep the number of features, and so the stride: only a fully connected layer reads blocked order.
                 VectorOp::Activate(activation) => machine.tier.run(Activate { activation, input, output: to }),
@@ -109,7 +111,7 @@ impl Vectors {
             }
             if sight.is_open() {
                 let rows = output.numbers.chunks_exact_mut(stride).take(batch).enumerate();
-                rows.for_each(|(image, row)| sight.vector((node.layer, image), |feature| feature, row));
+                rows.for_each(|(image, row)| sight.vector(node.layer, image, |feature| feature, row));
             }
         }
     }

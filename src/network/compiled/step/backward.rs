@@ -146,8 +146,15 @@ impl Way<'_> {
         let input = self.value(node.input, group);
         let wanted = group.has(node.input);
         let len = input.len();
-        let [output, own] = group.several([Some(node.output), Some(node.input).filter(|_| wanted && !again)]);
-        let to_input = wanted.then(|| (filters.adjoint(conv), if again { &mut spare[..len] } else { own }));
+        let (output, to_input): (&[f32], _) = match (wanted, again) {
+            (false, _) => (group.get(node.output), None),
+            (true, true) => (group.get(node.output), Some(&mut spare[..len])),
+            (true, false) => {
+                let (output, to_input) = group.pair(node.output, node.input);
+                (output, Some(to_input))
+            }
+        };
+        let to_input = to_input.map(|to| (filters.adjoint(conv), to));
         let to_filters = &mut to[sums.filters.clone()];
         layer.conv.backward(tier, Gradients { input, output, to_input, to_filters, add: *add, workspace });
         self.merge(node.input, backward, wanted && again);

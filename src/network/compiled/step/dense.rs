@@ -1,24 +1,21 @@
 //! A fully connected layer in training: its weights in the order its products read, moved where they lie.
 
+use super::moves::{Matrix, finite};
 use super::run::Run;
+use super::trained::{Part, Trained};
 use crate::kernels::Buffer;
-use crate::kernels::dense::{Backward, Dense, Forward, Update};
+use crate::kernels::dense::{Apply, Backward, ByAdamW, BySgd, Dense, Forward, Keep, ToMomentum};
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::sgd::{Sgd, update};
-use crate::kernels::team::Chunks;
+use crate::kernels::newton_schulz::Square;
+use crate::kernels::team::{Chunks, Parts};
 use crate::network::compiled::order::Order;
+use crate::network::shape::Role;
+use crate::optim::{Muon, Rule};
 
 /// Outputs that one task computes.
 const ROWS: usize = 64;
 /// Blocks of inputs whose weights one task moves.
 const BLOCKS: usize = 8;
-
-/// Weights and momentum, or bias and its.
-#[derive(Debug, Clone)]
-pub(super) struct Trained {
-    pub(super) values: Buffer,
-    pub(super) momentum: Buffer,
-}
 
 /// One layer.
 #[derive(Debug)]
@@ -29,50 +26,57 @@ pub(super) struct DenseLayer {
     bias: Option<Trained>,
     /// The bias's gradient.
     to_bias: Vec<f32>,
+    /// What Muon makes orthogonal; nothing before it moves the weights.
+    step: Buffer,
+    square: Square,
+}
+
+/// What a backward pass reads: panels of the layer's input, columns of its output's gradient.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    run: Run<'a>,
+    input: &'a [f32],
+    gradient: &'a [f32],
+    outputs: usize,
 }
 
 impl DenseLayer {
     /// From weights `[out, in]` and a bias, as PyTorch has them.
     pub(super) fn new(order: Order, weights: &[f32], bias: Option<&[f32]>) -> Self {
         let dense = Dense { blocks: order.padded() / WIDTH, outputs: weights.len() / order.features() };
-        let packed = Trained { values: Buffer::zeros(dense.weights()), momentum: Buffer::zeros(dense.weights()) };
-        let bias = bias.map(|bias| Trained { values: bias.into(), momentum: Buffer::zeros(bias.len()) });
-        let mut layer = Self { dense, order, weights: packed, bias, to_bias: vec![0.0; dense.outputs] };
-        layer.each(weights, |layer, place, &w| layer.weights.values[place] = w);
+        let packed = Trained::new(Buffer::zeros(dense.weights()));
+        let bias = bias.map(|bias| Trained::new(bias.into()));
+        let (to_bias, step, square) = (vec![0.0; dense.outputs], Buffer::default(), Square::default());
+        let mut layer = Self { dense, order, weights: packed, bias, to_bias, step, square };
+        layer.import(Part::Values, Role::Weight, weights);
         layer
     }
 
-    /// Values of the layer's parameters in PyTorch's order: the weight, then the bias if there is one.
-    pub(super) fn values(&self) -> Vec<Vec<f32>> {
-        self.plain(|trained| &trained.values)
-    }
-
-    /// The optimizer's buffers, likewise.
-    pub(super) fn momentum(&self) -> Vec<Vec<f32>> {
-        self.plain(|trained| &trained.momentum)
-    }
-
-    /// Puts buffers back: the weight's, then the bias's.
-    pub(super) fn restore(&mut self, weights: &[f32], bias: Option<&[f32]>) {
-        self.each(weights, |layer, place, &v| layer.weights.momentum[place] = v);
-        if let (Some(own), Some(bias)) = (&mut self.bias, bias) {
-            own.momentum.copy_from_slice(bias);
+    /// A part of the layer's parameters in PyTorch's order: the weight's, then the bias's if there is one. What is not there is
+    /// empty.
+    pub(super) fn export(&self, part: Part) -> Vec<Vec<f32>> {
+        let packed = self.weights.part(part);
+        let mut weights = Vec::new();
+        if !packed.is_empty() {
+            weights.reserve(self.dense.outputs * self.order.features());
+            for output in 0..self.dense.outputs {
+                weights.extend((0..self.order.features()).map(|f| packed[self.dense.place(output, self.order.place(f))]));
+            }
         }
+        std::iter::once(weights).chain(self.bias.iter().map(|bias| bias.part(part).to_vec())).collect()
     }
 
-    fn plain(&self, part: impl Fn(&Trained) -> &Buffer) -> Vec<Vec<f32>> {
-        let mut weights = Vec::with_capacity(self.dense.outputs * self.order.features());
-        for output in 0..self.dense.outputs {
-            weights.extend((0..self.order.features()).map(|f| part(&self.weights)[self.dense.place(output, self.order.place(f))]));
-        }
-        std::iter::once(weights).chain(self.bias.iter().map(|bias| part(bias).to_vec())).collect()
-    }
-
-    fn each(&mut self, plain: &[f32], mut f: impl FnMut(&mut Self, usize, &f32)) {
-        let features = self.order.features();
-        for (at, x) in plain.iter().enumerate() {
-            let place = self.dense.place(at / features, self.order.place(at % features));
-            f(self, place, x);
+    /// Takes a part of a parameter back.
+    pub(super) fn import(&mut self, part: Part, role: Role, values: &[f32]) {
+        if role == Role::Weight {
+            let features = self.order.features();
+            let packed = self.weights.part_mut(part);
+            packed.grow(self.dense.weights());
+            for (at, &x) in values.iter().enumerate() {
+                packed[self.dense.place(at / features, self.order.place(at % features))] = x;
+            }
+        } else if let Some(bias) = &mut self.bias {
+            *bias.part_mut(part) = values.into();
         }
     }
 
@@ -86,26 +90,71 @@ impl DenseLayer {
         });
     }
 
-    /// From the columns of the output's gradient and the panels of the input: the panels of its gradient where they are wanted,
-    /// and the update.
-    pub(super) fn backward(&mut self, run: Run<'_>, sgd: &Sgd, (input, gradient): (&[f32], &[f32]), to_input: Option<&mut [f32]>) {
-        let (batch, outputs) = (run.columns(), self.dense.outputs);
-        let (weights, panel) = (BLOCKS * outputs * WIDTH, batch * WIDTH);
-        let moved = (Chunks::new(&mut self.weights.values, weights), Chunks::new(&mut self.weights.momentum, weights));
-        let part = |task: usize, (weights, momentum): (&mut [f32], &mut [f32]), to_input: Option<&mut [f32]>| {
-            let dense = Dense { blocks: weights.len() / (outputs * WIDTH), outputs };
+    /// From the panels of the input and the columns of the output's gradient: the panels of the input's gradient where they are
+    /// wanted, and the update, by `rules` of weight and bias. Says whether the bias's gradient was finite.
+    pub(super) fn backward(
+        &mut self,
+        run: Run<'_>,
+        rules: [Rule; 2],
+        (input, gradient): (&[f32], &[f32]),
+        to_input: Option<&mut [f32]>,
+    ) -> bool {
+        let given = Given { run, input, gradient, outputs: self.dense.outputs };
+        let size = BLOCKS * given.outputs * WIDTH;
+        let Trained { values, momentum, squares } = &mut self.weights;
+        match rules[0] {
+            Rule::Frozen => given.pass(Chunks::new(values, size), to_input, |weights| Keep { weights }),
+            Rule::Sgd(sgd) => {
+                let moved = (Chunks::new(values, size), Chunks::new(momentum, size));
+                given.pass(moved, to_input, |(weights, momentum)| BySgd { sgd: sgd.into(), weights, momentum });
+            }
+            Rule::AdamW(rule) => {
+                squares.grow(values.len());
+                let moved = (Chunks::new(values, size), Chunks::new(momentum, size), Chunks::new(squares, size));
+                given.pass(moved, to_input, |(weights, mean, square)| ByAdamW { rule: rule.into(), weights, mean, square });
+            }
+            Rule::Muon(rule) => {
+                self.step.grow(values.len());
+                let moved = (Chunks::new(values, size), Chunks::new(momentum, size), Chunks::new(&mut self.step, size));
+                let kept = (rule.momentum, rule.nesterov);
+                given.pass(moved, to_input, |(weights, momentum, step)| ToMomentum { kept, weights, momentum, step });
+                self.orthogonal_step(run, rule);
+            }
+        }
+        let Some(bias) = &mut self.bias else { return true };
+        for (to, row) in self.to_bias.iter_mut().zip(gradient.chunks_exact(run.columns())) {
+            *to = row.iter().sum();
+        }
+        let finite = finite(&self.to_bias);
+        bias.step(run.tier, rules[1], &mut self.to_bias);
+        finite
+    }
+
+    /// Moves the weights by what was left in `step`.
+    fn orthogonal_step(&mut self, run: Run<'_>, rule: Muon) {
+        let Self { dense, order, weights, step, square, .. } = self;
+        let sides = [dense.outputs, order.features()];
+        let place = |row: usize, column: usize| dense.place(row, order.place(column));
+        Matrix { sides, weights: &mut weights.values, step, place }.step((run.tier, run.team), rule, square);
+    }
+}
+
+impl Given<'_> {
+    /// Shares the blocks of weights in `parts` among threads; `apply` makes of a part what is done with its gradient.
+    fn pass<P: Parts, A: Apply>(self, parts: P, to_input: Option<&mut [f32]>, apply: impl Fn(P::Part) -> A + Sync) {
+        let Self { run, input, gradient, outputs } = self;
+        let (batch, panel) = (run.columns(), run.columns() * WIDTH);
+        let part = |task: usize, apply: A, to_input: Option<&mut [f32]>| {
+            let dense = Dense { blocks: apply.weights().len() / (outputs * WIDTH), outputs };
             let input = &input[task * BLOCKS * panel..][..dense.blocks * panel];
-            run.tier.run(Backward { dense, batch, gradient, input, to_input, update: Update { sgd: *sgd, weights, momentum } });
+            run.tier.run(Backward { dense, batch, gradient, input, to_input, apply });
         };
         match to_input {
-            Some(to) => run.team.each((moved, Chunks::new(to, BLOCKS * panel)), |task, (moved, to)| part(task, moved, Some(to))),
-            None => run.team.each(moved, |task, moved| part(task, moved, None)),
-        }
-        if let Some(bias) = &mut self.bias {
-            for (to, row) in self.to_bias.iter_mut().zip(gradient.chunks_exact(batch)) {
-                *to = row.iter().sum();
+            Some(to) => {
+                let parts = (parts, Chunks::new(to, BLOCKS * panel));
+                run.team.each(parts, |task, (own, to)| part(task, apply(own), Some(to)));
             }
-            update(&Sgd { weight_decay: 0.0, ..*sgd }, &mut bias.values, &self.to_bias, &mut bias.momentum);
+            None => run.team.each(parts, |task, own| part(task, apply(own), None)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Values are columns (feature × image), so all of a layer's images are computed in vectors however few features it has.
 
 use super::dense::DenseLayer;
+use super::moves::Moves;
 use super::run::Run;
 use crate::kernels::Buffer;
 use crate::kernels::blocked::Maps;
@@ -12,12 +13,11 @@ use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::sgd::Sgd;
 use crate::kernels::team::Chunks;
 use crate::network::compiled::group::Group;
 use crate::network::compiled::order::Order;
 use crate::network::compiled::program::{Program, VectorNode, VectorOp};
-use crate::network::learner::dropout_seed;
+use crate::network::learner::{StepSettings, dropout_seed};
 use crate::network::shape::{LayerShape, Role};
 use crate::network::weights::Weights;
 
@@ -71,7 +71,8 @@ impl Head {
         });
         let dense = program.dense.iter().map(|node| {
             let [values, bias] = [Role::Weight, Role::Bias].map(|role| weights.of(&layers[node.layer], role));
-            (node.layer, DenseLayer::new(node.order, values, (!bias.is_empty()).then_some(bias)))
+            let Some(values) = values else { unreachable!("a fully connected layer has weights") };
+            (node.layer, DenseLayer::new(node.order, values, bias))
         });
         let count = exits + program.vectors.len();
         let empty = || vec![Buffer::default(); count];
@@ -149,7 +150,7 @@ impl Head {
                 VectorOp::Activate(activation) => run.tier.run(Activate { activation, input, output }),
                 VectorOp::Drop { p, layer } => {
                     output.copy_from_slice(input);
-                    drop_columns(run, (layer, node.features), p, output);
+                    drop_columns(run, layer, node.features, p, output);
                 }
                 VectorOp::Add { other } => {
                     output.copy_from_slice(input);
@@ -161,7 +162,9 @@ impl Head {
     }
 
     /// The loss of the scores, and the gradient of them.
-    pub(super) fn loss(&mut self, batch: usize, labels: &[u32], smoothing: f32) -> Measured {
+    pub(super) fn loss(&mut self, labels: &[u32], settings: &StepSettings<'_>) -> Measured {
+        let (batch, smoothing) = (labels.len(), f64::from(settings.label_smoothing));
+        let factor = settings.reduction.factor(batch);
         let at = self.values.len() - 1;
         let classes = self.scores;
         let (values, gradients) = (&self.values[at], &mut self.gradients[at]);
@@ -171,29 +174,32 @@ impl Head {
             }
         }
         let (logits, to_logits) = (&self.logits[..batch * classes], &mut self.to_logits[..batch * classes]);
-        let measured = cross_entropy(&Targets { labels, classes, smoothing: f64::from(smoothing) }, logits, Some(to_logits));
+        let measured = cross_entropy(&Targets { labels, classes, smoothing }, logits, Some(to_logits));
         gradients.fill(0.0);
         for (image, logits) in to_logits.chunks_exact(classes).enumerate() {
             for (class, &gradient) in logits.iter().enumerate() {
-                gradients[class * self.batch + image] = gradient;
+                gradients[class * self.batch + image] = factor * gradient;
             }
         }
         measured
     }
 
-    /// From the gradient of the scores to those of the panels, moving all parameters on the way.
-    pub(super) fn backward(&mut self, run: Run<'_>, sgd: &Sgd) {
+    /// From the gradient of the scores to those of the panels, moving all parameters on the way. Says whether the gradients of
+    /// the biases were finite.
+    pub(super) fn backward(&mut self, run: Run<'_>, moves: Moves<'_>) -> bool {
         let (batch, exits) = (self.batch, self.entries.len());
         self.written.fill(false);
         // The scores', by the loss.
         self.written[self.values.len() - 1] = true;
+        let mut finite = true;
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(exits + at);
             let (to, output) = (&mut before[node.input], &after[0]);
             let entry = self.entries.get_mut(node.input).filter(|entry| entry.dense == Some(at));
             if let (VectorOp::Dense { dense, .. }, Some(Entry { panels, to_panels, wanted, .. })) = (&node.op, entry) {
                 let to_input = wanted.then_some(&mut to_panels[..]);
-                self.dense[*dense].1.backward(run, sgd, (panels, &output[..node.features * batch]), to_input);
+                let (layer, dense) = &mut self.dense[*dense];
+                finite &= dense.backward(run, moves.dense(*layer), (panels, &output[..node.features * batch]), to_input);
                 continue;
             }
             let again = std::mem::replace(&mut self.written[node.input], true);
@@ -206,7 +212,9 @@ impl Head {
                     let (input, to_input) = panels.split_at_mut(1);
                     let (input, to_input) = (&mut input[0][..len], &mut to_input[0][..len]);
                     untranspose(batch, &self.values[node.input], input);
-                    self.dense[dense].1.backward(run, sgd, (input, &output[..node.features * batch]), Some(to_input));
+                    let (layer, dense) = &mut self.dense[dense];
+                    let gradient = &output[..node.features * batch];
+                    finite &= dense.backward(run, moves.dense(*layer), (input, gradient), Some(to_input));
                     transpose(batch, to_input, target);
                 }
                 VectorOp::Activate(activation) => {
@@ -215,7 +223,7 @@ impl Head {
                 }
                 VectorOp::Drop { p, layer } => {
                     target.copy_from_slice(output);
-                    drop_columns(run, (layer, node.features), p, target);
+                    drop_columns(run, layer, node.features, p, target);
                 }
                 VectorOp::Add { .. } | VectorOp::Same => target.copy_from_slice(output),
             }
@@ -231,6 +239,7 @@ impl Head {
             }
         }
         self.enter_panels(run);
+        finite
     }
 
     /// Brings what came in columns to what is in panels of the entries' gradients.
@@ -289,7 +298,7 @@ impl Entry {
     }
 }
 
-fn drop_columns(run: Run<'_>, (layer, features): (usize, usize), p: f64, values: &mut [f32]) {
+fn drop_columns(run: Run<'_>, layer: usize, features: usize, p: f64, values: &mut [f32]) {
     let mask = Mask::new(p, dropout_seed(run.seed, layer));
     run.tier.run(DropColumns { mask: &mask, features, batch: run.columns(), rectify: false, values });
 }

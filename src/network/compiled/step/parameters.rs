@@ -1,26 +1,34 @@
 //! The parameters of convolutions and batch norms, in PyTorch's order.
 
-use super::dense::Trained;
-use crate::kernels::lanes::{Kernel, Lanes};
-use crate::kernels::sgd::{Sgd, update};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::moves::{Matrix, Moves, finite};
+use super::trained::Trained;
+use crate::kernels::newton_schulz::Square;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
+use crate::network::rules::matrix;
 use crate::network::shape::{LayerShape, Role, Shape};
 use crate::network::weights::Weights;
+use crate::optim::Rule;
 
 /// One parameter.
 #[derive(Debug)]
 pub(super) struct Plain {
     pub(super) role: Role,
     pub(super) trained: Trained,
-    /// Room for its gradient.
+    /// Room for its gradient, and for the step that is made of it.
     gradient: Buffer,
+    /// Rows and columns, where it has both.
+    sides: Option<[usize; 2]>,
 }
 
 /// All of them, layer by layer.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     pub(super) layers: Vec<Vec<Plain>>,
+    /// Room for one matrix that is made orthogonal.
+    square: Square,
 }
 
 impl Parameters {
@@ -29,14 +37,16 @@ impl Parameters {
         let of = |layer: &LayerShape| {
             let own = layer.parameters.iter().filter(|_| matches!(layer.output, Shape::Map { .. }));
             let plain = own.map(|spec| {
-                let values: Buffer = weights.of(layer, spec.role).into();
-                let zeros = || Buffer::zeros(if spec.role.trained() { values.len() } else { 0 });
-                let (momentum, gradient) = (zeros(), zeros());
-                Plain { role: spec.role, gradient, trained: Trained { values, momentum } }
+                let values: Buffer = weights.values(spec).into();
+                let trained = spec.role.trained();
+                let gradient = Buffer::zeros(if trained { values.len() } else { 0 });
+                let trained = if trained { Trained::new(values) } else { Trained { values, ..Trained::default() } };
+                let sides = (spec.shape.len() > 1).then(|| matrix(&spec.shape));
+                Plain { role: spec.role, trained, gradient, sides }
             });
             plain.collect()
         };
-        Self { layers: layers.iter().map(of).collect() }
+        Self { layers: layers.iter().map(of).collect(), square: Square::default() }
     }
 
     /// The values of a layer's parameter with this role; empty where it has none.
@@ -44,32 +54,33 @@ impl Parameters {
         self.layers[layer].iter().find(|plain| plain.role == role).map_or(&[], |plain| &plain.trained.values)
     }
 
-    /// Moves all by their gradients, which `gradient` writes, given the layer and the role.
-    pub(super) fn update(&mut self, (tier, team): (Tier, &Team), sgd: &Sgd, gradient: impl Fn(usize, Role, &mut [f32]) + Sync) {
+    /// Moves all by their gradients, which `gradient` writes, given the layer and the role; says whether these were finite.
+    pub(super) fn update(
+        &mut self,
+        (tier, team): (Tier, &Team),
+        moves: Moves<'_>,
+        gradient: impl Fn(usize, Role, &mut [f32]) + Sync,
+    ) -> bool {
+        let all_finite = AtomicBool::new(true);
         team.each(Chunks::new(&mut self.layers, 1), |at, layer| {
-            for plain in layer.iter_mut().flatten().filter(|plain| plain.role.trained()) {
+            for (own, plain) in layer.iter_mut().flatten().filter(|plain| plain.role.trained()).enumerate() {
                 gradient(at, plain.role, &mut plain.gradient);
-                let weight_decay = if plain.role == Role::Weight { sgd.weight_decay } else { 0.0 };
-                let (sgd, gradient) = (Sgd { weight_decay, ..*sgd }, &plain.gradient);
-                let Trained { values, momentum } = &mut plain.trained;
-                tier.run(Move { sgd, values, gradient, momentum });
+                if !finite(&plain.gradient) {
+                    all_finite.store(false, Ordering::Relaxed);
+                }
+                plain.trained.step(tier, moves.of(at, own, plain.role), &mut plain.gradient);
             }
         });
-    }
-}
-
-struct Move<'a> {
-    sgd: Sgd,
-    values: &'a mut [f32],
-    gradient: &'a [f32],
-    momentum: &'a mut [f32],
-}
-
-impl Kernel for Move<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
-        update(&self.sgd, self.values, self.gradient, self.momentum);
+        // All threads are on one matrix at a time.
+        for (at, layer) in self.layers.iter_mut().enumerate() {
+            for (own, plain) in layer.iter_mut().filter(|plain| plain.role.trained()).enumerate() {
+                if let (Rule::Muon(rule), Some(sides)) = (moves.of(at, own, plain.role), plain.sides) {
+                    let place = |row: usize, column: usize| row * sides[1] + column;
+                    let (weights, step) = (&mut plain.trained.values[..], &plain.gradient[..]);
+                    Matrix { sides, weights, step, place }.step((tier, team), rule, &mut self.square);
+                }
+            }
+        }
+        all_finite.into_inner()
     }
 }

@@ -3,10 +3,10 @@
 use super::Step;
 use super::backward::{Backward, Way};
 use super::filters::Trained;
+use super::moves::Moves;
 use super::norm::{Groups, NormParameters};
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::sgd::Sgd;
 use crate::kernels::stripes::{Share, Stripes};
 use crate::kernels::team::Chunks;
 use crate::network::compiled::forward::{Hands, Pass, Workspace};
@@ -22,7 +22,7 @@ const SUMMED: usize = 1 << 16;
 
 impl Program {
     /// Images of a segment's group. A batch of few images is two groups at least, and so has work for two threads.
-    fn group(&self, segment: usize, batch: usize) -> usize {
+    pub(super) fn group(&self, segment: usize, batch: usize) -> usize {
         self.segments[segment].group.min(batch.div_ceil(2))
     }
 
@@ -32,12 +32,12 @@ impl Program {
         batch.div_ceil(group).div_ceil(PARTS) * group
     }
 
-    fn parts(&self, segment: usize, batch: usize) -> usize {
+    pub(super) fn parts(&self, segment: usize, batch: usize) -> usize {
         batch.div_ceil(self.images_a_part(segment, batch))
     }
 
     /// Floats of one group's partial sums of any batch norm.
-    fn partial(&self) -> usize {
+    pub(super) fn partial(&self) -> usize {
         self.norms.iter().map(NormNode::partial).max().unwrap_or(0)
     }
 }
@@ -211,10 +211,10 @@ impl Step {
         }
     }
 
-    /// Moves the parameters before the head by their gradients.
-    pub(super) fn update(&mut self, sgd: &Sgd) {
+    /// Moves the parameters before the head by their gradients; says whether these were finite.
+    pub(super) fn update(&mut self, moves: Moves<'_>) -> bool {
         let Self { program, parameters, norms, buffers, filters, machine, .. } = self;
-        parameters.update((machine.tier, &machine.team), sgd, |layer, role, to| {
+        parameters.update((machine.tier, &machine.team), moves, |layer, role, to| {
             if let Some(at) = program.convs.iter().position(|node| node.layer == layer) {
                 let sums = &filters.sums[at];
                 if role == Role::Weight {
@@ -227,6 +227,6 @@ impl Step {
                 let from = if role == Role::Scale { &norms[at].to_weight } else { &norms[at].to_bias };
                 to.copy_from_slice(&from[..to.len()]);
             }
-        });
+        })
     }
 }

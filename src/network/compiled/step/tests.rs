@@ -9,8 +9,9 @@ use crate::kernels::testing::noise;
 use crate::kernels::{Team, Tier};
 use crate::network::autograd::Autograd;
 use crate::network::init::{self, Init};
-use crate::network::{infer, presets, random};
-use crate::optim::Sgd;
+use crate::network::learner::Reduction;
+use crate::network::{Rules, infer, presets, random};
+use crate::optim::{Rule, Sgd};
 
 struct Case {
     architecture: Architecture,
@@ -45,9 +46,14 @@ impl Case {
     }
 }
 
-fn settings(seed: u64) -> StepSettings {
-    let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-    StepSettings { sgd, label_smoothing: 0.1, seed }
+const SGD: Sgd = Sgd { learning_rate: 0.01, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+
+fn settings(seed: u64) -> StepSettings<'static> {
+    by(Rules::All(Rule::Sgd(SGD)), seed)
+}
+
+fn by(rules: Rules<'_>, seed: u64) -> StepSettings<'_> {
+    StepSettings { rules, label_smoothing: 0.1, reduction: Reduction::Mean, seed }
 }
 
 fn rms(values: &[f32]) -> f32 {
@@ -63,8 +69,7 @@ fn distance(got: &[f32], expected: &[f32], least: f32) -> f32 {
 /// After a first step with momentum and without decay, the buffers are the gradients.
 fn gradients_agree(case: &Case, tier: Tier) {
     let reference = Autograd::new(&case.architecture, &case.weights, &Device::Cpu).unwrap();
-    let mut plain = settings(11);
-    plain.sgd.weight_decay = 0.0;
+    let plain = by(Rules::All(Rule::Sgd(Sgd { weight_decay: 0.0, ..SGD })), 11);
     let (expected, report) = reference.gradients(case.batch(), &plain).unwrap();
     let mut step = case.step(tier, 2);
     let got = step.step(case.batch(), &plain).unwrap();
@@ -197,3 +202,5 @@ fn images_and_labels_that_do_not_fit_are_refused() {
     }
     assert_eq!(state(&step), before);
 }
+
+mod optimizers;
