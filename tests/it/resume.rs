@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::admin::{events, run};
 use crate::recovery::{put, undisturbed};
 use crate::supervisor::{follow, over, request, supervisor, supervisor_that};
-use crate::support::{Server, eventually};
+use crate::support::{Server, eventually, file};
 use convscope::training::job::JobState;
 
 async fn start(server: &Server, body: Value) -> Value {
@@ -146,6 +146,27 @@ async fn a_run_is_cancelled_while_it_reads() {
     let all = events(&server.admin(Method::GET, &format!("/admin/jobs/{path}"), None).await);
     let names: Vec<&str> = all.iter().map(|(_, name, _)| name.as_str()).collect();
     assert_eq!(names, ["data", "cancelled"], "it was not read to its end");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_cancelled_while_the_test_set_is_measured() {
+    let server = Server::start().await;
+    // One step, and 8,000 images to measure.
+    let data = server.folder.path().join("much");
+    std::fs::create_dir_all(&data).unwrap();
+    let train = file("cifar-10-batches-bin/data_batch_1.bin");
+    std::fs::write(data.join("data_batch_1.bin"), &train[..10 * 3073]).unwrap();
+    std::fs::write(data.join("test_batch.bin"), file("cifar-10-batches-bin/test_batch.bin").repeat(40)).unwrap();
+    let started = start(&server, json!({"arch": "tutorial", "data": data, "epochs": 1})).await;
+    let id = started["id"].as_str().unwrap();
+    let journal = server.data_dir().join("runs").join(id).join("events.jsonl");
+    eventually("the step", async || std::fs::read_to_string(&journal).ok().filter(|text| text.contains("\"step\""))).await;
+    post(&server, id, "cancel").await.ok();
+    let all = events(&server.admin(Method::GET, &format!("/admin/jobs/{id}/events"), None).await);
+    let names: Vec<&str> = all.iter().map(|(_, name, _)| name.as_str()).collect();
+    assert_eq!(names, ["data", "data", "step", "cancelled"], "it was not measured to its end");
+    assert_eq!(job(&server, id).await["epoch"], 0);
     server.stop().await;
 }
 
