@@ -70,11 +70,18 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
     match event {
         Event::Data(DataStage::Downloading { bytes, total_bytes }) => {
             let total = total_bytes.map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
-            wait(bar, format!("downloading CIFAR-10: {}{total}", HumanBytes(*bytes)))
+            wait(bar, format!("downloading CIFAR-10: {}{total}", HumanBytes(*bytes)));
+            Ok(())
         }
         Event::Data(DataStage::Retrying { reason }) => bar.suspend(|| line(&format!("{reason}; trying again"))),
-        Event::Data(DataStage::Unpacking) => wait(bar, "unpacking and verifying".into()),
-        Event::Data(DataStage::Reading) => wait(bar, "reading the images".into()),
+        Event::Data(DataStage::Unpacking) => {
+            wait(bar, "unpacking and verifying".into());
+            Ok(())
+        }
+        Event::Data(DataStage::Reading) => {
+            wait(bar, "reading the images".into());
+            Ok(())
+        }
         Event::Data(DataStage::Ready { train_images, test_images, classes, notes }) => bar.suspend(|| {
             notes.iter().try_for_each(|note| line(note))?;
             line(&format!("{train_images} training images, {test_images} test images, {classes} classes"))
@@ -116,10 +123,9 @@ fn show(bar: &ProgressBar, event: &Event) -> io::Result<()> {
 }
 
 /// Shows `what` is going on.
-fn wait(bar: &ProgressBar, what: String) -> io::Result<()> {
+fn wait(bar: &ProgressBar, what: String) {
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(100));
-    Ok(())
 }
 
 const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}";
