@@ -133,6 +133,7 @@ mod tests {
         let leaving = Arc::clone(&pace.patience.leaving);
         tokio::spawn(async move { leaving.begin() });
         assert!(dripped(&mut pace, 1, HURRY / 2).await < 3);
+        let mut pace = Pace::new(pace.patience);
         assert!(dripped(&mut pace, PROGRESS, HURRY / 100).await >= 1 << 20, "who sends in earnest is waited for");
     }
 }

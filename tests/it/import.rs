@@ -254,7 +254,7 @@ fn a_faulty_architecture_file_is_told_by_line_layer_and_key() {
     std::fs::write(&arch, &text).unwrap();
     let message = run_import(&[file("plain.pth").to_str().unwrap(), "--arch", arch.to_str().unwrap()]).failed(1);
     for part in [
-        "line 9: layer `conv1` (conv2d): `in_channels` follows from the layer before; leave it out",
+        "line 9: layer `conv1` (conv2d): `in_channels` follows from the layer before (3); leave it out",
         "line 26: layer `fc` (linear): there is no argument `out_feature`; did you mean `out_features`?",
     ] {
         assert!(message.contains("mine.toml") && message.contains(part), "{message}");

@@ -52,11 +52,11 @@ async fn the_copy_in_the_repository_is_what_is_served() {
     let server = Server::start().await;
     let served = String::from_utf8(server.get("/openapi.json").await.body).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
-    if std::env::var_os("CONVSCOPE_WRITE_DOCS").is_some() {
+    if std::env::var_os("WRITE_DOCS").is_some() {
         std::fs::write(&path, &served).unwrap();
     }
     let copy = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(copy == served, "run `CONVSCOPE_WRITE_DOCS=1 cargo test --test it openapi::` and commit docs/openapi.json");
+    assert!(copy == served, "run `WRITE_DOCS=1 cargo test --test it openapi::` and commit docs/openapi.json");
     server.stop().await;
 }
 

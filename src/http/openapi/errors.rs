@@ -32,8 +32,8 @@ pub const MEANINGS: &[(Code, &str)] = &[
     (Code::Internal, "A failure of the server's: its log has the cause under the answer's `x-request-id`."),
     (Code::NotReady, "No model is ready."),
     (Code::Stopping, "The server is stopping: another may take its place."),
-    (Code::NoRoom, "The disk is full."),
     (Code::TimedOut, "The deadline passed before the answer was ready."),
+    (Code::NoRoom, "The disk is full."),
 ];
 
 /// What a code means; nothing of one that has no line here.
