@@ -32,7 +32,7 @@ fn the_shipped_file_is_the_defaults_and_lists_every_key() {
         let found = key.split('.').try_fold(&written, |table, part| table.get(part).map(|v| v.as_table().unwrap_or(table)));
         assert!(found.is_some(), "{key} is missing in config.toml");
     }
-    assert_eq!(keys.len(), 31);
+    assert_eq!(keys.len(), 32);
 }
 
 #[test]
