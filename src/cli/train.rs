@@ -15,13 +15,16 @@ use super::globals::architecture;
 use super::{Globals, Stopped, Usage};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::Rules;
+use crate::dataset::fetch::Source;
 use crate::picture::decode::Limits;
 use crate::training::event::{Ended, Event, Failure, plural};
+use crate::training::fetching::fetch_missing;
 use crate::training::folder::RunFolder;
 use crate::training::request::Request;
 use crate::training::trainer::{Finish, Models, Output, Run, train};
-use crate::training::{self, Recipe, overrides, recipe};
+use crate::training::{self, Recipe, overrides, recipe, state};
 
+mod behind;
 mod report;
 mod stop;
 mod tensorboard;
@@ -99,6 +102,9 @@ enum EventFormat {
 /// Trains as `args` say.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let folder = args.run_dir.as_deref().map(RunFolder::at).transpose()?;
+    if folder.is_some() {
+        behind::step_behind();
+    }
     let stop = StopFlag::watching(args.events.is_some());
     // Held until the process ends.
     let _lock = folder.as_ref().map(|folder| claim(folder, &stop)).transpose()?;
@@ -118,6 +124,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             None => prepare(args, globals)?,
         };
         sweep(&run.output);
+        let datasets = folder.as_ref().map_or(globals.config.data_dir.as_path(), RunFolder::data_dir).join("datasets");
+        let source = Source::cifar10(&globals.config.train.cifar10_url);
+        if fetch_missing(&run.data, &datasets, &source, &mut on_event)?.is_break() {
+            let epoch = state::records(&run.output.state)?.len() as u32;
+            return Ok(Finish::Stopped(Ended { epoch, epochs: run.recipe.epochs }));
+        }
         Ok(train(&run, &mut on_event)?)
     });
     let finish = catch_unwind(attempt).unwrap_or_else(|_| Err(anyhow!("the program failed; the lines above say where")));

@@ -69,6 +69,7 @@ impl Config {
             ("CONVSCOPE_KERNELS", self.kernels.to_string()),
             ("CONVSCOPE_LIMITS__MEGAPIXELS", (self.limits.pixels / 1_000_000).to_string()),
             ("CONVSCOPE_LOG__LEVEL", self.log.level.clone()),
+            ("CONVSCOPE_TRAIN__CIFAR10_URL", self.train.cifar10_url.clone()),
         ]
     }
 

@@ -47,11 +47,24 @@ impl Reader {
         let found = self.take(key).and_then(|setting| {
             let parsed = match &setting.value {
                 Value::Number(text) | Value::Untyped(text) => text.parse().ok(),
-                Value::Text(_) | Value::Other(_) => None,
+                Value::Text(_) | Value::Switch(_) | Value::Other(_) => None,
             };
             let allowed = parsed.filter(|number| range.contains(number));
             let reason = || format!("must be a whole number from {} to {}", range.start(), range.end());
             allowed.or_else(|| self.fault(key, &setting, &reason()))
+        });
+        found.unwrap_or(default)
+    }
+
+    /// Whether `key` is on.
+    pub(super) fn switch(&mut self, key: &'static str, default: bool) -> bool {
+        let found = self.take(key).and_then(|setting| {
+            let parsed = match &setting.value {
+                Value::Switch(on) => Some(*on),
+                Value::Untyped(text) => text.parse().ok(),
+                Value::Number(_) | Value::Text(_) | Value::Other(_) => None,
+            };
+            parsed.or_else(|| self.fault(key, &setting, &"must be true or false"))
         });
         found.unwrap_or(default)
     }
@@ -100,6 +113,7 @@ impl Reader {
         let value = match &setting.value {
             Value::Text(text) => format!("\"{text}\""),
             Value::Number(text) | Value::Untyped(text) => text.clone(),
+            Value::Switch(on) => on.to_string(),
             Value::Other(kind) => format!("of type {kind}"),
         };
         self.faults.push(format!("{}: `{key}` is {value}: {reason}", setting.origin));

@@ -80,6 +80,11 @@ pub struct Train {
     pub keep_epochs: u32,
     /// `keep_runs`: runs that are over, the newest, 1 to 1,000,000; none where it is 0, which keeps all of them.
     pub keep_runs: Option<usize>,
+    /// `resume_interrupted`: whether runs that were interrupted go on when a server starts, unless their last attempt got no epoch
+    /// further.
+    pub resume_interrupted: bool,
+    /// `cifar10_url`: where a run fetches CIFAR-10's archive from when it is not there.
+    pub cifar10_url: String,
 }
 
 /// `train.allow_paths` as it is written.
@@ -112,6 +117,9 @@ pub enum LogFormat {
 }
 
 const MIB: u64 = 1024 * 1024;
+
+/// Where CIFAR-10 is published.
+const CIFAR10_URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
 
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
@@ -168,6 +176,8 @@ impl Train {
             max_runs: reader.number("train.max_runs", 1, 1..=64) as usize,
             keep_epochs: reader.number("train.keep_epochs", 20, 1..=100_000) as u32,
             keep_runs: Some(reader.number("train.keep_runs", 0, 0..=1_000_000) as usize).filter(|&runs| runs > 0),
+            resume_interrupted: reader.switch("train.resume_interrupted", true),
+            cifar10_url: reader.text("train.cifar10_url", CIFAR10_URL, web_address),
         }
     }
 }
@@ -223,6 +233,11 @@ fn origins(text: &str) -> Result<Vec<String>, String> {
     all.map_err(|wrong| {
         format!("`{wrong}` is no origin: write scheme and host without a path, such as https://example.org, separated by commas")
     })
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    if rest.is_some_and(|rest| !rest.is_empty()) { Ok(text.to_owned()) } else { Err("must begin with http:// or https://".into()) }
 }
 
 fn model_name(text: &str) -> Result<String, String> {

@@ -63,6 +63,8 @@ pub(super) enum Value {
     Text(String),
     /// A TOML number.
     Number(String),
+    /// A TOML boolean.
+    Switch(bool),
     /// TOML of a kind that no key takes.
     Other(&'static str),
 }
@@ -138,6 +140,7 @@ fn read_toml(name: &str, text: &str, written: &mut Written, faults: &mut Vec<Str
                 }
                 DeValue::String(text) => Value::Text(text.to_string()),
                 DeValue::Integer(number) if number.radix() == 10 => Value::Number(number.as_str().to_owned()),
+                DeValue::Boolean(on) => Value::Switch(*on),
                 other => Value::Other(other.type_str()),
             };
             written.settings.insert(path, Setting { value: kind, origin: at(key.span().start) });

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cifar10;
+
 /// `data_dir/datasets`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
@@ -56,6 +58,11 @@ impl Catalog {
         if is_name(data) { self.find(data) } else { self.there(PathBuf::from(data), data) }
     }
 
+    /// Where the dataset called `name` will be once it is fetched; none where it is none that can be.
+    pub fn fetchable(&self, name: &str) -> Option<PathBuf> {
+        matches!(name, "cifar-10" | "cifar10" | cifar10::FOLDER).then(|| self.folder.join(cifar10::FOLDER))
+    }
+
     fn there(&self, path: PathBuf, asked: &str) -> Result<PathBuf, Error> {
         if path.exists() { Ok(path) } else { Err(Error::Unknown { name: asked.into(), known: self.names() }) }
     }
@@ -83,6 +90,10 @@ mod tests {
         assert_eq!(catalog.find("cats").unwrap(), folder.path().join("datasets/cats"));
         let missing = catalog.find_or_path("dogs").unwrap_err().to_string();
         assert!(missing.starts_with("there is no dataset `dogs`; there are cats, pets."), "{missing}");
+
+        let place = folder.path().join("datasets/cifar-10-batches-bin");
+        assert_eq!(["cifar-10", "cifar-10-batches-bin"].map(|name| catalog.fetchable(name).unwrap()), [place.clone(), place]);
+        assert_eq!(catalog.fetchable("dogs"), None);
 
         let path = folder.path().to_str().unwrap();
         assert_eq!(catalog.find_or_path(path).unwrap(), folder.path());

@@ -369,13 +369,17 @@ impl From<training::Error> for Error {
         let code = match error {
             E::Network(error) => return (*error).into(),
             E::Closing => return Self::stopping(),
-            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) => return Self::internal(error),
+            E::Io { .. } | E::NoRun(_) | E::Checkpoint(_) | E::Diverged { .. } | E::Evaluation(_) | E::Fetch { .. } => {
+                return Self::internal(error);
+            }
             E::UnknownJob(_) => Code::UnknownJob,
-            E::Over { .. } | E::Live { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
+            E::Over { .. } | E::Live { .. } | E::GoesOn { .. } | E::Locked(_) | E::Resume { .. } => Code::Conflict,
+            E::Disk { .. } => Code::NoRoom,
             E::UnknownRecipe { .. }
             | E::UnknownArchitecture { .. }
             | E::RecipeFile(_)
             | E::Name
+            | E::Memory { .. }
             | E::Recipe(_)
             | E::Mismatch(_)
             | E::Dataset(_) => Code::Unprocessable,

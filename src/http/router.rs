@@ -60,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<NoOptions>("/admin/jobs", get(admin::jobs::list))
         .add::<NoOptions>("/admin/jobs/{id}", get(admin::jobs::get).patch(admin::jobs::patch).delete(admin::jobs::delete))
         .add::<NoOptions>("/admin/jobs/{id}/cancel", post(admin::jobs::cancel))
+        .add::<NoOptions>("/admin/jobs/{id}/resume", post(admin::jobs::resume))
         .add::<NoOptions>("/admin/jobs/{id}/events", get(admin::events::get))
         .add::<admin::results::Options>("/admin/jobs/{id}/results", get(admin::results::get))
         .add::<NoOptions>("/admin/models/{name}/activate", post(admin::models::activate))

@@ -149,6 +149,8 @@ async fn start(setup: Setup, address: SocketAddr) -> Result<App, Error> {
         environment: config.for_runs(),
         concurrent: config.train.max_runs,
         grace: TRAINING_GRACE,
+        resume_interrupted: config.train.resume_interrupted,
+        keep_epochs: config.train.keep_epochs,
     })
     .map_err(|e| Error::Training(Box::new(e)))?;
     // Files and devices block.

@@ -89,17 +89,9 @@ impl Program {
         Ok(Ending { status, stop: stopped, last_words: last_words.await.unwrap_or_default() })
     }
 
-    /// Starts it behind everything else on the machine, where there is a `nice` to say so.
+    /// Starts it; that it goes behind everything else on the machine is its own first act.
     fn start(&self) -> io::Result<Child> {
-        let mut polite = Command::new("nice");
-        polite.args(["-n", "10"]).arg(&self.path);
-        match self.spawn(polite) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => self.spawn(Command::new(&self.path)),
-            started => started,
-        }
-    }
-
-    fn spawn(&self, mut command: Command) -> io::Result<Child> {
+        let mut command = Command::new(&self.path);
         command.args(&self.arguments).kill_on_drop(true);
         // The server's settings are no run's business, its secrets least of all.
         let names = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"CONVSCOPE_"));

@@ -1,7 +1,7 @@
 //! What can go wrong with a run of training, in sentences that say what to change.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use super::queue::{JobState, Refusal};
 use super::recipe::{Recipe, ReductionKind, ScheduleKind};
@@ -91,6 +91,48 @@ pub enum Error {
         /// What it does.
         state: JobState,
     },
+    /// The job has nothing to go on with.
+    #[error("the job `{id}` is {state}: only one that was interrupted, was cancelled or failed can go on")]
+    GoesOn {
+        /// The job.
+        id: String,
+        /// What it does, or how it ended.
+        state: JobState,
+    },
+    /// The run does not fit on the disk.
+    #[error(
+        "the run needs at least {needed} of disk for its models and its state, and {free} are free where the data folder is: remove \
+         runs, ask for fewer `epochs`, or lower `train.keep_epochs`"
+    )]
+    Disk {
+        /// What it and the runs before it have yet to write.
+        needed: Bytes,
+        /// What is free.
+        free: Bytes,
+    },
+    /// The run does not fit in memory.
+    #[error(
+        "the run needs at least {needed} of memory and {free} are available: lower `batch_size`, train a smaller network, or end other \
+         programs"
+    )]
+    Memory {
+        /// What it takes, at least.
+        needed: Bytes,
+        /// What it could have.
+        free: Bytes,
+    },
+    /// CIFAR-10 is not there and cannot be had.
+    #[error(
+        "CIFAR-10 is not there, and fetching it failed: {fault}. Without a network, put the files of cifar-10-binary.tar.gz into {}, or \
+         bring that folder from a machine where `convscope fetch-data` works",
+        .folder.display()
+    )]
+    Fetch {
+        /// Where it belongs.
+        folder: PathBuf,
+        /// Why not.
+        fault: dataset::Error,
+    },
     /// What was given cannot be a run's name.
     #[error("a run's name is one line of at most 100 characters: shorten it")]
     Name,
@@ -109,6 +151,17 @@ pub enum Error {
     /// The model's file refused.
     #[error(transparent)]
     Checkpoint(Box<checkpoint::Error>),
+}
+
+/// So many bytes, as people read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.0 as f64 / (1_u64 << 20) as f64;
+        if mib < 1024.0 { write!(f, "{mib:.1} MiB") } else { write!(f, "{:.1} GiB", mib / 1024.0) }
+    }
 }
 
 impl From<network::Error> for Error {
@@ -157,6 +210,16 @@ impl Error {
             network::Error::Parameters { .. } => diverged,
             other => other.into(),
         }
+    }
+
+    /// No room on the disk.
+    pub(super) fn disk(needed: u64, free: u64) -> Self {
+        Self::Disk { needed: Bytes(needed), free: Bytes(free) }
+    }
+
+    /// No room in memory.
+    pub(super) fn memory(needed: u64, free: u64) -> Self {
+        Self::Memory { needed: Bytes(needed), free: Bytes(free) }
     }
 
     /// The fault of a file, for `map_err`.

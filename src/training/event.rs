@@ -50,6 +50,20 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum DataStage {
+    /// CIFAR-10 was not there and is being downloaded.
+    Downloading {
+        /// So far, what an earlier try left included.
+        bytes: u64,
+        /// In the end, where the other server says so.
+        total_bytes: Option<u64>,
+    },
+    /// The download was broken off and is tried again.
+    Retrying {
+        /// Why.
+        reason: String,
+    },
+    /// What was downloaded is being unpacked and verified.
+    Unpacking,
     /// Being read from disk.
     Reading,
     /// In memory.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::event::{EpochRecord, Event};
 pub use super::queue::JobState;
+use super::queue::Position;
 use super::request::Request;
 
 /// A run, as it is shown.
@@ -15,6 +16,10 @@ pub struct Job {
     pub name: Option<String>,
     /// Where it is.
     pub state: JobState,
+    /// Its place among those that wait, from 1; null where it does not wait.
+    pub position: Option<usize>,
+    /// How many wait, this one included; null where it does not.
+    pub queue_length: Option<usize>,
     /// Name of its network.
     pub arch: String,
     /// Its dataset, as it was asked for.
@@ -71,6 +76,8 @@ impl Job {
             id: id.into(),
             name: None,
             state,
+            position: None,
+            queue_length: None,
             arch: request.arch.name.clone(),
             data: request.data.clone(),
             created: request.created.clone(),
@@ -79,5 +86,10 @@ impl Job {
             last: progress.last.clone(),
             error: progress.error.clone(),
         }
+    }
+
+    /// The same, waiting there.
+    pub(super) fn at(self, position: Option<Position>) -> Self {
+        Self { position: position.map(|at| at.place), queue_length: position.map(|at| at.of), ..self }
     }
 }

@@ -1,12 +1,13 @@
 //! A run of training: from a network, images and a recipe to a model's file, watched from outside.
 //!
-//! [`recipe`] says how, [`trainer`] does it and reports [`event`]s, [`state`] is what an interrupted run goes on from,
-//! [`journal`] what happened, on disk. [`supervisor`] runs trainers as processes of this same program, each in its [`folder`] by
-//! the [`request`] there; [`queue`] decides which is next. Only the supervisor knows tokio; nothing here knows the configuration,
-//! HTTP, or who serves the models that come out: they are files.
+//! [`recipe`] says how, [`fetching`] brings CIFAR-10 where it is missing, [`trainer`] does it and reports [`event`]s, [`state`] is
+//! what an interrupted run goes on from, [`journal`] what happened, on disk. [`supervisor`] runs trainers as processes of this same
+//! program, each in its [`folder`] by the [`request`] there, where `room` says that they fit; [`queue`] decides which is next. Only
+//! the supervisor knows tokio; nothing here knows the configuration, HTTP, or who serves the models that come out: they are files.
 
 pub mod error;
 pub mod event;
+pub mod fetching;
 pub mod folder;
 pub mod job;
 pub mod journal;
@@ -30,6 +31,7 @@ mod follow;
 mod images;
 mod name;
 mod retention;
+mod room;
 mod roster;
 mod session;
 mod shelf;

@@ -11,6 +11,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const STEPS: u32 = 4000;
 const FEWEST: u32 = 20;
 const MOST: u32 = 100;
+/// Bytes between two reports of a download, in a journal.
+const LEAST: u64 = 1 << 20;
 
 /// Chooses among reports. One that is not passed on is as if it had never been: numbers of events do not depend on it.
 #[derive(Debug, Default)]
@@ -42,6 +44,17 @@ impl Pace {
             Event::Data(stage) => {
                 if self.data.as_ref() == Some(stage) {
                     return false;
+                }
+                if let (DataStage::Downloading { bytes, total_bytes }, Some(DataStage::Downloading { bytes: before, .. })) =
+                    (stage, &self.data)
+                {
+                    let gap = if self.sparse { total_bytes.map_or(LEAST, |total| LEAST.max(total / u64::from(MOST))) } else { 1 };
+                    if !rested || *bytes < before + gap {
+                        return false;
+                    }
+                }
+                if matches!(stage, DataStage::Downloading { .. }) {
+                    self.last = Some(now);
                 }
                 self.data = Some(stage.clone());
             }
@@ -96,6 +109,21 @@ mod tests {
             }
         }
         assert_eq!(passed(&mut Pace::brisk(), 1, 100), [400], "two a second, all through a long epoch");
+    }
+
+    #[test]
+    fn a_download_is_told_of_a_hundred_times_however_slow_it_is() {
+        let (total, start) = (170_000_000, Instant::now());
+        let told = |mut pace: Pace| {
+            let of = |second: u64| Event::Data(DataStage::Downloading { bytes: second * total / 10_000, total_bytes: Some(total) });
+            (0..=10_000).filter(|&second| pace.passes(&of(second), start + Duration::from_secs(second))).count()
+        };
+        assert!((90..=101).contains(&told(Pace::sparse())));
+        assert_eq!(told(Pace::brisk()), 10_001);
+        let mut pace = Pace::brisk();
+        let unpacking = Event::Data(DataStage::Unpacking);
+        let downloading = |bytes| Event::Data(DataStage::Downloading { bytes, total_bytes: None });
+        assert!(pace.passes(&downloading(0), start) && !pace.passes(&downloading(1), start) && pace.passes(&unpacking, start));
     }
 
     #[test]

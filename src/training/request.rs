@@ -43,6 +43,9 @@ pub enum Wanted {
     Run {
         /// Bytes of whole lines that its journal had when this was asked: more means that it has begun since.
         after: u64,
+        /// Epochs that were over when this was asked for: more means that it got further since.
+        #[serde(default)]
+        epochs: u32,
     },
     /// That it ends, whether or not its process lived to say so.
     Cancelled,
@@ -80,7 +83,7 @@ impl Request {
 impl Wanted {
     /// Reads it from `folder`.
     pub(super) fn read(folder: &RunFolder) -> Result<Self, Error> {
-        Ok(read(&folder.wanted())?.unwrap_or(Self::Run { after: 0 }))
+        Ok(read(&folder.wanted())?.unwrap_or(Self::Run { after: 0, epochs: 0 }))
     }
 
     /// Writes it to `folder`.

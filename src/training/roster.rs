@@ -41,7 +41,7 @@ impl Roster {
     }
 
     pub(super) fn add(&mut self, found: Found) {
-        let Found { id, folder, request, name, state, progress } = found;
+        let Found { id, folder, request, name, state, progress, .. } = found;
         self.queue.add(&id, state);
         let entry = Entry { request, folder, name, progress, kept: None, changed: watch::Sender::new(()), stop: None };
         self.entries.insert(id, entry);
@@ -57,7 +57,8 @@ impl Roster {
 
     pub(super) fn job(&self, id: &str) -> Option<Job> {
         let (state, entry) = (self.queue.state(id)?, self.entries.get(id)?);
-        Some(Job { name: entry.name.clone(), ..Job::new(id, state, &entry.request, &entry.progress) })
+        let job = Job { name: entry.name.clone(), ..Job::new(id, state, &entry.request, &entry.progress) };
+        Some(job.at(self.queue.position(id)))
     }
 
     /// Asks the process of the run called `id` to end, if it has one.

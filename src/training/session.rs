@@ -14,7 +14,7 @@ use super::start::{self, Seen};
 use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
 use super::updates::Updates;
-use super::{images, learner, results};
+use super::{images, learner, results, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::Dataset;
 use crate::evaluation;
@@ -57,6 +57,10 @@ impl<'a> Session<'a> {
         // An epoch's last batch is what is left.
         for images in [batch.min(images), images % batch].into_iter().filter(|&images| images > 0) {
             check_batch_size(&layers, images)?;
+        }
+        if device.is_cpu() {
+            let needs = room::Needs::of(&run.architecture, &layers, &run.recipe, images as u64);
+            needs.after_reading().check_memory(room::memory())?;
         }
         let classes = dataset.classes.len();
         let mut notes: Vec<String> = fitted.into_iter().chain(dataset.notes.iter().cloned()).chain(dataset.census()).collect();

@@ -34,6 +34,21 @@ pub(super) struct Found {
     pub(super) name: Option<String>,
     pub(super) state: JobState,
     pub(super) progress: Progress,
+    /// Epochs that were over when its last attempt was asked for.
+    pub(super) begun_after: u32,
+}
+
+impl Found {
+    /// A run as it is put there.
+    pub(super) fn new(id: String, folder: RunFolder, request: Request, name: Option<String>) -> Self {
+        Self { id, folder, request, name, state: JobState::Queued, progress: Progress::default(), begun_after: 0 }
+    }
+
+    /// Whether it was interrupted after its last attempt got an epoch further: one that ends itself each time is not to be tried
+    /// for ever.
+    pub(super) fn goes_on(&self) -> bool {
+        self.state == JobState::Interrupted && self.progress.last.as_ref().is_some_and(|last| last.epoch > self.begun_after)
+    }
 }
 
 /// What is left of a run that is gone: hidden folders, which the next start of a server would remove as well.
@@ -60,11 +75,8 @@ impl Shelf {
             }
             let folder = RunFolder::new(data_dir, id);
             folder.sweep();
-            match find(&folder) {
-                Ok((request, state, progress)) => {
-                    let name = name::read(&folder.name());
-                    found.push(Found { id: id.into(), folder, request, name, state, progress });
-                }
+            match find(id, folder) {
+                Ok(run) => found.push(run),
                 // Whatever it is, it is not ours to remove.
                 Err(fault) => tracing::warn!(%fault, "a folder among the runs is left out"),
             }
@@ -114,7 +126,9 @@ impl Shelf {
         let folder = self.folder(id);
         let path = folder.events();
         let after = journal::last(&path).map_err(Error::io("read", &path))?.map_or(0, |last| last.end);
-        Wanted::Run { after }.write(&folder)
+        // A state that cannot be read is for the run to tell of.
+        let epochs = state::records(&folder.state()).map_or(0, |records| records.len() as u32);
+        Wanted::Run { after, epochs }.write(&folder)
     }
 
     /// Takes the run called `id` and its models off the shelf, unless a process still works on it, whoever started that.
@@ -187,19 +201,20 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What has become of the run in `folder`, whose process is not ours: told by little, however long the run was.
-fn find(folder: &RunFolder) -> Result<(Request, JobState, Progress), Error> {
-    let request = Request::read(folder)?;
+fn find(id: &str, folder: RunFolder) -> Result<Found, Error> {
+    let request = Request::read(&folder)?;
     let events = folder.events();
     let last = journal::last(&events).map_err(Error::io("read", &events))?;
     // With a state that cannot be read the run is still a run: going on with it will say what is wrong.
     let records = state::records(&folder.state()).inspect_err(|fault| tracing::warn!(%fault, "a run's epochs cannot be told"));
     let mut progress = Progress::after(records.unwrap_or_default().pop());
-    let wanted = Wanted::read(folder)?;
     let begun = last.as_ref().map_or(0, |last| last.end);
-    if matches!(wanted, Wanted::Run { after } if begun <= after) {
-        return Ok((request, JobState::Queued, progress));
-    }
-    let ended = last.and_then(|last| last.event).and_then(|event| progress.take(&event));
-    let silent = if wanted == Wanted::Cancelled { JobState::Cancelled } else { JobState::Interrupted };
-    Ok((request, ended.unwrap_or(silent), progress))
+    let ended = || last.and_then(|last| last.event).and_then(|event| progress.take(&event));
+    let (state, begun_after) = match Wanted::read(&folder)? {
+        Wanted::Run { after, epochs } if begun <= after => (JobState::Queued, epochs),
+        Wanted::Run { epochs, .. } => (ended().unwrap_or(JobState::Interrupted), epochs),
+        Wanted::Cancelled => (ended().unwrap_or(JobState::Cancelled), 0),
+    };
+    let name = name::read(&folder.name());
+    Ok(Found { state, progress, begun_after, ..Found::new(id.into(), folder, request, name) })
 }

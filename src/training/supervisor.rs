@@ -16,16 +16,17 @@ use super::child::{self, Program, Stop};
 use super::error::Error;
 pub use super::folder::model_of;
 use super::follow::Follower;
-use super::job::{Job, JobState, Progress};
+use super::job::{Job, JobState};
 use super::journal::Line;
 use super::name;
-use super::queue::Cancelled;
+use super::queue::{Cancelled, Refusal};
 use super::recipe::Recipe;
 use super::request::Request;
 use super::roster::{Entry, Roster};
 use super::shelf::{Found, Remains, Shelf};
 use crate::network::{Architecture, infer, presets};
 
+mod afford;
 mod insight;
 mod keep;
 
@@ -49,6 +50,10 @@ pub struct Settings {
     pub concurrent: usize,
     /// How long a run may take to end before it is killed.
     pub grace: Duration,
+    /// Whether runs that were interrupted go on when a supervisor finds them, unless their last attempt got no epoch further.
+    pub resume_interrupted: bool,
+    /// About so many models of a run stay on disk: how many must fit.
+    pub keep_epochs: u32,
 }
 
 /// The network of a run.
@@ -96,11 +101,18 @@ struct Shared {
 }
 
 impl Supervisor {
-    /// Finds the runs of earlier servers under `data_dir`, and starts those that were still waiting. Needs a tokio runtime.
+    /// Finds the runs of earlier servers under `data_dir`, and starts those that were still waiting or are to go on. Needs a tokio
+    /// runtime.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let (shelf, found) = Shelf::open(&settings.data_dir)?;
+        let (mut shelf, found) = Shelf::open(&settings.data_dir)?;
         let mut runs = Roster::new(settings.concurrent);
-        for found in found {
+        for mut found in found {
+            if settings.resume_interrupted && found.goes_on() {
+                match shelf.resume(&found.id) {
+                    Ok(()) => found.state = JobState::Queued,
+                    Err(fault) => tracing::warn!(job = found.id, %fault, "an interrupted run cannot go on"),
+                }
+            }
             runs.add(found);
         }
         let (shelf, runs) = (Mutex::new(shelf), Mutex::new(runs));
@@ -112,12 +124,13 @@ impl Supervisor {
     /// Checks what is asked for, writes it down, and starts it or lets it wait.
     pub async fn start(&self, run: RunRequest) -> Result<Job, Error> {
         let architecture = run.arch.architecture()?;
-        infer(&architecture)?;
+        let layers = infer(&architecture)?;
         let recipe = run.recipe.as_deref().map_or_else(|| Recipe::of(&architecture), Recipe::named)?;
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
         let name = run.name.as_deref().map(name::checked).transpose()?.flatten();
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
         let request = Request { arch: architecture, recipe, data, data_path, fit_data: run.fit_data, created };
+        self.shared.afford(&layers, &request, 0).await?;
         self.shared.change(move |shared, shelf| shared.put(shelf, request, name)).await
     }
 
@@ -138,9 +151,12 @@ impl Supervisor {
         self.shared.change(move |shared, shelf| shared.cancel(shelf, &id)).await
     }
 
-    /// Lets a run that ended before its last epoch go on from the last one it kept.
+    /// Lets a run that ended before its last epoch go on from the last one it kept, or from its beginning where it kept none.
     pub async fn resume(&self, id: &str) -> Result<Job, Error> {
         self.settled(id).await;
+        if let Some((request, epochs)) = self.shared.resumable(id)? {
+            self.shared.afford(&infer(&request.arch)?, &request, epochs).await?;
+        }
         let id = id.to_owned();
         self.shared.change(move |shared, shelf| shared.resume(shelf, &id)).await
     }
@@ -234,7 +250,7 @@ impl Shared {
     fn put(self: &Arc<Self>, shelf: &mut Shelf, request: Request, name: Option<String>) -> Result<Job, Error> {
         self.runs().queue.may_add().map_err(|refusal| Error::refused("", refusal))?;
         let (id, folder) = shelf.put(&request, name.as_deref())?;
-        self.runs().add(Found { id: id.clone(), folder, request, name, state: JobState::Queued, progress: Progress::default() });
+        self.runs().add(Found::new(id.clone(), folder, request, name));
         self.start_waiting();
         self.told(&id)
     }
@@ -266,7 +282,10 @@ impl Shared {
     }
 
     fn resume(self: &Arc<Self>, shelf: &mut Shelf, id: &str) -> Result<Job, Error> {
-        let refused = |refusal| Error::refused(id, refusal);
+        let refused = |refusal| match refusal {
+            Refusal::Live(state) | Refusal::Over(state) => Error::GoesOn { id: id.into(), state },
+            other => Error::refused(id, other),
+        };
         self.runs().queue.may_resume(id).map_err(refused)?;
         shelf.resume(id)?;
         let mut runs = self.runs();

@@ -157,7 +157,7 @@ async fn a_stop_ends_streams_and_runs_and_the_next_server_finds_them() {
     assert!(seen.ends_with(b"\n\n"), "no event is cut");
     let folder = stopping.await.unwrap();
 
-    let server = Server::with(|config| config.data_dir = data).await;
+    let server = Server::with(|config| (config.data_dir, config.train.resume_interrupted) = (data, false)).await;
     assert_eq!(state(&server, &id).await, "interrupted");
     server.post(&format!("/classify?model=run-{id}"), horse()).await.ok();
     server.stop().await;

@@ -32,7 +32,7 @@ fn the_shipped_file_is_the_defaults_and_lists_every_key() {
         let found = key.split('.').try_fold(&written, |table, part| table.get(part).map(|v| v.as_table().unwrap_or(table)));
         assert!(found.is_some(), "{key} is missing in config.toml");
     }
-    assert_eq!(keys.len(), 30);
+    assert_eq!(keys.len(), 32);
 }
 
 #[test]
@@ -137,6 +137,19 @@ fn a_server_may_listen_on_a_name() {
         let faults = listen(wrong).unwrap_err();
         assert!(faults[0].contains(reason), "{faults:?}");
     }
+}
+
+#[test]
+fn a_switch_is_true_or_false_and_an_address_of_the_web_says_so() {
+    let on = |text: &str| load(text, &[], &[]).map(|config| config.train.resume_interrupted);
+    assert!(on("").unwrap() && on("train.resume_interrupted = true").unwrap() && !on("train.resume_interrupted = false").unwrap());
+    assert!(!load("", &[("CONVSCOPE_TRAIN__RESUME_INTERRUPTED", "false")], &[]).unwrap().train.resume_interrupted);
+    let fault = "config.toml:1:7: `train.resume_interrupted` is \"yes\": must be true or false";
+    assert_eq!(on("train.resume_interrupted = 'yes'").unwrap_err(), [fault]);
+    let fault = "config.toml:1:7: `train.max_runs` is true: must be a whole number from 1 to 64";
+    assert_eq!(load("train.max_runs = true", &[], &[]).unwrap_err(), [fault]);
+    let fault = load("train.cifar10_url = 'example.org'", &[], &[]).unwrap_err().remove(0);
+    assert!(fault.ends_with("must begin with http:// or https://"), "{fault}");
 }
 
 #[test]

@@ -251,6 +251,7 @@ async fn a_query_key_that_a_route_does_not_take_is_refused_on_every_route() {
         (Method::DELETE, "/admin/models/x/versions/1"),
         (Method::POST, "/admin/models/refresh"),
         (Method::POST, "/admin/jobs/x/cancel"),
+        (Method::POST, "/admin/jobs/x/resume"),
         (Method::GET, "/admin/jobs/x/events"),
     ] {
         let request = server.request(method.clone(), &format!("{path}?qqq=1")).bearer_auth(TOKEN);

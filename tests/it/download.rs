@@ -35,7 +35,7 @@ fn digest(name: &str) -> String {
 
 /// How one connection is answered.
 #[derive(Clone)]
-enum Answer {
+pub(crate) enum Answer {
     /// As it should be.
     Right,
     /// As it should be, cut off after so many bytes.
@@ -55,14 +55,14 @@ enum Answer {
 }
 
 /// Serves `archive` and answers each connection as the next of `answers` says, right when there are none left.
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     /// What was asked: the `Range` header of every request, or "all".
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(answers: Vec<Answer>) -> Self {
+    pub(crate) fn start(answers: Vec<Answer>) -> Self {
         Self::serving(archive(), "\"v1\"", answers)
     }
 
@@ -83,12 +83,12 @@ impl Server {
         Self { url, asked }
     }
 
-    fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         let patience = Patience { attempts: 12, fruitless: 3, pause: Duration::from_millis(1), stall: Duration::from_millis(300) };
         Source { url: self.url.clone(), files: FILES.map(|name| (name.into(), digest(name))).to_vec(), patience }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

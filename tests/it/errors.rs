@@ -89,6 +89,7 @@ async fn admin_is_for_those_with_the_token() {
         (Method::GET, "/admin/jobs/x"),
         (Method::DELETE, "/admin/jobs/x"),
         (Method::POST, "/admin/jobs/x/cancel"),
+        (Method::POST, "/admin/jobs/x/resume"),
         (Method::GET, "/admin/jobs/x/events"),
     ] {
         let request = || server.request(method.clone(), path);
@@ -121,6 +122,7 @@ async fn what_is_not_there_is_404_and_names_what_is() {
         (Method::GET, "/admin/jobs/nine"),
         (Method::DELETE, "/admin/jobs/nine"),
         (Method::POST, "/admin/jobs/nine/cancel"),
+        (Method::POST, "/admin/jobs/nine/resume"),
         (Method::GET, "/admin/jobs/nine/events"),
     ] {
         server.admin(method, path, None).await.refused(404, "unknown_job");

@@ -78,6 +78,8 @@ async fn a_run_that_diverges_fails_with_what_to_change_and_keeps_the_epochs_befo
         environment: convscope::config::Config::default().for_runs(),
         concurrent: 1,
         grace: Duration::from_secs(20),
+        resume_interrupted: false,
+        keep_epochs: 20,
     })
     .unwrap();
     // Weight decay multiplies the weights by some hundred a step, so that they leave the numbers after a few epochs of two steps.

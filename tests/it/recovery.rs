@@ -59,7 +59,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    fn write(&self, folder: &RunFolder) {
+    pub(crate) fn write(&self, folder: &RunFolder) {
         if let Some(state) = &self.state {
             write(&folder.state(), state);
         }

@@ -19,15 +19,23 @@ use crate::training::{images, small};
 const TOO_LONG: Duration = Duration::from_secs(120);
 
 pub(crate) fn supervisor(data_dir: &Path) -> Supervisor {
-    Supervisor::new(Settings {
+    supervisor_that(data_dir, |_| {})
+}
+
+/// The same, its settings changed.
+pub(crate) fn supervisor_that(data_dir: &Path, change: impl FnOnce(&mut Settings)) -> Supervisor {
+    let mut settings = Settings {
         program: env!("CARGO_BIN_EXE_convscope").into(),
         data_dir: data_dir.into(),
         device: "cpu".into(),
         environment: Config::default().for_runs(),
         concurrent: 1,
         grace: Duration::from_secs(20),
-    })
-    .unwrap()
+        resume_interrupted: false,
+        keep_epochs: 20,
+    };
+    change(&mut settings);
+    Supervisor::new(settings).unwrap()
 }
 
 pub(crate) fn request(epochs: u32) -> RunRequest {
@@ -157,7 +165,7 @@ async fn a_killed_run_is_interrupted_and_goes_on_where_it_was() {
 
 /// The process that trains in the folder of the run called `id`.
 #[cfg(target_os = "linux")]
-fn process_of(id: &str) -> u32 {
+pub(crate) fn process_of(id: &str) -> u32 {
     let found = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 use super::tensorboard::Writer;
 use crate::cli::print;
@@ -107,9 +107,18 @@ impl Clock {
 
 fn show(bar: &ProgressBar, event: &Event, left: Option<Duration>) -> io::Result<()> {
     match event {
+        Event::Data(DataStage::Downloading { bytes, total_bytes }) => {
+            let total = total_bytes.map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
+            wait(bar, format!("downloading CIFAR-10: {}{total}", HumanBytes(*bytes)));
+            Ok(())
+        }
+        Event::Data(DataStage::Retrying { reason }) => bar.suspend(|| line(&format!("{reason}; trying again"))),
+        Event::Data(DataStage::Unpacking) => {
+            wait(bar, "unpacking and verifying".into());
+            Ok(())
+        }
         Event::Data(DataStage::Reading) => {
-            bar.set_message("reading the images");
-            bar.enable_steady_tick(Duration::from_millis(100));
+            wait(bar, "reading the images".into());
             Ok(())
         }
         Event::Data(DataStage::Ready { train_images, test_images, classes, notes }) => bar.suspend(|| {
@@ -151,6 +160,12 @@ fn show(bar: &ProgressBar, event: &Event, left: Option<Duration>) -> io::Result<
             Ok(())
         }
     }
+}
+
+/// Shows `what` is going on.
+fn wait(bar: &ProgressBar, what: String) {
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
 }
 
 const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}";

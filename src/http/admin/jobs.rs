@@ -66,6 +66,11 @@ pub async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resu
     Ok(Json(OneJob { job: app.supervisor.cancel(&id).await? }))
 }
 
+/// Lets a run that is over and not done go on.
+pub async fn resume(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<OneJob>, Error> {
+    Ok(Json(OneJob { job: app.supervisor.resume(&id).await? }))
+}
+
 /// Removes a run that is over, with its models.
 pub async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Error> {
     app.supervisor.delete(&id).await?;

@@ -64,7 +64,9 @@ pub async fn post(
     // A plain word is a dataset of ours; anything else a path, where paths are allowed.
     let find = move || {
         let catalog = Catalog::new(looking.config.data_dir.join("datasets"));
-        if looking.config.train.allow_paths { catalog.find_or_path(&data) } else { catalog.find(&data) }
+        let found = if looking.config.train.allow_paths { catalog.find_or_path(&data) } else { catalog.find(&data) };
+        // What is not there and can be had is fetched by the run.
+        found.or_else(|fault| catalog.fetchable(&data).ok_or(fault))
     };
     let data_path = tokio::task::spawn_blocking(find).await.map_err(|_| Error::stopping())??;
     let run = RunRequest {

@@ -144,7 +144,7 @@ fn admin() -> Vec<Operation> {
             .takes::<TrainRequest>()
             .gives::<Started>(202, "It was started, or waits for its turn.")
             .gives_bytes(200, "Its events, with `Accept: text/event-stream`.", EVENTS)
-            .refuses(&[Code::UnknownDataset, Code::Unprocessable])
+            .refuses(&[Code::UnknownDataset, Code::Unprocessable, Code::NoRoom])
             .curl(
                 "curl -H \"Authorization: Bearer $TOKEN\" -d '{\"arch\": \"tutorial\", \"data\": \"cifar10\", \"epochs\": 1}' \
                  $HOST/admin/train",
@@ -165,6 +165,11 @@ fn admin() -> Vec<Operation> {
         Operation::new("POST /admin/jobs/{id}/cancel", "Ask a run to end")
             .gives::<OneJob>(200, "How it stands; it ends within seconds.")
             .refuses(&[Code::UnknownJob, Code::Conflict]),
+        Operation::new("POST /admin/jobs/{id}/resume", "Let a run that is over and not done go on")
+            .about("From the last epoch that it kept, or from its beginning; one that is queued, running or done is refused.")
+            .gives::<OneJob>(200, "How it stands: running, or queued.")
+            .refuses(&[Code::UnknownJob, Code::Conflict, Code::NoRoom, Code::Unprocessable])
+            .curl("curl -X POST -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs/$ID/resume"),
         Operation::new("GET /admin/jobs/{id}/events", "A run's events as they happen")
             .about("From the first, or after the one that the header `Last-Event-ID` names; until the run is over.")
             .gives_bytes(200, "Server-sent events, or with `Accept: application/x-ndjson` a line of JSON each.", EVENTS)

@@ -84,6 +84,10 @@ pub struct Job {
     name: Option<String>,
     /// `queued`, `running`, `interrupted`, `done`, `failed` or `cancelled`.
     state: String,
+    /// Its place among those that wait, from 1; null where it does not wait.
+    position: Option<usize>,
+    /// How many wait, this one included; null where it does not.
+    queue_length: Option<usize>,
     /// Name of its network.
     arch: String,
     /// Its dataset, as it was asked for.
