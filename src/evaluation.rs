@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+pub mod views;
+
 use crate::dataset::TestSet;
 use crate::network::{self, Evaluator, Model, Probe};
 
