@@ -209,7 +209,7 @@ mod tests {
         let sgd = Sgd { learning_rate: 0.5, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         let settings =
             StepSettings { rules: Rules::All(Rule::Sgd(sgd)), label_smoothing: 0.1, reduction: Reduction::Mean, seed: 1 };
-        let images: Vec<f32> = (0..48_u8).map(|pixel| f32::from(pixel * 37 % 41) / 41.0).collect();
+        let images: Vec<f32> = (0..48_u16).map(|pixel| f32::from(pixel * 37 % 41) / 41.0).collect();
         let learners = || -> [Box<dyn Learner>; 2] {
             [
                 Box::new(Step::new(&architecture, &weights).unwrap()),
