@@ -30,7 +30,7 @@ pub struct Args {
     /// Leave out images that cannot be read, as training with this flag did
     #[arg(long)]
     skip_unreadable: bool,
-    /// Also measure by several views of each image at once (test-time augmentation): `mirror`, its mirror image too; `translate`, six
+    /// Also measure by several views of each image together: `mirror`, its mirror image too; `translate`, six
     #[arg(long, value_name = "VIEWS")]
     tta: Option<TtaViews>,
     /// Print one JSON object
@@ -115,9 +115,8 @@ impl Together {
             TtaViews::Translate => "six views of each image",
         };
         let accuracy = 100.0 * accuracy;
-        format!(
-            "\nBy {views} together: {accuracy:.2} % of {images} images right (95 % interval {low:.2} to {high:.2} %, mean loss {loss:.4})\n"
-        )
+        let interval = format!("95 % interval {low:.2} to {high:.2} %, mean loss {loss:.4}");
+        format!("\nBy {views} together: {accuracy:.2} % of {images} images right ({interval})\n")
     }
 }
 

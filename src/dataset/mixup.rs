@@ -1,14 +1,14 @@
 //! Two images in one, and both labels with their shares (Zhang and others, "mixup", arXiv 1710.09412), on normalised numbers.
 //!
-//! An image is mixed with the one after it in its batch, the last with the first: the order of an epoch is random already. One share
-//! holds for a batch, decided by seed, epoch and the batch's place.
+//! An image is mixed with the one after it in its batch, the last with the first: the order of an epoch is random already. One
+//! share holds for a batch, decided by seed, epoch and the batch's place. What it is to a loss is not known here.
 
 use rand::RngExt;
 
 use super::random::{Purpose, generator};
 
-/// The share that an image keeps in batch `step` of `epoch`: of two shares that follow a beta distribution of `alpha` and `alpha` the
-/// larger, so that a mixed image shows more of itself than of another.
+/// The share that an image keeps in batch `step` of `epoch`: of two shares that follow a beta distribution of `alpha` and `alpha`
+/// the larger, so that a mixed image shows more of itself than of another.
 ///
 /// M. D. Jöhnk, "Erzeugung von betaverteilten und gammaverteilten Zufallszahlen", 1964; by logarithms, so that a small `alpha` does
 /// not end in 0 / 0.
