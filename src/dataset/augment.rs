@@ -35,7 +35,7 @@ pub struct Augmentation {
     /// Share by which samples are further from or nearer to the image's mean, at most; 0 for none.
     #[serde(default)]
     pub contrast: f64,
-    /// Side of a square inside the image that is covered (DeVries and Taylor, arXiv 1708.04552); 0 for none.
+    /// Side of a square inside the image that is covered ("Cutout", arXiv 1708.04552); 0 for none.
     #[serde(default)]
     pub cutout: usize,
 }

@@ -9,7 +9,9 @@ pub(super) fn change([brightness, contrast]: [f64; 2], pixels: &mut [u8]) {
         // Both at once: the mean is multiplied too.
         (brightness * (mean + contrast * (value as f64 - mean))).round().clamp(0.0, 255.0) as u8
     });
-    pixels.iter_mut().for_each(|sample| *sample = table[usize::from(*sample)]);
+    for sample in pixels {
+        *sample = table[usize::from(*sample)];
+    }
 }
 
 #[cfg(test)]
