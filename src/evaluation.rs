@@ -12,6 +12,7 @@ use crate::dataset::TestSet;
 use crate::network::{self, Evaluator, Model, Probe};
 
 pub mod findings;
+pub mod views;
 
 /// Images a forward pass: enough to fill any processor, few enough for a small machine's memory.
 const BATCH: usize = 64;

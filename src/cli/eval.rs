@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Serialize;
 
 use super::{Globals, print};
 use crate::dataset::{self, Reading, Rules};
+use crate::evaluation::views::{self, Views};
 use crate::evaluation::{Report, evaluate};
 use crate::network::Evaluator;
 use crate::picture::decode::Limits;
@@ -28,9 +30,39 @@ pub struct Args {
     /// Leave out images that cannot be read, as training with this flag did
     #[arg(long)]
     skip_unreadable: bool,
+    /// Also measure by several views of each image together: `mirror`, its mirror image too; `translate`, six
+    #[arg(long, value_name = "VIEWS")]
+    tta: Option<TtaViews>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What is looked at of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum TtaViews {
+    /// The image and its mirror image.
+    Mirror,
+    /// The same, and both moved by a pixel either way.
+    Translate,
+}
+
+/// What was found by the views of `--tta`, apart from the model's own figures.
+#[derive(Serialize)]
+struct Together {
+    views: TtaViews,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// The report as JSON.
+#[derive(Serialize)]
+struct Measured<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tta: Option<&'a Together>,
 }
 
 /// Measures, and prints the report.
@@ -57,10 +89,35 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(data.test.len() as u64), target);
     let report = evaluate(&mut evaluator, &found.model, &data.test, &mut |done| bar.set_position(done as u64));
+    let cannot = || format!("cannot measure `{}` on {}", found.name, args.data.display());
+    let report = report.with_context(cannot)?;
+    let mut together = |views: TtaViews| {
+        let of = if views == TtaViews::Mirror { Views::Mirror } else { Views::Translate };
+        let report = views::evaluate(&mut evaluator, &found.model, &data.test, of, &mut |done| bar.set_position(done as u64));
+        report.map(|report| Together { views, report })
+    };
+    let tta = args.tta.map(&mut together).transpose().with_context(cannot)?;
     bar.finish_and_clear();
-    let report = report.with_context(|| format!("cannot measure `{}` on {}", found.name, args.data.display()))?;
-    let text = if args.json { serde_json::to_string(&report)? + "\n" } else { sentences(&found.name, &metadata.classes, &report)? };
+    let text = if args.json {
+        serde_json::to_string(&Measured { report: &report, tta: tta.as_ref() })? + "\n"
+    } else {
+        sentences(&found.name, &metadata.classes, &report)? + &tta.map_or_else(String::new, |tta| tta.sentence())
+    };
     Ok(print(&text)?)
+}
+
+impl Together {
+    fn sentence(&self) -> String {
+        let Report { images, accuracy, interval95, loss, .. } = self.report;
+        let [low, high] = interval95.map(|bound| 100.0 * bound);
+        let views = match self.views {
+            TtaViews::Mirror => "each image and its mirror image",
+            TtaViews::Translate => "six views of each image",
+        };
+        let accuracy = 100.0 * accuracy;
+        let interval = format!("95 % interval {low:.2} to {high:.2} %, mean loss {loss:.4}");
+        format!("\nBy {views} together: {accuracy:.2} % of {images} images right ({interval})\n")
+    }
 }
 
 fn sentences(name: &str, classes: &[String], report: &Report) -> Result<String, std::fmt::Error> {

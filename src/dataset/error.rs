@@ -92,6 +92,14 @@ pub enum Error {
         /// How many there are.
         images: usize,
     },
+    /// No class has an image to spare for choosing an epoch.
+    #[error(
+        "none of {images} training images can be held out to choose an epoch by: `validation_share` needs a class of two or more"
+    )]
+    Split {
+        /// How many there are.
+        images: usize,
+    },
     /// Whoever followed the reading ended it.
     #[error("the reading was stopped")]
     Stopped,

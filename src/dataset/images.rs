@@ -117,6 +117,14 @@ impl Images {
         hex(&digest.finalize())
     }
 
+    /// Those of `indices`, copied.
+    pub(super) fn selected(&self, indices: &[usize]) -> Self {
+        let pixels = indices.iter().flat_map(|&index| self.pixels(index)).copied().collect();
+        let labels = indices.iter().map(|&index| self.label(index)).collect();
+        let names = if self.store.names.is_empty() { Vec::new() } else { indices.iter().map(|&index| self.name(index)).collect() };
+        Self::named(pixels, labels, names, self.dimensions())
+    }
+
     fn part(&self, range: Range<usize>) -> Self {
         let start = self.range.start;
         Self { store: Arc::clone(&self.store), range: start + range.start..start + range.end }

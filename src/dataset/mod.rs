@@ -17,10 +17,12 @@ pub mod error;
 pub mod fetch;
 mod folder;
 pub mod images;
+pub mod mixup;
 mod random;
 pub mod shelf;
 pub mod shuffle;
 mod source;
+mod split;
 pub mod survey;
 mod unpack;
 
@@ -31,7 +33,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-pub use augment::{Augmentation, Augmenter};
+pub use augment::{Augmentation, Augmenter, Placement};
 pub use error::Error;
 pub use images::{Images, Statistics, TestSet, TrainSet};
 

@@ -12,6 +12,18 @@ pub(super) enum Purpose {
     Augment = 2,
     /// Which images of a folder are held out, and in which order the rest are kept.
     Split = 3,
+    /// Which images an alternating flip mirrors in the first epoch.
+    Alternate = 4,
+    /// How far an image is turned in an epoch.
+    Rotate = 5,
+    /// How bright an image is in an epoch.
+    Light = 6,
+    /// Where an image is covered in an epoch.
+    Cutout = 7,
+    /// How much of another image a batch's images have.
+    Mixup = 8,
+    /// Which training images an epoch is chosen by.
+    Validation = 9,
 }
 
 /// ChaCha8 keyed by `seed`, `epoch` and `purpose`, on the stream of image `index`.

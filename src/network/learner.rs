@@ -5,6 +5,7 @@ use super::rules::Rules;
 use super::shape::{LayerShape, ParameterSpec, Role, Shape};
 use super::weights::{Parameter, Weights};
 use crate::kernels::blocked::norm::check_values;
+pub use crate::kernels::cross_entropy::Mix;
 
 /// One batch, already preprocessed and augmented.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +63,12 @@ pub struct StepReport {
 /// A network that is being trained. Parameters, momentum and running statistics are the learner's own.
 pub trait Learner: Send {
     /// Forward, backward and update on one batch.
-    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error>;
+    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings) -> Result<StepReport, Error> {
+        self.step_mixed(batch, None, settings)
+    }
+
+    /// The same on images that were mixed with others, whose labels count too.
+    fn step_mixed(&mut self, batch: Batch<'_>, mix: Option<Mix<'_>>, settings: &StepSettings) -> Result<StepReport, Error>;
 
     /// The parameters as they are now.
     fn weights(&self) -> Result<Weights, Error>;
@@ -107,6 +113,15 @@ pub(super) fn check_batch(layers: &[LayerShape], batch: Batch<'_>) -> Result<(),
         return Err(Error::Network(format!("has {classes} classes, and there is a label {label}")));
     }
     check_batch_size(layers, count)
+}
+
+/// Refuses labels of what a batch was mixed with that are not the network's.
+pub(super) fn check_mix(layers: &[LayerShape], batch: Batch<'_>, mix: Option<Mix<'_>>) -> Result<(), Error> {
+    let Some(Mix { labels, share }) = mix else { return Ok(()) };
+    if !(0.0..=1.0).contains(&share) {
+        return Err(Error::Network(format!("takes shares of mixed images between 0 and 1, and was given {share}")));
+    }
+    check_batch(layers, Batch { labels, ..batch })
 }
 
 /// Refuses batches of so many images where a batch norm would have one value a channel, and no variance.
@@ -184,6 +199,38 @@ mod tests {
             assert_eq!(learner.weights().unwrap(), weights);
             let images: Vec<f32> = (0..32).map(|pixel| pixel as f32).collect();
             learner.step(Batch { images: &images, labels: &[0, 1] }, &settings).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_mixed_batch_costs_the_shares_of_both_labels_and_every_learner_takes_the_same_step() {
+        let architecture = Architecture::from_toml(ONE_VALUE).unwrap();
+        let weights = init::weights(&infer(&architecture).unwrap(), Init::Pytorch, 1);
+        let sgd = Sgd { learning_rate: 0.5, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let settings =
+            StepSettings { rules: Rules::All(Rule::Sgd(sgd)), label_smoothing: 0.1, reduction: Reduction::Mean, seed: 1 };
+        let images: Vec<f32> = (0..48_u16).map(|pixel| f32::from(pixel * 37 % 41) / 41.0).collect();
+        let learners = || -> [Box<dyn Learner>; 2] {
+            [
+                Box::new(Step::new(&architecture, &weights).unwrap()),
+                Box::new(Autograd::new(&architecture, &weights, &candle_core::Device::Cpu).unwrap()),
+            ]
+        };
+        let loss = |labels: &[u32]| learners()[0].step(Batch { images: &images, labels }, &settings).unwrap().loss;
+        let expected = 0.7 * loss(&[0, 1, 1]) + 0.3 * loss(&[1, 1, 0]);
+        let batch = Batch { images: &images, labels: &[0, 1, 1] };
+        let mix = |labels, share| Some(Mix { labels, share });
+        let moved = learners().map(|mut learner| {
+            for wrong in [mix(&[1, 1][..], 0.7), mix(&[1, 1, 2], 0.7), mix(&[1, 1, 0], 1.5)] {
+                learner.step_mixed(batch, wrong, &settings).unwrap_err();
+            }
+            let report = learner.step_mixed(batch, mix(&[1, 1, 0], 0.7), &settings).unwrap();
+            assert!((report.loss - expected).abs() < 1e-6, "{report:?} {expected}");
+            learner.weights().unwrap()
+        });
+        for ((a, b), from) in moved[0].iter().zip(moved[1].iter()).zip(weights.iter()) {
+            assert!(a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() < 1e-5), "{}: {a:?} {b:?}", a.name);
+            assert!(a.name == "c.bias" || a.values != from.values, "{} moved", a.name);
         }
     }
 }

@@ -31,7 +31,7 @@ pub use compiled::step::Step;
 pub use compiled::{plan, step};
 pub use error::Error;
 pub use evaluator::Evaluator;
-pub use learner::{Batch, Learner, Reduction, StepReport, StepSettings};
+pub use learner::{Batch, Learner, Mix, Reduction, StepReport, StepSettings};
 pub use model::{Accuracy, Metadata, Model};
 pub use parameters::init::Init;
 pub use parameters::weights::{Parameter, Weights};

@@ -44,7 +44,8 @@ impl Truth<'_> {
         let classes = scores.len() / labels.len();
         let mut flowing: Vec<Vec<f64>> = given.iter().map(|given| vec![0.0; given.output.len()]).collect();
         let mut to_scores = vec![0.0; scores.len()];
-        let measured = cross_entropy::cross_entropy(&Targets { labels, classes, smoothing: 0.0 }, scores, &mut to_scores);
+        let measured =
+            cross_entropy::cross_entropy(&Targets { labels, classes, smoothing: 0.0, mix: None }, scores, &mut to_scores);
         if let Some(last) = flowing.last_mut() {
             *last = to_scores;
         }

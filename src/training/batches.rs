@@ -7,8 +7,8 @@ use std::thread::Scope;
 
 use super::error::Error;
 use super::recipe::Recipe;
-use crate::dataset::{Augmenter, TrainSet, shuffle};
-use crate::network::Preprocessing;
+use crate::dataset::{Augmenter, TrainSet, mixup, shuffle};
+use crate::network::{Mix, Preprocessing};
 use crate::picture::Pixels;
 
 /// Batches that wait for the learner.
@@ -21,6 +21,15 @@ pub(super) struct Prepared {
     pub(super) images: Vec<f32>,
     /// Class of each image.
     pub(super) labels: Vec<u32>,
+    /// Classes of what they were mixed with, and what they kept of themselves.
+    mixed: Option<(Vec<u32>, f64)>,
+}
+
+impl Prepared {
+    /// What the images were mixed with, where they were.
+    pub(super) fn mix(&self) -> Option<Mix<'_>> {
+        self.mixed.as_ref().map(|(labels, share)| Mix { labels, share: *share })
+    }
 }
 
 /// Where an epoch's batches come from.
@@ -67,12 +76,13 @@ impl<'a> Source<'a> {
     }
 
     fn make(self, ready: &SyncSender<Prepared>, used: &Receiver<Prepared>) {
-        let Recipe { seed, augmentation, batch_size, .. } = *self.recipe;
+        let Recipe { seed, augmentation, batch_size, mixup, .. } = *self.recipe;
         let (epoch, input) = (u64::from(self.epoch), self.preprocessing);
         let dimensions = self.images.dimensions();
-        let augmenter = Augmenter::new(augmentation, seed, [dimensions.height, dimensions.width, dimensions.channels.count()]);
+        let shape = [dimensions.height, dimensions.width, dimensions.channels.count()];
+        let augmenter = Augmenter::new(augmentation, seed, shape).covering_with(&input.mean);
         let mut augmented = vec![0; dimensions.samples()];
-        for indices in shuffle::order(seed, epoch, self.images.len()).chunks(batch_size) {
+        for (step, indices) in (0..).zip(shuffle::order(seed, epoch, self.images.len()).chunks(batch_size)) {
             let mut batch = used.try_recv().unwrap_or_default();
             batch.images.clear();
             batch.labels.clear();
@@ -85,6 +95,10 @@ impl<'a> Source<'a> {
                 }
                 batch.labels.push(self.images.label(index as usize));
             }
+            batch.mixed = (mixup > 0.0).then(|| {
+                let share = mixup::share(mixup, seed, [epoch, step]);
+                (mixup::mix(share, &mut batch.images, &batch.labels), share)
+            });
             if ready.send(batch).is_err() {
                 return;
             }

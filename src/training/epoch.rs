@@ -73,7 +73,8 @@ impl Trainee {
             while let Some(batch) = batches.next() {
                 trained.learning_rate = self.updates.learning_rate(before + step);
                 let settings = settings(recipe, Rules::Each(self.updates.at(before + step)), (epoch, step));
-                let report = self.learner.step(Batch { images: &batch.images, labels: &batch.labels }, &settings)?;
+                let given = Batch { images: &batch.images, labels: &batch.labels };
+                let report = self.learner.step_mixed(given, batch.mix(), &settings)?;
                 step += 1;
                 if !report.loss.is_finite() || !report.finite {
                     let what = if report.loss.is_finite() { "gradient" } else { "loss" };

@@ -111,6 +111,9 @@ pub struct EpochRecord {
     pub train_loss: f64,
     /// Share of the epoch's images that were right when they were trained on.
     pub train_accuracy: f64,
+    /// On the images that the best epoch is chosen by, where the recipe holds some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// Mean cross-entropy on the test set after the epoch, in evaluation mode.
     pub test_loss: f64,
     /// Share of the test set that is right after the epoch, in evaluation mode.
@@ -125,6 +128,17 @@ pub struct EpochRecord {
     pub elapsed_seconds: f64,
 }
 
+/// The figures of the validation set after an epoch, in evaluation mode.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share that is right.
+    pub accuracy: f64,
+    /// Images in the set.
+    pub images: usize,
+}
+
 /// A run that is complete.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -132,6 +146,12 @@ pub struct Outcome {
     pub model: String,
     /// Epochs trained.
     pub epochs: u32,
+    /// The epoch that the model is of, where it was chosen on a validation set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
+    /// Why that one, and why the run ended before all its epochs where it did, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Of the model that was written.
     pub test_accuracy: f64,
     /// Of the model that was written.
@@ -175,6 +195,7 @@ mod tests {
             epochs: 20,
             train_loss: 1.75,
             train_accuracy: 0.375,
+            validation: None,
             test_loss: 1.5,
             test_accuracy: 0.46,
             test_images: 10000,

@@ -12,21 +12,41 @@ use super::event::{DataStage, Event};
 use super::recipe::Normalize;
 use super::state::DataSummary;
 use super::trainer::{OnEvent, Run};
-use crate::dataset::{self, Dataset, Reading};
+use crate::dataset::{self, Dataset, Reading, TestSet};
 use crate::network::{LayerShape, Preprocessing};
 
 /// How often somebody who wants the run to end is listened to while its images are read.
 const LISTEN_EVERY: Duration = Duration::from_millis(50);
 
+/// A run's images.
+pub(super) struct Read {
+    pub(super) dataset: Dataset,
+    /// Training images that are not trained on: what the best epoch is chosen by.
+    pub(super) validation: Option<TestSet>,
+    pub(super) data: DataSummary,
+}
+
 /// Reads the images of `run`; none where `on_event` ended it.
-pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<(Dataset, DataSummary)>, Error> {
+pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<Read>, Error> {
     let (path, normalize) = (run.data.clone(), run.recipe.normalize);
+    let (share, seed) = (run.recipe.validation_share, run.recipe.seed);
     let unit = Preprocessing::unit(run.architecture.input);
     let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
     in_background(run, on_event, move |goes_on| {
-        let dataset = dataset::open_watched(&path, &reading, goes_on)?;
-        let summary = summary(&dataset, unit, normalize);
-        Ok((dataset, summary))
+        let mut dataset = dataset::open_watched(&path, &reading, goes_on)?;
+        // Of all training images: those held out are as much what the run depends on.
+        let train_digest = dataset.train.digest();
+        let validation = if share > 0.0 {
+            let all = dataset.train.len();
+            let (train, validation) = dataset.train.split(share, seed)?;
+            dataset.notes.push(format!("{} of {all} training images are held out to choose the best epoch by", validation.len()));
+            dataset.train = train;
+            Some(validation)
+        } else {
+            None
+        };
+        let data = summary(&dataset, train_digest, unit, normalize);
+        Ok(Read { dataset, validation, data })
     })
 }
 
@@ -77,8 +97,8 @@ pub(super) fn check_classes(dataset: &Dataset, layers: &[LayerShape]) -> Result<
     )))
 }
 
-/// What a run depends on of `dataset`, whose images lie as `unit` has them.
-fn summary(dataset: &Dataset, unit: Preprocessing, normalize: Normalize) -> DataSummary {
+/// What a run depends on of `dataset`, whose images lie as `unit` has them; `train_digest` is of all training images.
+fn summary(dataset: &Dataset, train_digest: String, unit: Preprocessing, normalize: Normalize) -> DataSummary {
     let preprocessing = match normalize {
         Normalize::Unit => unit,
         Normalize::Channel => {
@@ -92,7 +112,7 @@ fn summary(dataset: &Dataset, unit: Preprocessing, normalize: Normalize) -> Data
         preprocessing,
         classes: dataset.classes.clone(),
         train_images: dataset.train.len(),
-        train_digest: dataset.train.digest(),
+        train_digest,
         test_images: dataset.test.len(),
         test_digest: dataset.test.digest(),
     }

@@ -164,6 +164,7 @@ mod tests {
             epochs: 9,
             train_loss: 1.0,
             train_accuracy: 0.5,
+            validation: None,
             test_loss: 1.0,
             test_accuracy: 0.5,
             test_images: 4,

@@ -25,6 +25,7 @@ pub mod trainer;
 
 mod batches;
 mod child;
+mod choice;
 mod epoch;
 mod fit;
 mod follow;

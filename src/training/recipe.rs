@@ -97,6 +97,15 @@ pub struct Recipe {
     pub reduction: ReductionKind,
     /// What is done to a training image at random.
     pub augmentation: Augmentation,
+    /// Mixes each image with another by a share that follows a beta distribution of this and this; 0 for none.
+    #[serde(default)]
+    pub mixup: f64,
+    /// Share of each class's training images that the best epoch is chosen by, and that is not trained on; 0 for none, and the last.
+    #[serde(default)]
+    pub validation_share: f64,
+    /// Epochs without a better one on those after which the run ends; 0 for all epochs.
+    #[serde(default)]
+    pub patience: u32,
     /// Share of the averaged weights that one step keeps; 0 for no averaging.
     pub ema_decay: f64,
     /// Slow weights that follow the trained ones, which start again from them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::choice;
 use super::event::EpochRecord;
 
 /// The epochs that are kept of those that are over: the best and the last, and of the others about `most`, evenly spread. What is
@@ -12,11 +13,7 @@ pub(super) fn kept(records: &[EpochRecord], most: u32) -> BTreeSet<u64> {
     while epochs / spacing > u64::from(most.max(1)) {
         spacing *= 2;
     }
-    let better = |a: &&EpochRecord, b: &&EpochRecord| {
-        let by_loss = b.test_loss.total_cmp(&a.test_loss);
-        a.test_accuracy.total_cmp(&b.test_accuracy).then(by_loss).then(b.epoch.cmp(&a.epoch))
-    };
-    let best = records.iter().max_by(better).map(|record| u64::from(record.epoch));
+    let best = choice::best(records).map(|record| u64::from(record.epoch));
     let last = records.last().map(|record| u64::from(record.epoch));
     (1..=epochs).filter(|epoch| epoch % spacing == 0).chain(best).chain(last).collect()
 }
@@ -31,6 +28,7 @@ mod tests {
             epochs: 1000,
             train_loss: 1.0,
             train_accuracy: 0.5,
+            validation: None,
             test_loss: 1.0,
             test_accuracy,
             test_images: 2,

@@ -8,15 +8,16 @@ use candle_core::Device;
 use super::batches::Source;
 use super::epoch::Trainee;
 use super::error::Error;
-use super::event::{DataStage, EpochRecord, Event, Outcome};
+use super::event::{DataStage, EpochRecord, Event, Outcome, Validation};
+use super::images::Read;
 use super::recipe::Recipe;
 use super::start::{self, Seen};
 use super::state::{Head, State};
 use super::trainer::{Models, OnEvent, Run};
 use super::updates::Updates;
-use super::{images, learner, results, room};
+use super::{choice, images, learner, results, room};
 use crate::checkpoint::{self, Dtype};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, TestSet};
 use crate::evaluation;
 use crate::kernels::Tier;
 use crate::network::learner::check_batch_size;
@@ -31,6 +32,10 @@ type Progress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 pub(super) struct Session<'a> {
     run: &'a Run,
     dataset: Dataset,
+    /// What the best epoch is chosen by, where one is.
+    validation: Option<TestSet>,
+    /// What that epoch gave.
+    best: Option<Weights>,
     device: Device,
     trainee: Trainee,
     head: Head,
@@ -51,7 +56,7 @@ impl<'a> Session<'a> {
         if on_event(&Event::Data(DataStage::Reading)) == ControlFlow::Break(()) {
             return Ok(None);
         }
-        let Some((dataset, data)) = images::read(run, on_event)? else { return Ok(None) };
+        let Some(Read { dataset, validation, data }) = images::read(run, on_event)? else { return Ok(None) };
         images::check_classes(&dataset, &layers)?;
         let (images, batch) = (dataset.train.len(), run.recipe.batch_size);
         // An epoch's last batch is what is left.
@@ -74,6 +79,7 @@ impl<'a> Session<'a> {
         }
         let start = |weights: &Weights| learner::create(&prepared, weights, &device);
         let updates = Updates::new(&run.recipe, &layers, images.div_ceil(batch) as u64);
+        let best = kept.as_mut().and_then(|state| state.best.take());
         let trainee = if let Some(state) = kept {
             head = state.head;
             let mut learner = start(&state.weights)?;
@@ -89,11 +95,16 @@ impl<'a> Session<'a> {
             Trainee { learner: start(&weights)?, average, slow, updates }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
-        Ok(Some(Self { run, dataset, device, trainee, head, started, spent_before }))
+        Ok(Some(Self { run, dataset, validation, best, device, trainee, head, started, spent_before }))
     }
 
     pub(super) fn epochs_over(&self) -> u32 {
         self.head.records.len() as u32
+    }
+
+    /// Whether the run ends here, whatever epochs are left: those since the best were as many as its recipe waits for.
+    pub(super) fn waited_enough(&self) -> bool {
+        choice::waited_enough(&self.run.recipe, &self.head.records)
     }
 
     /// Trains an epoch, measures it and keeps it; none where `on_event` ended it.
@@ -102,12 +113,21 @@ impl<'a> Session<'a> {
             Source { images: &self.dataset.train, preprocessing: &self.head.data.preprocessing, recipe: &self.run.recipe, epoch };
         let Some((trained, last)) = self.trainee.pass(source, on_event)? else { return Ok(None) };
         // All steps are over, and will be for as long as this takes: to say so again is to ask whether to go on.
-        let Some(test) = self.measure(epoch, &mut |_| on_event(&Event::Step(last.clone())))? else { return Ok(None) };
+        let mut told = |_| on_event(&Event::Step(last.clone()));
+        let validation = match &self.validation {
+            Some(images) => {
+                let Some(found) = self.measure(epoch, images, &mut told)? else { return Ok(None) };
+                Some(Validation { loss: found.loss, accuracy: found.accuracy, images: found.images })
+            }
+            None => None,
+        };
+        let Some(test) = self.measure(epoch, &self.dataset.test, &mut told)? else { return Ok(None) };
         let record = EpochRecord {
             epoch,
             epochs: self.run.recipe.epochs,
             train_loss: trained.loss(),
             train_accuracy: trained.accuracy(),
+            validation,
             test_loss: test.loss,
             test_accuracy: test.accuracy,
             test_images: test.images,
@@ -116,9 +136,12 @@ impl<'a> Session<'a> {
             elapsed_seconds: self.elapsed(),
         };
         self.head.records.push(record.clone());
+        if validation.is_some() && choice::best(&self.head.records).is_some_and(|best| best.epoch == epoch) {
+            self.best = Some(self.weights()?);
+        }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
-            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &self.model()?)?;
+            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &self.model(&self.weights()?)?)?;
             results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
         }
         self.state()?.save(&self.run.output.state)?;
@@ -128,17 +151,25 @@ impl<'a> Session<'a> {
     /// Writes the model, where it is not written yet. It was measured as it is; one that is stored as other numbers is measured
     /// again, and nobody is asked meanwhile: the run is over.
     pub(super) fn finish(self) -> Result<Outcome, Error> {
-        let last = self.head.records.last().ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
+        let (recipe, records) = (&self.run.recipe, &self.head.records);
+        let chosen = choice::chosen(recipe, records).ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
         let mut outcome = Outcome {
             model: self.run.output.name.clone(),
-            epochs: last.epoch,
-            test_accuracy: last.test_accuracy,
-            test_loss: last.test_loss,
-            test_images: last.test_images,
+            epochs: self.epochs_over(),
+            best_epoch: chosen.validation.map(|_| chosen.epoch),
+            note: choice::note(recipe, records),
+            test_accuracy: chosen.test_accuracy,
+            test_loss: chosen.test_loss,
+            test_images: chosen.test_images,
             elapsed_seconds: self.elapsed(),
         };
         if let Models::Last { path, dtype } = &self.run.output.models {
-            let mut model = self.model()?;
+            let accuracy = Accuracy { accuracy: chosen.test_accuracy, images: chosen.test_images };
+            let mut model = match &self.best {
+                Some(best) => self.model(best)?,
+                None => self.model(&self.weights()?)?,
+            };
+            model = model.with_accuracy(accuracy);
             if *dtype != Dtype::F32 {
                 let stored = checkpoint::rounded(&model, *dtype)?;
                 let test =
@@ -163,8 +194,8 @@ impl<'a> Session<'a> {
         Ok(average.or(slow).map_or_else(|| weights.clone(), |values| with(&weights, values)))
     }
 
-    /// The model as it is now, with what the last epoch measured.
-    fn model(&self) -> Result<Model, Error> {
+    /// The model of these parameters, with what the last epoch measured.
+    fn model(&self, weights: &Weights) -> Result<Model, Error> {
         let last = self.head.records.last();
         let metadata = Metadata {
             format: FORMAT,
@@ -176,7 +207,7 @@ impl<'a> Session<'a> {
             recipe: serde_json::to_value(&self.run.recipe).ok(),
             created_by: created_by(),
         };
-        Ok(Model::new(metadata, self.weights()?.iter().cloned().collect::<Vec<Parameter>>())?)
+        Ok(Model::new(metadata, weights.iter().cloned().collect::<Vec<Parameter>>())?)
     }
 
     fn state(&self) -> Result<State, Error> {
@@ -184,19 +215,19 @@ impl<'a> Session<'a> {
         let (weights, momentum, squares) = (learner.weights()?, learner.momentum()?, learner.squares()?);
         let average = self.trainee.average.as_ref().map(|average| with(&weights, average.values()));
         let slow = self.trainee.slow.as_ref().map(|slow| with(&weights, slow.values()));
-        Ok(State { head: self.head.clone(), weights, momentum, squares, average, slow })
+        Ok(State { head: self.head.clone(), weights, momentum, squares, average, slow, best: self.best.clone() })
     }
 }
 
 impl Session<'_> {
-    /// The figures of the test set after `epoch`; none where `progress` broke it off.
-    fn measure(&self, epoch: u32, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
+    /// The figures of `images` after `epoch`; none where `progress` broke it off.
+    fn measure(&self, epoch: u32, images: &TestSet, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
         // The last step's update may have left the finite numbers, and no loss has told it yet.
         let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
         self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
-        let model = self.model()?;
+        let model = self.model(&self.weights()?)?;
         let mut evaluator = Evaluator::new(&model, &self.device)?;
-        Ok(evaluation::evaluate_while(&mut evaluator, &model, &self.dataset.test, progress)?)
+        Ok(evaluation::evaluate_while(&mut evaluator, &model, images, progress)?)
     }
 }
 

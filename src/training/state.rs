@@ -24,6 +24,7 @@ const MOMENTUM: &str = "momentum.";
 const SQUARES: &str = "squares.";
 const AVERAGE: &str = "average.";
 const SLOW: &str = "slow.";
+const BEST: &str = "best.";
 
 /// A run after a whole number of epochs.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct State {
     pub average: Option<Weights>,
     /// Lookahead's slow parameters, where the recipe has them.
     pub slow: Option<Weights>,
+    /// What the best epoch gave, where one is chosen on a validation set.
+    pub best: Option<Weights>,
 }
 
 /// The part of a state that is not numbers of the network.
@@ -154,7 +157,8 @@ impl State {
         let head = serde_json::to_string(&self.head).unwrap_or_else(|e| unreachable!("the head is plain data: {e}"));
         let metadata = BTreeMap::from([(KEY.to_owned(), head)]);
         let remembered = [(MOMENTUM, &self.momentum), (SQUARES, &self.squares)].map(|(prefix, all)| (prefix, all.iter().collect()));
-        let networks = [(WEIGHTS, Some(&self.weights)), (AVERAGE, self.average.as_ref()), (SLOW, self.slow.as_ref())];
+        let (average, slow, best) = (self.average.as_ref(), self.slow.as_ref(), self.best.as_ref());
+        let networks = [(WEIGHTS, Some(&self.weights)), (AVERAGE, average), (SLOW, slow), (BEST, best)];
         let networks = networks.into_iter().filter_map(|(prefix, all)| Some((prefix, all?.iter().collect::<Vec<_>>())));
         let named: Vec<(String, &Parameter)> = (networks.chain(remembered))
             .flat_map(|(prefix, entries)| entries.into_iter().map(move |entry| (format!("{prefix}{}", entry.name), entry)))
@@ -178,6 +182,7 @@ impl State {
         let network = |there: bool, prefix: &str| there.then(|| Weights::fit(name, layers, part(prefix))).transpose();
         let average = network(head.recipe.ema_decay > 0.0, AVERAGE)?;
         let slow = network(head.recipe.lookahead.every > 0, SLOW)?;
+        let best = network(head.recipe.validation_share > 0.0, BEST)?;
         // The file is sorted by name; buffers go in the order of the parameters.
         let sorted = |prefix: &str| -> Vec<Parameter> {
             let mut buffers = part(prefix);
@@ -185,7 +190,7 @@ impl State {
             specs(layers).filter_map(|spec| take(&spec.name)).collect()
         };
         let (momentum, squares) = (sorted(MOMENTUM), sorted(SQUARES));
-        Ok(Some(Self { head: Head { recipe: now.recipe.clone(), ..head }, weights, momentum, squares, average, slow }))
+        Ok(Some(Self { head: Head { recipe: now.recipe.clone(), ..head }, weights, momentum, squares, average, slow, best }))
     }
 }
 
@@ -265,11 +270,12 @@ mod tests {
         let mut head = Head::new(architecture, Recipe::named("tutorial").unwrap(), data, "avx2".into());
         head.recipe.ema_decay = 0.9;
         head.recipe.lookahead.every = 5;
+        head.recipe.validation_share = 0.5;
         let weights = |seed| init::weights(&layers, Init::Pytorch, seed);
         let momentum = weights(1).iter().cloned().collect();
         let squares = weights(3).iter().skip(2).step_by(2).cloned().collect();
-        let (average, slow) = (Some(weights(2)), Some(weights(4)));
-        (State { head, weights: weights(0), momentum, squares, average, slow }, layers)
+        let (average, slow, best) = (Some(weights(2)), Some(weights(4)), Some(weights(5)));
+        (State { head, weights: weights(0), momentum, squares, average, slow, best }, layers)
     }
 
     #[test]
@@ -341,6 +347,7 @@ mod tests {
             epochs: 2,
             train_loss: 1.0,
             train_accuracy: 0.5,
+            validation: None,
             test_loss: 1.0,
             test_accuracy: 0.5,
             test_images: 2,

@@ -83,12 +83,15 @@ pub fn train(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Finish, Error> {
     let run = &*run;
     let Some(mut session) = Session::open(run, notes, on_event)? else { return stopped(run) };
     for epoch in session.epochs_over() + 1..=run.recipe.epochs {
+        if session.waited_enough() {
+            break;
+        }
         let Some(record) = session.epoch(epoch, on_event)? else { break };
         if on_event(&Event::Epoch(record)) == ControlFlow::Break(()) {
             break;
         }
     }
-    if session.epochs_over() < run.recipe.epochs {
+    if session.epochs_over() < run.recipe.epochs && !session.waited_enough() {
         return Ok(Finish::Stopped(run.ended(session.epochs_over())));
     }
     session.finish().map(Finish::Done)

@@ -115,6 +115,20 @@ fn a_test_set_is_measured() {
     assert!(low < number("accuracy") && number("accuracy") < high);
     // Untrained: every class about as probable as any other.
     assert!((number("loss") - 10f64.ln()).abs() < 0.5, "{report}");
+    // Several views of each image are a figure of their own: the plain ones stay.
+    for (views, words) in
+        [("mirror", "By each image and its mirror image together: "), ("translate", "By six views of each image together: ")]
+    {
+        let both: Value =
+            serde_json::from_str(&convscope(&[&arguments[..], &["--json", "--tta", views]].concat()).succeeded()).unwrap();
+        let mut plain = both.clone();
+        let tta = plain.as_object_mut().unwrap().remove("tta").unwrap();
+        assert_eq!(plain, report);
+        assert_eq!((&tta["views"], &tta["images"]), (&Value::from(views), &Value::from(200)));
+        assert!(tta["loss"] != report["loss"], "{both}");
+        let text = convscope(&[&arguments[..], &["--tta", views]].concat()).succeeded();
+        assert!(text.contains(&format!("{words}{:.2} % of 200 images right", 100.0 * tta["accuracy"].as_f64().unwrap())), "{text}");
+    }
     let text = convscope(&arguments).succeeded();
     assert!(text.contains(&format!("{:.2} % of 200 images right", 100.0 * number("accuracy"))), "{text}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use convscope::checkpoint::{self, Dtype};
 use convscope::network::{Architecture, DeviceChoice, Weights, infer};
-use convscope::training::event::{EpochRecord, Event};
+use convscope::training::event::{DataStage, EpochRecord, Event};
 use convscope::training::trainer::{Finish, Models, Output, Run, train};
 use convscope::training::{Error, Recipe};
 use reqwest::Method;
@@ -40,7 +40,7 @@ fn airbench(widths: [usize; 3]) -> Architecture {
     Architecture::from_toml(&text).unwrap()
 }
 
-/// Its recipe; alternating flips and test-time augmentation are another's business.
+/// Its recipe; test-time augmentation is `eval --tta translate`.
 const AIRBENCH: &str = r#"
 optimizer = "sgd"
 momentum = 0.85
@@ -51,7 +51,7 @@ batch_size = 2000
 epochs = 8
 label_smoothing = 0.2
 reduction = "sum"
-augmentation = { flip = true, crop_padding = 2 }
+augmentation = { flip = true, alternating = true, crop_padding = 2 }
 normalize = "channel"
 init = "pytorch_head"
 last_std = 0.00390625
@@ -133,6 +133,10 @@ fn every_optimizer_goes_on_after_an_end_to_the_same_bytes() {
             {"layers": ["norm*"], "optimizer": "adamw", "frozen_from": 2},
             {"roles": ["matrix"], "optimizer": "adamw", "weight_decay": 0.1},
         ]}),
+        json!({"learning_rate": 0.1, "mixup": 0.2, "augmentation": {
+            "alternating": true, "rotation": 5, "brightness": 0.1, "contrast": 0.1, "cutout": 6
+        }}),
+        json!({"learning_rate": 0.1, "mixup": 0.2, "ema_decay": 0.9, "validation_share": 0.2, "patience": 4}),
     ] {
         let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let whole = run_in(whole.path(), small(), recipe(&changes));
@@ -148,6 +152,52 @@ fn every_optimizer_goes_on_after_an_end_to_the_same_bytes() {
         assert!(whole == part, "{changes}");
         assert!(at_once[3].train_loss < at_once[0].train_loss, "{changes}: it learns: {at_once:?}");
     }
+}
+
+#[test]
+fn the_epoch_that_the_validation_images_like_best_is_what_is_written() {
+    let changes = json!({"epochs": 60, "learning_rate": 0.2, "schedule": "constant", "validation_share": 0.2, "patience": 2});
+    let [whole, parts, every] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mut run = run_in(whole.path(), small(), recipe(&changes));
+    let (mut epochs, mut notes) = (Vec::new(), Vec::new());
+    let mut collect = |event: &Event| {
+        match event {
+            Event::Epoch(record) => epochs.push(record.clone()),
+            Event::Data(DataStage::Ready { train_images, notes: said, .. }) => {
+                notes.clone_from(said);
+                assert_eq!(*train_images, 256);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    let Ok(Finish::Done(outcome)) = train(&run, &mut collect) else { panic!("it ends by itself") };
+    assert!(notes.iter().any(|note| note == "64 of 320 training images are held out to choose the best epoch by"), "{notes:?}");
+    // The best is the one that two epochs after it are not better than; the test images have no say.
+    let best = outcome.best_epoch.unwrap();
+    assert_eq!((epochs.len() as u32, outcome.epochs), (best + 2, best + 2));
+    let figures = |at: u32| epochs[at as usize - 1].validation.unwrap();
+    assert!((1..=best + 2).all(|at| figures(at).accuracy <= figures(best).accuracy && figures(at).images == 64), "{epochs:?}");
+    let note = outcome.note.unwrap();
+    assert!(note.starts_with(&format!("ended after epoch {} of 60, 2 epochs without a better one; ", best + 2)), "{note}");
+    assert!(note.contains(&format!("the model is epoch {best}'s, the best on 64 validation images")), "{note}");
+    let chosen = &epochs[best as usize - 1];
+    assert_eq!((outcome.test_accuracy, outcome.test_loss), (chosen.test_accuracy, chosen.test_loss));
+
+    // The same run with every epoch's model: the one that was written is the best's, and says what that reached.
+    let written = std::fs::read(whole.path().join("m.safetensors")).unwrap();
+    run = run_in(every.path(), small(), recipe(&changes));
+    run.output.models = Models::Every(every.path().into());
+    until(&run, 99);
+    assert!(written == std::fs::read(every.path().join(format!("{best}.safetensors"))).unwrap());
+    assert!(written != std::fs::read(every.path().join(format!("{}.safetensors", best + 2))).unwrap());
+
+    // In parts, the last of which has nothing left to train: the best epoch's numbers are kept over them.
+    run = run_in(parts.path(), small(), recipe(&changes));
+    run.resume = true;
+    let pieces: usize = [1, best, best + 1, best + 2, 99].into_iter().map(|last| until(&run, last).len()).sum();
+    assert_eq!(pieces, epochs.len());
+    assert!(written == std::fs::read(parts.path().join("m.safetensors")).unwrap());
 }
 
 #[test]

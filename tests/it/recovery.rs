@@ -195,8 +195,8 @@ async fn a_server_tells_from_the_state_and_the_last_line_what_has_become_of_a_ru
         whole[1].with(|disk| disk.parts.push((format!("runs/{ID}/wanted.json").into(), br#"{"wanted":"cancelled"}"#.into())));
     let done = whole[2].with(|disk| {
         let outcome =
-            Outcome { model: "m".into(), epochs: 2, test_accuracy: 0.5, test_loss: 1.0, test_images: 9, elapsed_seconds: 1.0 };
-        disk.journal.extend(Event::Done(outcome).to_line().bytes().chain([b'\n']));
+            json!({"model": "m", "epochs": 2, "test_accuracy": 0.5, "test_loss": 1.0, "test_images": 9, "elapsed_seconds": 1.0});
+        disk.journal.extend(Event::Done(serde_json::from_value(outcome).unwrap()).to_line().bytes().chain([b'\n']));
     });
     let cases = [(begun, JobState::Interrupted, 0), (kept, JobState::Interrupted, 1), (cancelled, JobState::Cancelled, 1)];
     for (disk, state, epoch) in cases.into_iter().chain([(done, JobState::Done, 2)]) {

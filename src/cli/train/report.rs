@@ -152,7 +152,8 @@ fn show(bar: &ProgressBar, event: &Event, left: Option<Duration>) -> io::Result<
                 outcome.test_images,
                 plural(outcome.epochs as usize, "epoch"),
                 outcome.elapsed_seconds
-            ))
+            ))?;
+            outcome.note.as_ref().map_or(Ok(()), |note| line(note))
         }
         // The command's error says it.
         Event::Failed(_) | Event::Cancelled(_) => {
@@ -171,8 +172,11 @@ fn wait(bar: &ProgressBar, what: String) {
 const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}";
 
 fn sentence(record: &EpochRecord) -> String {
+    let validation = record.validation.map_or_else(String::new, |set| {
+        format!("  validation loss {:.4}  validation accuracy {:.2} %", set.loss, 100.0 * set.accuracy)
+    });
     format!(
-        "epoch {:>2}/{}  loss {:.4}  accuracy {:.1} %  test loss {:.4}  test accuracy {:.2} %  learning rate {:.5}  {:.0} images/s  \
+        "epoch {:>2}/{}  loss {:.4}  accuracy {:.1} %{validation}  test loss {:.4}  test accuracy {:.2} %  learning rate {:.5}  {:.0} images/s  \
          {:.0} s",
         record.epoch,
         record.epochs,

@@ -29,7 +29,9 @@ use super::program::{Program, Purpose};
 use super::{Machine, Network};
 use crate::kernels::Buffer;
 use crate::network::error::Error;
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum, check_squares};
+use crate::network::learner::{
+    Batch, Learner, Mix, StepReport, StepSettings, check_batch, check_mix, check_momentum, check_squares,
+};
 use crate::network::shape::LayerShape;
 use crate::network::spec::Architecture;
 use crate::network::weights::{Parameter, Weights, specs};
@@ -120,8 +122,9 @@ impl Step {
 }
 
 impl Learner for Step {
-    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
+    fn step_mixed(&mut self, batch: Batch<'_>, mix: Option<Mix<'_>>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
         check_batch(&self.layers, batch)?;
+        check_mix(&self.layers, batch, mix)?;
         settings.rules.check(specs(&self.layers).filter(|spec| spec.role.trained()))?;
         let count = batch.labels.len();
         self.fit(count);
@@ -131,7 +134,7 @@ impl Learner for Step {
         let machine = self.machine.clone();
         let run = Run { team: &machine.team, tier: machine.tier, seed: settings.seed, batch: count };
         self.head.forward(run);
-        let measured = self.head.loss(batch.labels, settings);
+        let measured = self.head.loss(batch.labels, mix, settings);
         let first = std::mem::take(&mut self.first);
         let moves = Moves { rules: settings.rules, first: &first };
         let mut finite = self.head.backward(run, moves);

@@ -4,7 +4,9 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::network::error::Error;
 use crate::network::forward::{BatchStatistics, Forward, Mode, tensors};
-use crate::network::learner::{Batch, Learner, StepReport, StepSettings, check_batch, check_momentum, check_squares};
+use crate::network::learner::{
+    Batch, Learner, Mix, StepReport, StepSettings, check_batch, check_mix, check_momentum, check_squares,
+};
 use crate::network::probe::Probe;
 use crate::network::shape::{LayerShape, ParameterSpec, Role};
 use crate::network::spec::{Architecture, LayerKind};
@@ -54,7 +56,7 @@ impl Autograd {
     /// The gradient of the batch's mean loss with respect to each trained parameter, named and in order, and the report. Nothing
     /// is updated.
     pub fn gradients(&self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<(Vec<Parameter>, StepReport), Error> {
-        let (store, report, _) = self.backward(batch, settings)?;
+        let (store, report, _) = self.backward(batch, None, settings)?;
         let mut gradients = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.spec.role.trained()) {
             let gradient = store.get(&parameter.value).map_or_else(|| parameter.value.zeros_like(), |g| Ok(g.clone()))?;
@@ -63,11 +65,17 @@ impl Autograd {
         Ok((gradients, report))
     }
 
-    fn backward(&self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<Backward, Error> {
+    fn backward(&self, batch: Batch<'_>, mix: Option<Mix<'_>>, settings: &StepSettings<'_>) -> Result<Backward, Error> {
         check_batch(&self.layers, batch)?;
+        check_mix(&self.layers, batch, mix)?;
         let images = self.network.images(batch.images, &self.device)?;
         let pass = self.network.run(&images, Mode::Training { seed: settings.seed }, &Probe::default())?;
-        let (loss, correct) = ops::cross_entropy(&pass.scores, batch.labels, f64::from(settings.label_smoothing))?;
+        let smoothing = f64::from(settings.label_smoothing);
+        let (mut loss, correct) = ops::cross_entropy(&pass.scores, batch.labels, smoothing)?;
+        if let Some(Mix { labels, share }) = mix {
+            let (other, _) = ops::cross_entropy(&pass.scores, labels, smoothing)?;
+            loss = ((loss * share)? + (other * (1.0 - share))?)?;
+        }
         let factor = settings.reduction.factor(batch.labels.len());
         let store = if factor == 1.0 { loss.backward()? } else { (&loss * f64::from(factor))?.backward()? };
         let finite = self.finite(&store)?;
@@ -104,9 +112,9 @@ impl Autograd {
 type Backward = (candle_core::backprop::GradStore, StepReport, Vec<BatchStatistics>);
 
 impl Learner for Autograd {
-    fn step(&mut self, batch: Batch<'_>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
+    fn step_mixed(&mut self, batch: Batch<'_>, mix: Option<Mix<'_>>, settings: &StepSettings<'_>) -> Result<StepReport, Error> {
         settings.rules.check(specs(&self.layers).filter(|spec| spec.role.trained()))?;
-        let (store, report, statistics) = self.backward(batch, settings)?;
+        let (store, report, statistics) = self.backward(batch, mix, settings)?;
         let trained = self.parameters.iter_mut().filter(|parameter| parameter.spec.role.trained());
         for (at, parameter) in trained.enumerate() {
             if let Some(gradient) = store.get(&parameter.value) {

@@ -1,6 +1,7 @@
 //! Numbers of a recipe and their ranges.
 
 use super::{Group, Recipe, ScheduleKind};
+use crate::dataset::Augmentation;
 
 /// A key, its value, whether that is in its range, and the range.
 type Check = (&'static str, f64, bool, &'static str);
@@ -28,6 +29,16 @@ impl Recipe {
             ("whitening_eps", self.whitening_eps, (1e-12..=1.0).contains(&self.whitening_eps), "between 1e-12 and 1"),
             ("seed", self.seed as f64, self.seed < 1 << 53, "below 9007199254740992"),
         ];
+        let Augmentation { rotation, brightness, contrast, .. } = self.augmentation;
+        let most = "between 0 and 1";
+        checks.extend([
+            ("augmentation.rotation", rotation, (0.0..=180.0).contains(&rotation), "between 0 and 180"),
+            ("augmentation.brightness", brightness, (0.0..=1.0).contains(&brightness), most),
+            ("augmentation.contrast", contrast, (0.0..=1.0).contains(&contrast), most),
+            ("mixup", self.mixup, (0.0..=4.0).contains(&self.mixup), "between 0 and 4"),
+            ("validation_share", self.validation_share, share(self.validation_share), BELOW_ONE),
+            ("patience", self.patience.into(), self.patience <= 100_000, "at most 100000"),
+        ]);
         let lookahead = self.lookahead;
         checks.push((
             "lookahead.alpha",
@@ -42,6 +53,12 @@ impl Recipe {
         faults.extend(self.rule_faults(""));
         if self.schedule == ScheduleKind::OneCycle && self.warmup_epochs > 0.0 {
             faults.push("`warmup_epochs` is of the other schedules: a one-cycle schedule goes up by its share `warmup`".into());
+        }
+        if self.augmentation.alternating && !self.augmentation.flip {
+            faults.push("`augmentation.alternating` says when images are mirrored: set `augmentation.flip` to true".into());
+        }
+        if self.patience > 0 && self.validation_share == 0.0 {
+            faults.push("`patience` waits for a better epoch on the validation images: set `validation_share` above 0".into());
         }
         for (at, group) in self.groups.iter().enumerate() {
             let place = format!("groups[{at}].");

@@ -22,6 +22,9 @@ impl Recipe {
         if self.augmentation.crop_padding >= side {
             faults.push(format!("`augmentation.crop_padding` must be below {side}, the side of the network's images"));
         }
+        if self.augmentation.cutout > side {
+            faults.push(format!("`augmentation.cutout` must be at most {side}, the side of the network's images"));
+        }
         faults.extend(self.group_faults(&layers));
         faults.extend(self.whitening_fault(architecture, &layers));
         if self.schedule != ScheduleKind::Step && !self.milestones.is_empty() {

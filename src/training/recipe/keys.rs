@@ -1,7 +1,7 @@
 //! What each key of a recipe means, in a line: what `convscope train --help` prints.
 
 /// Every key with its line, in the order of a recipe; a table's keys behind its name.
-pub(super) const KEYS: [(&str, &str); 40] = [
+pub(super) const KEYS: [(&str, &str); 48] = [
     ("optimizer", "sgd, adamw, or muon (orthogonal steps; for filters and matrices)"),
     ("learning_rate", "step length at the schedule's peak"),
     ("momentum", "share of the previous step that sgd and muon keep"),
@@ -25,7 +25,15 @@ pub(super) const KEYS: [(&str, &str); 40] = [
     ("label_smoothing", "share of each target spread evenly over all classes"),
     ("reduction", "gradients of the mean or the sum of a batch's losses"),
     ("augmentation.flip", "mirror half of the images"),
+    ("augmentation.alternating", "mirror each image in every second epoch instead of at random"),
     ("augmentation.crop_padding", "cut from a reflected border of so many pixels"),
+    ("augmentation.rotation", "degrees that images are turned by at most; 0 for none"),
+    ("augmentation.brightness", "share that pixels are multiplied by more or less, at most"),
+    ("augmentation.contrast", "share of their distance from the image's mean that is added, at most"),
+    ("augmentation.cutout", "side of a square that is covered; 0 for none"),
+    ("mixup", "two images in one, by shares from Beta(mixup, mixup); 0 for none"),
+    ("validation_share", "share of training images to choose the best epoch by; 0: the last"),
+    ("patience", "epochs without a better one there until the run ends; 0 for all epochs"),
     ("ema_decay", "share of the averaged weights that a step keeps; 0 for no average"),
     ("lookahead.every", "steps between meetings of slow and trained weights; 0 for none"),
     ("lookahead.alpha", "share of the way that slow weights go at the end of the run"),

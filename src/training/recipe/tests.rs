@@ -33,7 +33,7 @@ fn the_published_recipe_is_the_tutorials() {
     assert_eq!((recipe.learning_rate, recipe.momentum, recipe.batch_size, recipe.epochs), (0.001, 0.9, 32, 20));
     assert_eq!(recipe.schedule(9.0), Schedule::of(Shape::Constant));
     assert_eq!((recipe.init(), recipe.normalize), (Init::Pytorch, Normalize::Unit));
-    assert_eq!(recipe.augmentation, Augmentation { flip: false, crop_padding: 0 });
+    assert_eq!(recipe.augmentation, Augmentation::default());
     assert!(!recipe.nesterov && recipe.weight_decay == 0.0 && recipe.label_smoothing == 0.0 && recipe.dropout.is_empty());
 }
 
@@ -116,8 +116,13 @@ fn recipes_of_before_have_what_they_had() {
     let mut old = serde_json::to_value(Recipe::named("tutorial").unwrap()).unwrap();
     let table = old.as_object_mut().unwrap();
     for key in ["betas", "eps", "ns_steps", "groups", "warmup_epochs", "milestones", "reduction", "lookahead", "whitening", "dirac"]
+        .into_iter()
+        .chain(["mixup", "validation_share", "patience"])
     {
         table.remove(key).unwrap();
+    }
+    for key in ["alternating", "rotation", "brightness", "contrast", "cutout"] {
+        table["augmentation"].as_object_mut().unwrap().remove(key).unwrap();
     }
     assert_eq!(serde_json::from_value::<Recipe>(old).unwrap(), Recipe::named("tutorial").unwrap());
 }
@@ -127,4 +132,28 @@ fn bundled_groups_fit_the_bundled_networks() {
     for name in ["adamw", "muon"] {
         Recipe::named(name).unwrap().prepare(&tutorial()).unwrap();
     }
+}
+
+#[test]
+fn augmentations_and_the_choice_of_an_epoch_are_held_to_what_makes_sense() {
+    let refusal = |changes: serde_json::Value| {
+        Recipe::of(&tutorial()).unwrap().fitted(&tutorial(), changes.as_object().unwrap()).unwrap_err().to_string()
+    };
+    let message = refusal(serde_json::json!({
+        "augmentation": {"flip": false, "alternating": true, "rotation": 200, "brightness": -0.1, "contrast": 1.5},
+        "mixup": 5, "validation_share": 1, "patience": 100_001
+    }));
+    for part in [
+        "`augmentation.alternating` says when images are mirrored: set `augmentation.flip` to true",
+        "`augmentation.rotation` is 200: it must be between 0 and 180",
+        "`augmentation.brightness` is -0.1:",
+        "`augmentation.contrast` is 1.5:",
+        "`mixup` is 5: it must be between 0 and 4",
+        "`validation_share` is 1: it must be at least 0 and below 1",
+        "`patience` is 100001: it must be at most 100000",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(refusal(serde_json::json!({"patience": 3})).contains("set `validation_share` above 0"));
+    assert!(refusal(serde_json::json!({"augmentation": {"cutout": 33}})).contains("`augmentation.cutout` must be at most 32"));
 }

@@ -9,7 +9,7 @@ use crate::kernels::Buffer;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::{Activate, ActivateBackward};
 use crate::kernels::blocked::pointwise::{Accumulate, DropColumns};
-use crate::kernels::cross_entropy::{Measured, Targets, cross_entropy};
+use crate::kernels::cross_entropy::{Measured, Mix, Targets, cross_entropy};
 use crate::kernels::dense::{padded, transpose, untranspose};
 use crate::kernels::dropout::Mask;
 use crate::kernels::lanes::WIDTH;
@@ -162,7 +162,7 @@ impl Head {
     }
 
     /// The loss of the scores, and the gradient of them.
-    pub(super) fn loss(&mut self, labels: &[u32], settings: &StepSettings<'_>) -> Measured {
+    pub(super) fn loss(&mut self, labels: &[u32], mix: Option<Mix<'_>>, settings: &StepSettings<'_>) -> Measured {
         let (batch, smoothing) = (labels.len(), f64::from(settings.label_smoothing));
         let factor = settings.reduction.factor(batch);
         let at = self.values.len() - 1;
@@ -174,7 +174,7 @@ impl Head {
             }
         }
         let (logits, to_logits) = (&self.logits[..batch * classes], &mut self.to_logits[..batch * classes]);
-        let measured = cross_entropy(&Targets { labels, classes, smoothing }, logits, Some(to_logits));
+        let measured = cross_entropy(&Targets { labels, classes, smoothing, mix }, logits, Some(to_logits));
         gradients.fill(0.0);
         for (image, logits) in to_logits.chunks_exact(classes).enumerate() {
             for (class, &gradient) in logits.iter().enumerate() {
