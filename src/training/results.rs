@@ -3,7 +3,7 @@
 //!
 //! `results.json` has the confusion, the calibration and the first ten thousand mistakes; it is replaced after every epoch, before the
 //! state is, so that an epoch that counts has its results. `test-images.bin` has the test images as the network takes them, as many as
-//! [`PICTURES_MOST`] bytes hold, behind the digest of the test set; it is written once. So nobody who looks at a mistake has to read a
+//! `PICTURES_MOST` bytes hold, behind the digest of the test set; it is written once. So nobody who looks at a mistake has to read a
 //! dataset, nor depends on it still being there. Nothing here knows who asks, or how a picture is drawn.
 
 use std::fs::File;
