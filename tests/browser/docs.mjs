@@ -28,6 +28,7 @@ export async function lookUp({ page, step, width }, url) {
   await step("a body and its commands are shown", async () => {
     await page.fill("#search", "");
     await page.locator("#post_classify summary").click();
+    await page.getByText("curl --data-binary @cat.png").first().waitFor(); // it is written when it is opened
     const text = await page.locator("#post_classify").innerText();
     assert.ok(text.includes(`curl --data-binary @cat.png ${url}classify`) && text.includes('"probability"'), text);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
