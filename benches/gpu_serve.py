@@ -84,11 +84,13 @@ def listening(server, log):
     """The address that the server writes once it is warm."""
     end = monotonic() + START
     while monotonic() < end:
+        # Asked before its words are read: an ended server has written its last ones.
+        ended = server.poll() is not None
         said = Path(log).read_text(errors="replace")
         found = re.search(r"listening on http://([0-9.]+):(\d+)", said)
         if found:
             return found[1], int(found[2])
-        if server.poll() is not None:
+        if ended:
             raise SystemExit(f"the server ended: {said.strip()}")
         sleep(0.05)
     raise SystemExit(f"the server was not ready after {START:.0f} s: {said.strip()}")
