@@ -11,6 +11,7 @@ import { $, h } from "./dom.js";
 import { percent } from "./format.js";
 import * as layer from "./layer.js";
 import { Look } from "./look.js";
+import * as notice from "./notice.js";
 import * as photo from "./photo.js";
 import * as picture from "./picture.js";
 import * as pixel from "./pixel.js";
@@ -23,6 +24,7 @@ import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
 
+const FIRST_MODEL = "tutorial"; // whichever the server answers with where none is named
 const FIRST_SAMPLE = "horse";
 const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
@@ -72,7 +74,9 @@ function clear() {
 const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
-function choose(chosen, { cover: covering = null, alter: altering = alter.none() } = {}) {
+function choose(chosen, touched) {
+  const { cover: covering = null, alter: altering = alter.none() } = touched ?? {};
+  if (!touched) notice.clear(); // it was about the address
   if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
   newest.look(); // what is still on its way is about another picture
   Object.assign(view, { picture: { ...chosen }, cover: covering, alter: altering });
@@ -199,17 +203,18 @@ async function models(name, signal) {
   return list();
 }
 
-async function useModel(name, version = null, mask = new Map()) {
+async function useModel(name, wanted = null, mask = new Map()) {
   const signal = newest.model();
   const all = await models(name, signal);
-  const model = all.find((each) => each.name === name) ?? all.find((each) => each.default) ?? all[0];
+  const called = (wanted) => all.find((each) => each.name === wanted);
+  const model = called(name) ?? called(FIRST_MODEL) ?? all.find((each) => each.default) ?? all[0];
   if (!model) throw new Error(t("error.no_model"));
+  const { network, version } = await reach(model, name === model.name ? wanted : null, signal);
   $("model").replaceChildren(...all.map((each) => h("option", { value: each.name }, each.name)));
   $("model").disabled = all.length < 2;
   $("model").value = model.name;
   versions(model, version);
   Object.assign(view, { model: model.name, version });
-  const network = await json("layers", { query: which(), signal });
   view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
   const { accuracy } = model.versions.find((each) => each.version === network.model.version) ?? {};
   // How pictures are fitted is told of the active version only.
@@ -230,6 +235,17 @@ async function useModel(name, version = null, mask = new Map()) {
   await look();
 }
 
+/** The network of `model` at `version`; at the active one where that is gone. */
+async function reach({ name }, version, signal) {
+  const ask = (version) => json("layers", { query: { model: name, version }, signal });
+  try {
+    return { network: await ask(version), version };
+  } catch (error) {
+    if (version === null || error.code !== "unknown_model") throw error;
+    return { network: await ask(null), version: null };
+  }
+}
+
 /** The network as a class; a line that is pointed at rings its stage. */
 const classText = () => blueprint.lay(state.network, point, (name) => strip.ring(state.network, name));
 
@@ -245,6 +261,9 @@ function versions({ active, versions }, chosen) {
 function takeAlong() {
   const ask = () => ({ body: state.look?.body, query: query() });
   $("answer-take").replaceChildren(take.row(t("take.answer"), "classify", ask));
+  const file = `models/${encodeURIComponent(view.model)}/file`;
+  $("model-file").href = view.version === null ? file : `${file}?version=${view.version}`;
+  $("model-take").replaceChildren(take.row(t("take.model"), file, () => ({ query: { version: view.version } })));
   $("seen-take").replaceChildren(take.row(t("take.input"), "featuremaps/input", ask, ["png"]));
 }
 
@@ -261,7 +280,11 @@ async function go() {
   Object.assign(view, { layer: layer ?? view.layer, channel, scale, cell: cell ?? null });
   newest.look();
   view.picture = state.look = null; // the model is laid out first, the picture after it
+  notice.clear();
   await useModel(wanted.model, wanted.version, mask);
+  if (wanted.model && view.model !== wanted.model) notice.tell("address.gone.model", wanted.model, view.model);
+  else if (wanted.version !== undefined && view.version !== wanted.version) notice.tell("address.gone.version", view.model, wanted.version);
+  else if (layer && view.layer !== layer) notice.tell("address.gone.layer", layer, view.model, view.layer);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];
   const touched = { cover: wanted.cover, alter: wanted.alter };
@@ -270,13 +293,14 @@ async function go() {
   if (kept) return picture.again(kept, touched);
   const names = picture.names();
   const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
+  if (sample && name !== sample) notice.tell("address.gone.sample", sample, name);
   await picture.sample(name, touched, wanted.own ? () => t("address.own", name) : null);
 }
 
 /** Says everything again, in the other language. */
 function retell() {
   fill();
-  for (const part of [picture, train]) part.retell();
+  for (const part of [picture, train, notice]) part.retell();
   alter.lay((wanted) => touch({ alter: wanted }));
   if (state.problem) showProblem($("problem"), state.problem.error, state.problem.file);
   if (!state.network) return;
@@ -300,8 +324,12 @@ function begin() {
     retell();
   });
   token.adopt();
-  $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
-  $("version").addEventListener("change", () => guard(() => useModel(view.model, Number($("version").value))));
+  const chooseModel = (name, version) => {
+    notice.clear();
+    guard(() => useModel(name, version));
+  };
+  $("model").addEventListener("change", () => chooseModel($("model").value));
+  $("version").addEventListener("change", () => chooseModel(view.model, Number($("version").value)));
   picture.listen(choose, failed);
   strip.onTurn(() => {
     if (!state.network) return;
@@ -346,7 +374,7 @@ function begin() {
   }).finally(() => ($("page").hidden = false));
   train.prepare((name) => {
     $("first").scrollIntoView();
-    guard(() => useModel(name));
+    chooseModel(name);
   });
 }
 

@@ -4,8 +4,8 @@ import { json } from "./api.js";
 import { curve } from "./curve.js";
 import { h } from "./dom.js";
 import { events } from "./events.js";
-import { count, duration, number, percent } from "./format.js";
-import { t } from "./texts.js";
+import { count, duration, megabytes, number, percent } from "./format.js";
+import { has, t } from "./texts.js";
 
 const ENDS = ["done", "failed", "cancelled"];
 const LIVE = ["queued", "running"];
@@ -81,8 +81,9 @@ export class Run {
     if (!this.at) return;
     const { event, data } = this.at;
     if (event === "data") {
-      const known = { reading: "run.reading", ready: "run.ready" }[data.stage];
-      this.step.textContent = known ? t(known, data) : data.stage;
+      const key = `run.stage.${data.stage}`;
+      const [done, all] = [data.bytes, data.total_bytes].map((bytes) => bytes != null && megabytes(bytes));
+      this.step.textContent = has(key) ? t(key, data, done, all) : data.stage;
       return;
     }
     this.progress.value = data.step / data.steps;

@@ -42,10 +42,10 @@ async function save(path, { body, query }, format, label) {
 export function curl(path, { body, query }) {
   const given = Object.entries(query).filter(([, value]) => value != null && value !== "");
   const url = (to, parameters = []) => quoted(`${new URL(to, location.href.split("#")[0])}${parameters.length ? `?${new URLSearchParams(parameters)}` : ""}`);
-  if (!body) return `curl ${url(path, given)}`;
+  if (!body) return `curl ${path.endsWith("/file") ? "-OJ " : ""}${url(path, given)}`;
   const { sample, file } = view.picture;
   const altered = view.cover || Object.values(view.alter).some(Boolean);
-  if (sample && !altered && path.startsWith("featuremaps/")) return `curl ${url(path, [...given, ["sample", sample]])}`;
+  if (sample && !altered && /^(featuremaps|layers)\//.test(path)) return `curl ${url(path, [...given, ["sample", sample]])}`;
   if (sample && !altered) return `curl -s ${url(`samples/${encodeURIComponent(sample)}`)} | curl --data-binary @- ${url(path, given)}`;
   // What is covered or altered is a picture of its own: “What the network gets” can be saved.
   return `curl --data-binary ${quoted(`@${altered ? "input.png" : file.name || "picture.png"}`)} ${url(path, given)}`;

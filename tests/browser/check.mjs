@@ -55,11 +55,14 @@ const PARTS = {
     const { page, step, forgive, close } = await visit(browser, { width: 1280, url: server.url });
     await open(page, server.url);
     await step("says how familiar a picture is", () => models.familiar(page));
+    await step("says of familiarity what the server says", () => models.asItIs(page, server.url));
+    await step("gives the model's file", () => models.file(page, weights));
     await step("frames what is cropped", () => models.fits(page, "tutorial", /the middle, shrunk to 32 × 32 pixels/));
     await step("tells what is stretched", () => models.fits(page, "stretch", /all of it, stretched to 32 × 32 pixels/));
     await step("tells what is filled up", () => models.fits(page, "pad", /all of it within 32 × 32 pixels, the rest filled/));
     await step("finds a model that was made a moment ago", () => models.justMade(page, server.url, "pad"));
     forgive(REFUSED);
+    await step("opens on the tutorial's network whatever the server's default is", () => models.opensOnTutorial(page, server.url, "pad"));
     await close();
   },
   adding,
@@ -232,6 +235,8 @@ async function keeping() {
   await step("goes back and forth", () => address.back(page));
   await step("copies commands that work", () => address.commands(page));
   await step("saves files", () => address.files(page));
+  await step("says what of an address is gone", () => address.gone(page, between.url));
+  forgive(REFUSED);
   await step("says that a picture of one's own is not in the address", () => address.own(page, join(DATA, "odd/cmyk.jpg"), another));
   forgive(/never/);
   await close();
@@ -241,6 +246,7 @@ async function keeping() {
 async function training() {
   const { page, step, forgive, close } = await visit(browser, { width: 1280, url: between.url });
   await open(page, `${between.url}#token=${TOKEN}`);
+  await step("says how far the data are", () => languages.dataStages(page));
   await step("trains, and draws the curve", () => train.trains(page, CIFAR));
   await step("cancels a run", () => train.cancels(page, CIFAR));
   forgive(/never/);
