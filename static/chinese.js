@@ -77,9 +77,9 @@ export default {
 
   "answer.wrong": (truth) => `答错了：这是${both(truth)}。`,
   "answer.was": (share) => `之前：${share}`,
-  familiarity: (share) => `对这个网络来说很平常：测试它的图里有 ${share} 比这张更让它陌生。`,
-  "familiarity.rare": (share) => `对这个网络来说很少见：测试它的图里只有 ${share} 比这张更让它陌生。答案请谨慎看待。`,
-  "familiarity.none": () => "这与它训练时见过的都不像：不管它听起来多有把握，都不要相信这个答案。",
+  familiarity: (share) => `它看着平常：测试它的图里有 ${share} 更让它陌生。`,
+  "familiarity.rare": (share) => `它看着少见：测试它的图里只有 ${share} 更让它陌生。请谨慎看待答案。`,
+  "familiarity.none": () => "与它训练时见过的都不像：不管它多有把握，都不要相信这个答案。",
 
   changed: (what, label, before, now) => `${what}：${thing(label)} ${before} → ${now}`,
   "changed.cover": "遮住了一部分",
@@ -130,6 +130,7 @@ export default {
   "pixel.fewer": "显示更少",
   "pixel.server": (value, difference) => `服务器：${value}（相差 ${difference}）`,
   "pixel.then": (what, value) => `→ ${what}：${value}`,
+  "pixel.kept": (value) => `${value}，就是它`,
   "pixel.unknown": (kind) => `${kind} 怎样算出这个数，这里还没有说明。`,
   "pixel.form.same": (kind, [[, x]]) => `${kind} 在这里不改变什么：${x} 原样通过`,
   "pixel.form.function": (kind, [[, x]], value) => `${kind}(${x}) = ${value}`,
@@ -138,9 +139,13 @@ export default {
     const { x, mean, deviation, gain, shift } = Object.fromEntries(parts);
     return `(${x} − 均值 ${mean}) ÷ 标准差 ${deviation} × 增益 ${gain} + 平移 ${shift} = ${value}`;
   },
-  "pixel.made.conv2d": "框里的每个数乘以滤波器中对应的权重，再全部相加；同一个滤波器滑过每一个位置。",
-  "pixel.made.max_pool2d": "窗口里最大的数，其余的丢掉。",
-  "pixel.made.linear": "前面的所有数，各乘以自己的权重，再全部相加。",
+  "pixel.made.conv2d":
+    "卷积：滤波器盖在框出的窗口上。窗口里的每个数乘以滤波器在同一位置的数，再全部相加，就是这一个数。同一个滤波器滑过每一个位置，就得到整张特征图：蓝的地方有它要找的图案，红的地方正相反。",
+  "pixel.made.max_pool2d": "最大池化：框出的窗口里最大的数留下，其余的丢掉。特征图变小，确切的位置也不那么重要了。",
+  "pixel.made.linear": "加权和：前面的所有数，各乘以自己的权重，再全部相加。",
+  "pixel.made.input": "图片里 0 是中等亮度：大于 0 更亮，小于 0 更暗。",
+  "pixel.move": "指着特征图或图片，就能移动窗口。",
+  "pixel.window": (name) => `${name} × 滤波器`,
   "pixel.depends": (parts) => `它取决于${parts}。`,
   "pixel.part": (layer, height, width) => `${of(layer)} ${height} × ${width}`,
   "pixel.picture": "图片",
@@ -261,6 +266,7 @@ export default {
   "take.copied": "已复制",
   "take.answer": "答案",
   "take.model": "模型文件",
+  "take.run": "这次训练的结果",
   "model.file": "把这个网络存成文件",
   "model.file.note": "（.safetensors：Convscope 和 PyTorch 都能读）",
   "take.input": "input",

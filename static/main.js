@@ -11,6 +11,8 @@ import { $, h } from "./dom.js";
 import { percent } from "./format.js";
 import * as layer from "./layer.js";
 import { Look } from "./look.js";
+import { largest } from "./maps.js";
+import * as models from "./models.js";
 import * as notice from "./notice.js";
 import * as photo from "./photo.js";
 import * as picture from "./picture.js";
@@ -24,13 +26,12 @@ import { fill, switchOver as speakOther, t } from "./texts.js";
 import * as train from "./train.js";
 import { maskText, query, switched, view, which } from "./view.js";
 
-const FIRST_MODEL = "tutorial"; // whichever the server answers with where none is named
 const FIRST_SAMPLE = "horse";
 const PATIENCE = 300; // ms for which an older answer may still be seen, faded, while the new one is on its way
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
 
 /** The network as `/layers` and `/models` tell of it, the look at it, the picture as the network gets it, untouched and as altered, and both answers. */
-const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null };
+const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null, open: false, place: null };
 
 /** Each call gives up what the one before it began. */
 function latest() {
@@ -43,6 +44,8 @@ function latest() {
 }
 /** Pictures of one's own that this tab has seen, so that going back finds them. */
 const own = [];
+/** What was pressed to open the layer that is open. */
+let opener = null;
 const newest = { look: latest(), model: latest() };
 
 /** Runs `task`; what stopped it is said, and leaves no older answer standing. Giving up in favour of newer work is no problem. */
@@ -68,6 +71,7 @@ function clear() {
   for (const part of [answer, strip, layer, pixel, compare]) part.clear();
   for (const mark of ["field", "cover", "frame", "changed"]) $(mark).hidden = true;
   $("seen").getContext("2d").clearRect(0, 0, $("seen").width, $("seen").height);
+  $("seen-how").textContent = $("seen-size").textContent = "";
   busy(false);
 }
 
@@ -124,6 +128,7 @@ async function look() {
     signal.throwIfAborted();
     Object.assign(state, { look: next, seen, shown, before });
     state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before, truth: view.picture.label };
+    if (state.open) await strongest(next);
     photo.seen(state);
     answer.draw(state.told);
     changed();
@@ -132,6 +137,13 @@ async function look() {
   } finally {
     clearTimeout(late);
   }
+}
+
+/** Where the address names no number, the one that shows best what the layer does: its map's largest, away from the edges. */
+async function strongest(look) {
+  state.open = false;
+  const { shape, values } = await look.layer(view.layer);
+  fit(largest(shape, values, view.channel));
 }
 
 /** What is covered or switched off, and what that did. */
@@ -151,8 +163,9 @@ function changed() {
 function point(where, opens) {
   if (!named(state.network.layers, where.layer ?? view.layer)) return; // on the way to another network
   const before = { ...view };
+  if (opens) opener = document.activeElement;
   Object.assign(view, where);
-  fit();
+  fit(where.cell ?? (view.layer === before.layer ? view.cell : null));
   if (view.scale !== before.scale && state.look) strip.draw(state.look);
   if (view.layer !== before.layer) layer.lay(state.network, point, switchOver);
   if (opens) {
@@ -162,12 +175,13 @@ function point(where, opens) {
   drawChosen();
 }
 
-/** Keeps what is chosen within the layer; where no cell is, takes the middle one. */
-function fit() {
-  const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
+/** Keeps what is chosen within the layer. `chosen` is a cell of this layer; else it is the one in the place last chosen, or the middle one. */
+function fit(chosen) {
+  const [channels, ...sides] = named(state.network.layers, view.layer).output;
+  const size = sides.length ? sides : [1, 1];
   view.channel = Math.min(view.channel, channels - 1);
-  view.cell ??= [Math.floor(height / 2), Math.floor(width / 2)];
-  view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
+  view.cell = size.map((side, i) => Math.min(chosen?.[i] ?? Math.floor((state.place?.[i] ?? 0.5) * side), side - 1));
+  if (chosen && Math.max(...size) > 1) state.place = view.cell.map((cell, i) => (cell + 0.5) / size[i]);
 }
 
 function drawChosen() {
@@ -192,24 +206,11 @@ function touch(patch) {
   guard(look);
 }
 
-/** Every model. The list may be a moment old: a name that is not in it is asked for, so that the server looks again. */
-async function models(name, signal) {
-  const list = async () => (await json("models", { signal })).models;
-  const found = await list();
-  if (!name || found.some((each) => each.name === name)) return found;
-  await json("layers", { query: { model: name }, signal }).catch((error) => {
-    if (error.code !== "unknown_model") throw error;
-  });
-  return list();
-}
-
 async function useModel(name, wanted = null, mask = new Map()) {
   const signal = newest.model();
-  const all = await models(name, signal);
-  const called = (wanted) => all.find((each) => each.name === wanted);
-  const model = called(name) ?? called(FIRST_MODEL) ?? all.find((each) => each.default) ?? all[0];
+  const { all, model } = await models.find(name, signal);
   if (!model) throw new Error(t("error.no_model"));
-  const { network, version } = await reach(model, name === model.name ? wanted : null, signal);
+  const { network, version } = await models.reach(model, name === model.name ? wanted : null, signal);
   $("model").replaceChildren(...all.map((each) => h("option", { value: each.name }, each.name)));
   $("model").disabled = all.length < 2;
   $("model").value = model.name;
@@ -228,22 +229,11 @@ async function useModel(name, wanted = null, mask = new Map()) {
   if (!named(network.layers, view.layer)) {
     Object.assign(view, { layer: network.layers[0].name, channel: 0, cell: null });
   }
-  fit();
+  fit(state.place ? null : view.cell);
   layer.lay(state.network, point, switchOver);
   takeAlong();
   classText();
   await look();
-}
-
-/** The network of `model` at `version`; at the active one where that is gone. */
-async function reach({ name }, version, signal) {
-  const ask = (version) => json("layers", { query: { model: name, version }, signal });
-  try {
-    return { network: await ask(version), version };
-  } catch (error) {
-    if (version === null || error.code !== "unknown_model") throw error;
-    return { network: await ask(null), version: null };
-  }
 }
 
 /** The network as a class; a line that is pointed at rings its stage. */
@@ -279,6 +269,7 @@ async function go() {
   const { layer, channel = 0, cell, scale, sample, mask } = wanted;
   Object.assign(view, { layer: layer ?? view.layer, channel, scale, cell: cell ?? null });
   newest.look();
+  Object.assign(state, { open: !cell, place: null });
   view.picture = state.look = null; // the model is laid out first, the picture after it
   notice.clear();
   await useModel(wanted.model, wanted.version, mask);
@@ -356,6 +347,11 @@ function begin() {
     if (!state.look) return;
     compare.keep(state);
     drawChosen();
+  });
+  $("opened").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const chip = [...$("layer-list").children].find((node) => node.textContent === view.layer);
+    (opener?.isConnected ? opener : chip)?.focus();
   });
   $("to-class").addEventListener("click", (event) => {
     event.preventDefault(); // the address is the view's

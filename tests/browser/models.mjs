@@ -44,9 +44,9 @@ export async function fits(page, model, how) {
 /** Where the answer carries a familiarity it is written beneath; the answer's own one is put in its place on the way to the page. */
 export async function familiar(page) {
   const rows = [
-    [0.42, /^An ordinary sight .*: 42\.0\s% of the pictures it was tested on looked stranger to it\.$/],
-    [0.03, /^An unusual sight .*: only 3\.0\s% .* with care\.$/],
-    [0.004, /like nothing it was trained on: do not trust/],
+    [0.42, /^An ordinary sight .*: 42\.0\s% of the pictures it was tested on looked stranger\.$/],
+    [0.03, /^An unusual sight .*: only 3\.0\s% .* Take care\.$/],
+    [0.004, /^Like nothing it was trained on: do not trust/],
     [null, /^$/],
   ];
   for (const [familiarity, said] of rows) {
@@ -57,6 +57,8 @@ export async function familiar(page) {
     await page.click('.sample[data-name="deer"]');
     await page.waitForFunction(() => document.querySelector("#given").alt === "deer");
     await settled(page);
+    const bottom = await page.$eval(".invitations", (node) => node.getBoundingClientRect().bottom + scrollY);
+    assert.ok(bottom <= 900, `with a familiarity of ${familiarity} the first screen ends at ${bottom}`);
     assert.match(familiarity === null ? ((await page.isVisible("#familiarity")) ? "there" : "") : await page.innerText("#familiarity"), said);
     await page.unroute(/\/classify/);
     await page.click('.sample[data-name="horse"]');
@@ -71,7 +73,7 @@ export async function asItIs(page, url) {
   const { familiarity } = await (await fetch(`${url}classify?model=tutorial`, { method: "POST", body: picture })).json();
   const said = (await page.isVisible("#familiarity")) ? await page.innerText("#familiarity") : "";
   if (typeof familiarity !== "number") assert.equal(said, "", "a familiarity is shown that the server does not tell");
-  else assert.match(said, familiarity < 0.01 ? /like nothing/ : new RegExp(`${(familiarity * 100).toFixed(1)}\\s%`));
+  else assert.match(said, familiarity < 0.01 ? /^Like nothing/ : new RegExp(`${(familiarity * 100).toFixed(1)}\\s%`));
 }
 
 /** The page opens on the tutorial's network, whichever is the server's default. */
