@@ -111,6 +111,7 @@ async function wholeVisit(width, layers) {
   await step("tells how long things take", () => first.times(page));
   if (!phone) await step("the pointer moves the number", () => first.pointerMoves(page));
   await step("picks a sample by keyboard", () => first.byKeyboard(page));
+  await step("reaches by Tab what is not loaded yet", () => first.whileLoading(page));
   await step("keeps up with a hurry", () => first.hurries(page));
   await step("says when it is wrong", () => first.mistakes(page));
   await step("opens every layer", () => first.everyLayer(page, layers));

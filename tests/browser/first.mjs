@@ -136,6 +136,32 @@ export async function byKeyboard(page) {
   await answered(page, "horse");
 }
 
+/** While nothing of a picture is there yet, Tab still finds every stage and every layer. */
+export async function whileLoading(page) {
+  let go = null;
+  const held = new Promise((done) => (go = done));
+  await page.route(/\/featuremaps/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.click('.sample[data-name="truck"]');
+  await page.waitForFunction(() => document.querySelector("#label").textContent === "" && document.querySelector("#given").alt === "truck");
+  await page.locator("#invite-own").focus();
+  const wanted = await page.locator(".chip").allTextContents();
+  const met = [];
+  for (let i = 0; i < 40 && met.length < wanted.length; i++) {
+    await page.keyboard.press("Tab");
+    met.push(...(await page.evaluate(() => (document.activeElement.classList.contains("chip") ? [document.activeElement.textContent] : []))));
+  }
+  assert.deepEqual(met, wanted, "Tab skips layers that are not loaded yet");
+  assert.equal(await page.locator(".stage .open:not([disabled])").count(), 4);
+  go();
+  await answered(page, "truck");
+  await page.unroute(/\/featuremaps/);
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
 /** Every layer opens, those that change nothing when asked for; the grid and the cells work by keyboard. */
 export async function everyLayer(page, layers) {
   await page.click(".chip.quiet");
@@ -149,6 +175,7 @@ export async function everyLayer(page, layers) {
     assert.equal(await page.evaluate(() => document.activeElement.id), "opened-title", "focus is not on what was opened");
   }
   await page.click('.chip >> text="conv1"');
+  assert.equal(await page.locator('#opened .tile[tabindex="0"]').count(), 1, "a grid is more than one stop of Tab");
   await page.locator("#opened .tile.chosen").focus();
   const chosen = await page.inputValue('#pixel [data-step="channel"]');
   await page.keyboard.press("ArrowRight");
