@@ -68,8 +68,8 @@ export default {
   "familiarity.rare": (share) => `An unusual sight to it: only ${share} of the pictures it was tested on looked stranger. Take care.`,
   "familiarity.none": () => "Like nothing it was trained on: do not trust the answer, however sure it sounds.",
 
-  changed: (what, label, before, now) => `${what}: ${label} ${before} → ${now}`,
-  "changed.cover": "A part is covered",
+  changed: (what, label, before, now) => `${what[0].toUpperCase()}${what.slice(1)}: ${label} ${before} → ${now}`,
+  "changed.cover": "a part is covered",
   "changed.mask": (mask) => `switched off ${mask}`,
   "changed.undo": "Undo",
 
@@ -78,7 +78,7 @@ export default {
   "invite.cover": "Cover a part of it",
   "invite.off": "Switch a filter off",
   "invite.alter": "Shift, turn or lighten it",
-  "changed.alter": "The picture is altered",
+  "changed.alter": "the picture is altered",
   "alter.right": "right",
   "alter.down": "down",
   "alter.turn": "turn °",

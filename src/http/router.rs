@@ -17,8 +17,8 @@ use super::extract::{Keys, NoOptions};
 use super::peer::Peer;
 use super::state::App;
 use super::{
-    access, admin, answers, auth, classify, confusion, cors, deadline, docs, effects, featuremaps, health, layers, metrics, mistakes,
-    model_files, models, networks, openapi, page, samples, v2,
+    access, admin, answers, auth, classify, confusion, cors, deadline, docs, effects, featuremaps, health, layers, metrics,
+    mistakes, model_files, models, networks, openapi, page, samples, v2,
 };
 
 /// The whole service over `app`; no socket is needed to call it.

@@ -173,7 +173,11 @@ impl Engine {
         }
         let mut permits = Arc::clone(&self.places).try_acquire_many_owned(count as u32).map_err(|_| self.full())?;
         // `permits` holds exactly `count`, so splitting off one `count` times never fails.
-        Ok(std::iter::repeat_with(|| permits.split(1)).take(count).flatten().map(|permit| Place { permit: Arc::new(permit) }).collect())
+        Ok(std::iter::repeat_with(|| permits.split(1))
+            .take(count)
+            .flatten()
+            .map(|permit| Place { permit: Arc::new(permit) })
+            .collect())
     }
 
     /// Images under way.

@@ -82,9 +82,12 @@ fn inference() -> Vec<Operation> {
         effects(Operation::new("GET /layers/{layer}/effects", "The same of a sample image").infers())
             .about("`sample` names the image.")
             .curl("curl \"$HOST/layers/conv1/effects?sample=cat\""),
-        effects(Operation::new("POST /layers/{layer}/effects", "What each channel of a layer is worth to an image's answer").takes_images())
-            .about("Each channel is set to 0 by itself, as with `mask`; many are evaluated a batch, and other requests in between.")
-            .curl("curl --data-binary @cat.png $HOST/layers/conv1/effects"),
+        effects(
+            Operation::new("POST /layers/{layer}/effects", "What each channel of a layer is worth to an image's answer")
+                .takes_images(),
+        )
+        .about("Each channel is set to 0 by itself, as with `mask`; many are evaluated a batch, and other requests in between.")
+        .curl("curl --data-binary @cat.png $HOST/layers/conv1/effects"),
     ]
 }
 

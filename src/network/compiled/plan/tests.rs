@@ -110,7 +110,8 @@ fn a_plan_is_forward_on_random_networks_with_taps_and_masks() {
             for tier in Tier::all() {
                 let mut plan = case.plan(tier, 1 + seed as usize % 3);
                 let what = format!("seed {seed} batch {batch} {tier}");
-                for probe in [Probe::default(), case.all_taps(), case.masks(seed as usize), case.own_masks(batch), Probe::default()] {
+                for probe in [Probe::default(), case.all_taps(), case.masks(seed as usize), case.own_masks(batch), Probe::default()]
+                {
                     agrees(&case, &mut plan, &probe, &what);
                 }
             }
@@ -191,7 +192,8 @@ fn a_mask_of_ones_own_is_to_the_bit_what_it_is_alone() {
         let Some(tier) = Tier::all().last() else { return };
         let mut plan = case.plan(tier, 1 + seed as usize % 3);
         for (layer, shape) in case.layers.iter().enumerate() {
-            let masks: Vec<Mask> = (0..shape.output.channels().min(9)).map(|channel| Mask { layer, channels: vec![channel] }).collect();
+            let masks: Vec<Mask> =
+                (0..shape.output.channels().min(9)).map(|channel| Mask { layer, channels: vec![channel] }).collect();
             let probe = Probe { each: masks.clone(), ..Probe::default() };
             let together = plan.evaluate(&case.images.repeat(masks.len()), &probe).unwrap().probabilities;
             for (mask, together) in masks.into_iter().zip(together.chunks_exact(together.len() / probe.each.len())) {
