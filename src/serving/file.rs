@@ -42,12 +42,11 @@ impl Models {
             let asked = Instant::now();
             let found = self.catalog.found();
             let answering = self.active.answering(&found, name).filter(|_| version.is_none());
-            let known = match answering.map_or_else(|| self.wanted(name, version), Ok) {
-                Ok(known) => known,
-                Err(_) => {
-                    self.look_since(asked).await?;
-                    self.wanted(name, version)?
-                }
+            let known = if let Ok(known) = answering.map_or_else(|| self.wanted(name, version), Ok) {
+                known
+            } else {
+                self.look_since(asked).await?;
+                self.wanted(name, version)?
             };
             let opened = tokio::task::spawn_blocking(move || open(&known)).await.map_err(|_| Error::Stopped)?;
             if let Some(file) = opened {
