@@ -77,10 +77,7 @@ impl Pending {
 /// Evaluates one image.
 pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Seen, Error> {
     let admitted = Instant::now();
-    if app.engine.under_way() > app.engine.cores() {
-        // Whoever else has sent an image takes a place first, or hears that there is none: what waits is known, and bounded.
-        tokio::task::yield_now().await;
-    }
+    app.engine.turn().await;
     let started = Instant::now();
     if started >= question.deadline.0 {
         return Err(Error::timed_out());

@@ -19,6 +19,7 @@ pub mod input;
 mod load;
 pub mod models;
 mod pace;
+mod promise;
 mod queue;
 mod scan;
 pub mod served;
