@@ -5,6 +5,9 @@ import { percent } from "./format.js";
 import { t } from "./texts.js";
 
 const MOST = 20;
+// Shares of test pictures that looked stranger, below which a picture is like none of them, and below which it is rare.
+const LIKE_NOTHING = 0.01;
+const RARE = 0.05;
 
 /**
  * Shows `answer`; `classes` in their order, `scores` beside them, how it was (`before`) if something was covered or switched off, and
@@ -18,9 +21,16 @@ export function draw({ answer, classes, scores, before, truth }) {
   const isWrong = classes.includes(truth) && truth !== answer.label;
   $("wrong").textContent = isWrong ? t("answer.wrong", truth) : "";
   for (const bar of $("bars").children) bar.classList.toggle("missed", isWrong && bar.dataset.name === truth);
-  const { familiarity } = answer;
-  $("familiarity").hidden = familiarity == null;
-  if (familiarity != null) $("familiarity").textContent = t(familiarity < 0.01 ? "familiarity.none" : "familiarity", percent(familiarity));
+  familiar(answer.familiarity);
+}
+
+/** How ordinary the picture is to the network, where its answer tells; `share` of its test pictures looked stranger. */
+function familiar(share) {
+  const told = typeof share === "number";
+  const kind = share < LIKE_NOTHING ? ".none" : share < RARE ? ".rare" : "";
+  $("familiarity").hidden = !told;
+  $("familiarity").textContent = told ? t(`familiarity${kind}`, percent(share)) : "";
+  $("familiarity").classList.toggle("strange", told && kind !== "");
 }
 
 /** Nothing of an older picture stays. */

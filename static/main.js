@@ -11,6 +11,9 @@ import { $, h } from "./dom.js";
 import { percent } from "./format.js";
 import * as layer from "./layer.js";
 import { Look } from "./look.js";
+import { largest } from "./maps.js";
+import * as models from "./models.js";
+import * as notice from "./notice.js";
 import * as photo from "./photo.js";
 import * as picture from "./picture.js";
 import * as pixel from "./pixel.js";
@@ -28,7 +31,7 @@ const PATIENCE = 300; // ms for which an older answer may still be seen, faded, 
 const READ_OTHERWISE = ["unsupported_image", "bad_image", "image_too_large", "body_too_large"];
 
 /** The network as `/layers` and `/models` tell of it, the look at it, the picture as the network gets it, untouched and as altered, and both answers. */
-const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null };
+const state = { network: null, look: null, seen: null, shown: null, before: null, told: null, problem: null, open: false, place: null };
 
 /** Each call gives up what the one before it began. */
 function latest() {
@@ -41,6 +44,8 @@ function latest() {
 }
 /** Pictures of one's own that this tab has seen, so that going back finds them. */
 const own = [];
+/** What was pressed to open the layer that is open. */
+let opener = null;
 const newest = { look: latest(), model: latest() };
 
 /** Runs `task`; what stopped it is said, and leaves no older answer standing. Giving up in favour of newer work is no problem. */
@@ -66,13 +71,16 @@ function clear() {
   for (const part of [answer, strip, layer, pixel, compare]) part.clear();
   for (const mark of ["field", "cover", "frame", "changed"]) $(mark).hidden = true;
   $("seen").getContext("2d").clearRect(0, 0, $("seen").width, $("seen").height);
+  $("seen-how").textContent = $("seen-size").textContent = "";
   busy(false);
 }
 
 const busy = (on) => $("strip").setAttribute("aria-busy", String(on));
 
 /** Looks at a new picture; what the server cannot read and the browser can is drawn again. */
-function choose(chosen, { cover: covering = null, alter: altering = alter.none() } = {}) {
+function choose(chosen, touched) {
+  const { cover: covering = null, alter: altering = alter.none() } = touched ?? {};
+  if (!touched) notice.clear(); // it was about the address
   if (!chosen.sample && !own.includes(chosen)) own.push(Object.assign(chosen, { own: own.length + 1 }));
   newest.look(); // what is still on its way is about another picture
   Object.assign(view, { picture: { ...chosen }, cover: covering, alter: altering });
@@ -120,6 +128,7 @@ async function look() {
     signal.throwIfAborted();
     Object.assign(state, { look: next, seen, shown, before });
     state.told = { answer: told, classes, scores: last.values, before: untouched ? null : before, truth: view.picture.label };
+    if (state.open) await strongest(next);
     photo.seen(state);
     answer.draw(state.told);
     changed();
@@ -128,6 +137,13 @@ async function look() {
   } finally {
     clearTimeout(late);
   }
+}
+
+/** Where the address names no number, the one that shows best what the layer does: its map's largest, away from the edges. */
+async function strongest(look) {
+  state.open = false;
+  const { shape, values } = await look.layer(view.layer);
+  fit(largest(shape, values, view.channel));
 }
 
 /** What is covered or switched off, and what that did. */
@@ -147,8 +163,9 @@ function changed() {
 function point(where, opens) {
   if (!named(state.network.layers, where.layer ?? view.layer)) return; // on the way to another network
   const before = { ...view };
+  if (opens) opener = document.activeElement;
   Object.assign(view, where);
-  fit();
+  fit(where.cell ?? (view.layer === before.layer ? view.cell : null));
   if (view.scale !== before.scale && state.look) strip.draw(state.look);
   if (view.layer !== before.layer) layer.lay(state.network, point, switchOver);
   if (opens) {
@@ -158,12 +175,13 @@ function point(where, opens) {
   drawChosen();
 }
 
-/** Keeps what is chosen within the layer; where no cell is, takes the middle one. */
-function fit() {
-  const [channels, height = 1, width = 1] = named(state.network.layers, view.layer).output;
+/** Keeps what is chosen within the layer. `chosen` is a cell of this layer; else it is the one in the place last chosen, or the middle one. */
+function fit(chosen) {
+  const [channels, ...sides] = named(state.network.layers, view.layer).output;
+  const size = sides.length ? sides : [1, 1];
   view.channel = Math.min(view.channel, channels - 1);
-  view.cell ??= [Math.floor(height / 2), Math.floor(width / 2)];
-  view.cell = [Math.min(view.cell[0], height - 1), Math.min(view.cell[1], width - 1)];
+  view.cell = size.map((side, i) => Math.min(chosen?.[i] ?? Math.floor((state.place?.[i] ?? 0.5) * side), side - 1));
+  if (chosen && Math.max(...size) > 1) state.place = view.cell.map((cell, i) => (cell + 0.5) / size[i]);
 }
 
 function drawChosen() {
@@ -188,28 +206,16 @@ function touch(patch) {
   guard(look);
 }
 
-/** Every model. The list may be a moment old: a name that is not in it is asked for, so that the server looks again. */
-async function models(name, signal) {
-  const list = async () => (await json("models", { signal })).models;
-  const found = await list();
-  if (!name || found.some((each) => each.name === name)) return found;
-  await json("layers", { query: { model: name }, signal }).catch((error) => {
-    if (error.code !== "unknown_model") throw error;
-  });
-  return list();
-}
-
-async function useModel(name, version = null, mask = new Map()) {
+async function useModel(name, wanted = null, mask = new Map()) {
   const signal = newest.model();
-  const all = await models(name, signal);
-  const model = all.find((each) => each.name === name) ?? all.find((each) => each.default) ?? all[0];
+  const { all, model } = await models.find(name, signal);
   if (!model) throw new Error(t("error.no_model"));
+  const { network, version } = await models.reach(model, name === model.name ? wanted : null, signal);
   $("model").replaceChildren(...all.map((each) => h("option", { value: each.name }, each.name)));
   $("model").disabled = all.length < 2;
   $("model").value = model.name;
   versions(model, version);
   Object.assign(view, { model: model.name, version });
-  const network = await json("layers", { query: which(), signal });
   view.mask = new Map([...mask].filter(([layer]) => named(network.layers, layer)));
   const { accuracy } = model.versions.find((each) => each.version === network.model.version) ?? {};
   // How pictures are fitted is told of the active version only.
@@ -223,7 +229,7 @@ async function useModel(name, version = null, mask = new Map()) {
   if (!named(network.layers, view.layer)) {
     Object.assign(view, { layer: network.layers[0].name, channel: 0, cell: null });
   }
-  fit();
+  fit(state.place ? null : view.cell);
   layer.lay(state.network, point, switchOver);
   takeAlong();
   classText();
@@ -245,6 +251,9 @@ function versions({ active, versions }, chosen) {
 function takeAlong() {
   const ask = () => ({ body: state.look?.body, query: query() });
   $("answer-take").replaceChildren(take.row(t("take.answer"), "classify", ask));
+  const file = `models/${encodeURIComponent(view.model)}/file`;
+  $("model-file").href = view.version === null ? file : `${file}?version=${view.version}`;
+  $("model-take").replaceChildren(take.row(t("take.model"), file, () => ({ query: { version: view.version } })));
   $("seen-take").replaceChildren(take.row(t("take.input"), "featuremaps/input", ask, ["png"]));
 }
 
@@ -260,8 +269,13 @@ async function go() {
   const { layer, channel = 0, cell, scale, sample, mask } = wanted;
   Object.assign(view, { layer: layer ?? view.layer, channel, scale, cell: cell ?? null });
   newest.look();
+  Object.assign(state, { open: !cell, place: null });
   view.picture = state.look = null; // the model is laid out first, the picture after it
+  notice.clear();
   await useModel(wanted.model, wanted.version, mask);
+  if (wanted.model && view.model !== wanted.model) notice.tell("address.gone.model", wanted.model, view.model);
+  else if (wanted.version !== undefined && view.version !== wanted.version) notice.tell("address.gone.version", view.model, wanted.version);
+  else if (layer && view.layer !== layer) notice.tell("address.gone.layer", layer, view.model, view.layer);
   $("page").hidden = false;
   const kept = own[wanted.own - 1];
   const touched = { cover: wanted.cover, alter: wanted.alter };
@@ -270,13 +284,14 @@ async function go() {
   if (kept) return picture.again(kept, touched);
   const names = picture.names();
   const name = [sample, FIRST_SAMPLE, ...names].find((each) => names.includes(each));
+  if (sample && name !== sample) notice.tell("address.gone.sample", sample, name);
   await picture.sample(name, touched, wanted.own ? () => t("address.own", name) : null);
 }
 
 /** Says everything again, in the other language. */
 function retell() {
   fill();
-  for (const part of [picture, train]) part.retell();
+  for (const part of [picture, train, notice]) part.retell();
   alter.lay((wanted) => touch({ alter: wanted }));
   if (state.problem) showProblem($("problem"), state.problem.error, state.problem.file);
   if (!state.network) return;
@@ -300,8 +315,12 @@ function begin() {
     retell();
   });
   token.adopt();
-  $("model").addEventListener("change", () => guard(() => useModel($("model").value)));
-  $("version").addEventListener("change", () => guard(() => useModel(view.model, Number($("version").value))));
+  const chooseModel = (name, version) => {
+    notice.clear();
+    guard(() => useModel(name, version));
+  };
+  $("model").addEventListener("change", () => chooseModel($("model").value));
+  $("version").addEventListener("change", () => chooseModel(view.model, Number($("version").value)));
   picture.listen(choose, failed);
   strip.onTurn(() => {
     if (!state.network) return;
@@ -329,6 +348,11 @@ function begin() {
     compare.keep(state);
     drawChosen();
   });
+  $("opened").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const chip = [...$("layer-list").children].find((node) => node.textContent === view.layer);
+    (opener?.isConnected ? opener : chip)?.focus();
+  });
   $("to-class").addEventListener("click", (event) => {
     event.preventDefault(); // the address is the view's
     $("blueprint").scrollIntoView();
@@ -346,7 +370,7 @@ function begin() {
   }).finally(() => ($("page").hidden = false));
   train.prepare((name) => {
     $("first").scrollIntoView();
-    guard(() => useModel(name));
+    chooseModel(name);
   });
 }
 

@@ -8,6 +8,19 @@ export const isVector = (shape) => shape.length === 1 || (shape[1] === 1 && shap
 /** A vector's cells are laid out in rows of about twice as many as there are rows. */
 export const vectorColumns = (length) => (length <= 16 ? length : 2 ** Math.ceil(Math.log2(Math.sqrt(length * 2))));
 
+/** `[row, column]` of the largest number of a map, away from its edges where it has an inside. */
+export function largest([, height = 1, width = 1], values, channel) {
+  const edge = Math.min(height, width) > 4 ? 1 : 0;
+  let [best, most] = [[0, 0], -Infinity];
+  for (let y = edge; y < height - edge; y++) {
+    for (let x = edge; x < width - edge; x++) {
+      const value = values[(channel * height + y) * width + x];
+      if (value > most) [best, most] = [[y, x], value];
+    }
+  }
+  return best;
+}
+
 /** Shows a canvas enlarged by a whole number, as large as fits into `room` CSS pixels, and never less than `least` a cell. */
 export function enlarge(canvas, room, least = 1) {
   canvas.style.width = `${canvas.width * Math.max(least, Math.floor(room / canvas.width))}px`;

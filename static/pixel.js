@@ -4,6 +4,7 @@ import { css, range, scaleOf } from "./colours.js";
 import { $, grid, h } from "./dom.js";
 import { brief, count, exact, number } from "./format.js";
 import { fields, isFolded, named, source } from "./stages.js";
+import { numbers } from "./strip.js";
 import { at, explain, isFunction } from "./sums.js";
 import { row } from "./take.js";
 import { has, t } from "./texts.js";
@@ -37,7 +38,14 @@ export async function draw({ network, look }, choose) {
   const filter = layer.parameters
     ? row(t("take.filter", layer.name, view.channel), `layers/${encodeURIComponent(layer.name)}/weights`, () => ({ query: { ...which(), channel: place.channel } }), ["npy"])
     : null;
-  sheet.replaceChildren(head(layer, choose, filter), h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })), proof(made, value, await after(network, look, layer)), h("p.fine.depends", {}, [has(`pixel.made.${layer.kind}`) && t(`pixel.made.${layer.kind}`), depends(network, layer)].filter(Boolean).join(" ")));
+  const next = await after(network, look, layer);
+  if (turn !== drawn) return;
+  sheet.replaceChildren(
+    head(layer, choose, filter),
+    h("p.made", {}, told(layer, inputs)),
+    h("div.work", {}, ...work({ network, layer, made, inputs, redraw: () => draw({ network, look }, choose) })),
+    h("div.foot", {}, proof(made, value, next), h("p.fine.depends", {}, depends(network, layer))),
+  );
   if (focused) sheet.querySelector(`[data-step="${focused}"]`)?.focus();
 }
 
@@ -67,6 +75,13 @@ function head(layer, choose, filter) {
   return h("div.pixel-head", {}, h("h2", { id: "pixel-title" }, t("pixel.title", layer.name)), ...steps, ...(filter ? [filter] : []));
 }
 
+/** How such a number comes about, in words. */
+function told(layer, inputs) {
+  const shifted = layer.inputs[0] === "input" && range(inputs[0].values)[0] < 0;
+  const parts = [`pixel.made.${layer.kind}`, shifted && "pixel.made.input", layer.output.length > 1 && "pixel.move"];
+  return parts.filter((key) => key && has(key)).map((key) => t(key)).join(" ");
+}
+
 function work({ network, layer, made, inputs, redraw }) {
   if (!made) return [h("p", {}, t("pixel.unknown", layer.kind))];
   if (made.blocks) return windows({ network, layer, made, inputs, redraw });
@@ -93,7 +108,7 @@ function windows({ network, layer, made, inputs, redraw }) {
 }
 
 function oneWindow({ network, layer, made, block, scale, weights }) {
-  const name = channelName(network, source(network, layer).name, block.channel);
+  const name = channelName(network, origin(network, source(network, layer).name), block.channel);
   const cell = (value, colours, inside = true) => {
     const node = h(inside ? "span.cell" : "span.cell.outside", { title: inside ? exact(value) : t("pixel.padding") }, brief(value));
     if (!inside) return node;
@@ -107,7 +122,7 @@ function oneWindow({ network, layer, made, block, scale, weights }) {
     parts.push(h("span.sign", {}, "="), h("span.partial", { title: exact(block.sum) }, number(block.sum)));
   }
   const wide = block.side * (made.form === "products" ? 2 : 1) > WIDE;
-  return h("span.window", {}, h("span.window-name", {}, name), h("span.window-row", wide ? { tabIndex: 0, role: "group", ariaLabel: name } : {}, parts));
+  return h("span.window", {}, h("span.window-name", {}, made.form === "products" ? t("pixel.window", name) : name), h("span.window-row", wide ? { tabIndex: 0, role: "group", ariaLabel: name } : {}, parts));
 }
 
 /** The largest products of a fully connected layer, and the others in one number. */
@@ -141,20 +156,38 @@ function proof(made, value, after) {
     told.push(h("b.sum", { "data-sum": String(made.value) }, `= ${exact(Math.fround(made.value))}`));
     told.push(h("span.server", { "data-value": String(value) }, t("pixel.server", exact(value), number(Math.abs(made.value - value)))));
   } else told.push(h("b.sum", {}, `= ${exact(value)}`));
-  for (const { layer, value } of after) told.push(h("span.then", {}, t("pixel.then", t(`brief.${layer.kind}`), number(value))));
+  for (const { what, value } of after) told.push(h("span.then", {}, t("pixel.then", what, value)));
   return h("p.proof", { "aria-live": "polite" }, told.flatMap((part) => [part, " "]));
 }
 
-/** The bends and scalings that follow, up to the next layer that makes something new. */
+/** The bends and scalings that follow, and a pool after them: `{ what, value }` each, up to the next layer that makes something new. */
 async function after(network, look, layer) {
   const found = [];
+  const value = async (name, cell) => at({ from: await look.layer(name), channel: view.channel, cell });
+  let [name, now] = [layer.name, null];
   for (const next of network.layers.slice(network.layers.indexOf(layer) + 1)) {
-    if (!(isFunction(next.kind) || next.kind === "batch_norm2d") || next.inputs[0] !== layer.name) break;
-    const value = at({ from: await look.layer(next.name), channel: view.channel, cell: view.cell });
-    found.push({ layer: next, value });
-    layer = next;
+    if (next.inputs[0] !== name) break;
+    if (isFunction(next.kind) || next.kind === "batch_norm2d") {
+      now = await value(next.name, view.cell);
+      found.push({ what: t(`brief.${next.kind}`), value: number(now) });
+    } else if (next.kind === "max_pool2d" || next.kind === "avg_pool2d") {
+      const cell = pooled(next, view.cell);
+      if (!cell) break;
+      const pool = await value(next.name, cell);
+      const same = next.kind === "max_pool2d" && pool !== 0 && pool === (now ?? (await value(layer.name, view.cell)));
+      found.push({ what: t(`how.${next.kind}`, numbers(network, next)), value: same ? t("pixel.kept", number(pool)) : number(pool) });
+      break;
+    } else if (next.kind !== "dropout") break;
+    name = next.name;
   }
   return found;
+}
+
+/** The cell of a pool's output whose window has `cell` in it; none where it steps over that. */
+function pooled({ output: [, height, width], kernel_size: size, stride, padding = 0 }, cell) {
+  const step = stride ?? size;
+  const to = cell.map((place, i) => Math.min(Math.floor((place + padding) / step), [height, width][i] - 1));
+  return to.every((out, i) => cell[i] < out * step - padding + size) ? to : null;
 }
 
 /** How much of the picture, and of every layer that makes something new, the number depends on. */
@@ -175,6 +208,12 @@ function depends(network, layer) {
   const listed = wholes > LISTED ? parts.filter(({ whole }) => !whole) : parts;
   const said = [...(wholes > LISTED ? [t("pixel.all.layers", wholes)] : []), ...listed.map((part) => part.said)];
   return t("pixel.depends", said.join(t("comma")));
+}
+
+/** The layer that made what `name` gives: what changes nothing is looked through. */
+function origin(network, name) {
+  const layer = named(network.layers, name);
+  return layer?.kind === "dropout" ? origin(network, layer.inputs[0]) : name;
 }
 
 /** What a channel is called: the picture's are colours. */

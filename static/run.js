@@ -4,8 +4,9 @@ import { json } from "./api.js";
 import { curve } from "./curve.js";
 import { h } from "./dom.js";
 import { events } from "./events.js";
-import { count, duration, number, percent } from "./format.js";
-import { t } from "./texts.js";
+import { count, duration, megabytes, number, percent } from "./format.js";
+import { row } from "./take.js";
+import { has, t } from "./texts.js";
 
 const ENDS = ["done", "failed", "cancelled"];
 const LIVE = ["queued", "running"];
@@ -37,7 +38,7 @@ export class Run {
     const heads = COLUMNS.map((name) => h("th", { scope: "col" }, t(`run.column.${name}`)));
     const table = h("table", {}, h("thead", {}, h("tr", {}, heads)), this.rows);
     this.node.replaceChildren(
-      h("header", {}, h("h3", {}, t("train.on", job.arch, job.data)), h("p.actions", {}, this.cancel, this.use)),
+      h("header", {}, h("h3", {}, t("train.on", job.arch, job.data)), h("p.actions", {}, this.cancel, this.use, this.results())),
       this.status,
       this.progress,
       this.step,
@@ -47,6 +48,12 @@ export class Run {
     );
     this.draw();
     this.tell();
+  }
+
+  /** The command that asks for its figures; the token is the reader's own to fill in. */
+  results() {
+    const path = `admin/jobs/${encodeURIComponent(this.job.id)}/results`;
+    return row(t("take.run"), path, () => ({ query: { format: "csv" }, admin: true }));
   }
 
   /** Follows the run's events until it has ended or `signal` is given up. */
@@ -81,8 +88,9 @@ export class Run {
     if (!this.at) return;
     const { event, data } = this.at;
     if (event === "data") {
-      const known = { reading: "run.reading", ready: "run.ready" }[data.stage];
-      this.step.textContent = known ? t(known, data) : data.stage;
+      const key = `run.stage.${data.stage}`;
+      const [done, all] = [data.bytes, data.total_bytes].map((bytes) => bytes != null && megabytes(bytes));
+      this.step.textContent = has(key) ? t(key, data, done, all) : data.stage;
       return;
     }
     this.progress.value = data.step / data.steps;
@@ -99,14 +107,14 @@ export class Run {
     for (const part of [this.progress, this.step, this.cancel]) part.hidden = ended;
     this.use.hidden = !last;
     this.chart.replaceChildren(curve(this.records, total));
-    this.rows.replaceChildren(...this.records.map(row));
+    this.rows.replaceChildren(...this.records.map(line));
   }
 }
 
 const summary = (state, last) =>
   t("run.summary", t(`state.${state}`), last, percent(last.test_accuracy), duration(last.elapsed_seconds * 1000));
 
-const row = (record) =>
+const line = (record) =>
   h(
     "tr",
     {},

@@ -21,7 +21,7 @@ use crate::network::Probe;
 use crate::serving::Served;
 
 /// Classes listed by probability where the request does not say how many.
-const TOP_K: usize = 5;
+pub(super) const TOP_K: usize = 5;
 
 /// The query of `POST /classify`.
 #[derive(Debug, Deserialize)]

@@ -288,6 +288,7 @@ impl From<models::Error> for Error {
         match error {
             models::Error::Unknown(_) | models::Error::Unusable { .. } => Self::new(Code::UnknownModel, error.to_string()),
             models::Error::Broken { .. } => Self::internal(error),
+            models::Error::Changing { .. } => Self::new(Code::NotReady, error.to_string()).retry_after(Duration::from_secs(1)),
             models::Error::Stopped => Self::stopping(),
         }
     }

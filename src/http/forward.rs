@@ -11,9 +11,9 @@ use super::deadline::Deadline;
 use super::error::Error;
 use super::state::App;
 use super::upload::{Encoded, Image, Upload};
-use crate::network::Probe;
+use crate::network::{Mask, Probe};
 use crate::picture::{Pixels, decode};
-use crate::serving::{Reply, Request, Served};
+use crate::serving::{Input, Place, Reply, Request, Served};
 
 /// What every image of a request is evaluated with.
 #[derive(Debug, Clone)]
@@ -76,6 +76,56 @@ impl Pending {
 
 /// Evaluates one image.
 pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Seen, Error> {
+    let (input, place, came) = arrive(app, image, question).await?;
+    let request = Request {
+        served: Arc::clone(&question.served),
+        input,
+        probe: question.probe.clone(),
+        deadline: Some(question.deadline.0),
+        place: Some(place),
+    };
+    let mut reply = app.engine.evaluate(request).await?;
+    reply.queued += came.waited;
+    Ok(seen(reply, came.decode))
+}
+
+/// Evaluates one image with each of `masks` in turn, beside the question's own: as many at once as a batch may hold, so that others'
+/// images get in between. The reply has the probabilities of all of them.
+pub async fn each(app: &Arc<App>, image: Image, question: &Question, masks: &[Mask]) -> Result<Seen, Error> {
+    let (input, place, came) = arrive(app, image, question).await?;
+    let mut all = Reply { probabilities: Vec::new(), taps: Vec::new(), queued: came.waited, inference: Duration::ZERO, batch: 0 };
+    for masks in masks.chunks(app.config.limits.batch_images) {
+        let request = Request {
+            served: Arc::clone(&question.served),
+            input: input.clone(),
+            probe: Probe { each: masks.to_vec(), ..question.probe.clone() },
+            deadline: Some(question.deadline.0),
+            place: Some(place.clone()),
+        };
+        let reply = app.engine.evaluate(request).await?;
+        all.probabilities.extend(reply.probabilities);
+        all.queued += reply.queued;
+        all.inference += reply.inference;
+        all.batch = all.batch.max(reply.batch);
+    }
+    Ok(seen(all, came.decode))
+}
+
+/// An answered image, noted.
+fn seen(reply: Reply, decode: Duration) -> Seen {
+    access::note_image(Stages { decode, queue: reply.queued, inference: reply.inference, batch: reply.batch });
+    Seen { reply, decode }
+}
+
+/// How an image came to be ready for the model.
+struct Came {
+    /// For its turn to be decoded.
+    waited: Duration,
+    decode: Duration,
+}
+
+/// From the encoded bytes to what the model takes.
+async fn arrive(app: &Arc<App>, image: Image, question: &Question) -> Result<(Input, Place, Came), Error> {
     let admitted = Instant::now();
     app.engine.turn().await;
     let started = Instant::now();
@@ -83,18 +133,7 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
         return Err(Error::timed_out());
     }
     let pixels = decode(app, image.bytes, &question.served).await?;
-    let decode = started.elapsed();
-    let request = Request {
-        served: Arc::clone(&question.served),
-        input: pixels.into(),
-        probe: question.probe.clone(),
-        deadline: Some(question.deadline.0),
-        place: Some(image.place),
-    };
-    let mut reply = app.engine.evaluate(request).await?;
-    reply.queued += started - admitted;
-    access::note_image(Stages { decode, queue: reply.queued, inference: reply.inference, batch: reply.batch });
-    Ok(Seen { reply, decode })
+    Ok((pixels.into(), image.place, Came { waited: started - admitted, decode: started.elapsed() }))
 }
 
 /// The image as `served` takes it: decoded here where that is soon done, else where [`super::decoding`] has a thread and the memory

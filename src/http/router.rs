@@ -17,8 +17,8 @@ use super::extract::{Keys, NoOptions};
 use super::peer::Peer;
 use super::state::App;
 use super::{
-    access, admin, answers, auth, classify, confusion, cors, deadline, docs, featuremaps, health, layers, metrics, mistakes,
-    models, networks, openapi, page, samples, v2,
+    access, admin, answers, auth, classify, confusion, cors, deadline, docs, effects, featuremaps, health, layers, metrics,
+    mistakes, model_files, models, networks, openapi, page, samples, v2,
 };
 
 /// The whole service over `app`; no socket is needed to call it.
@@ -31,10 +31,12 @@ pub fn router(app: Arc<App>) -> Router {
         .add::<classify::Options>("/classify", post(classify::post))
         .add::<featuremaps::AllOptions>("/featuremaps", post(featuremaps::all))
         .add::<featuremaps::Options>("/featuremaps/{layer}", get(featuremaps::of_sample).post(featuremaps::of_upload))
+        .add::<effects::Options>("/layers/{layer}/effects", get(effects::of_sample).post(effects::of_upload))
         .add::<NoOptions>("/v2/models/{model}/infer", post(v2::infer::post))
         .add::<NoOptions>("/v2/models/{model}/versions/{version}/infer", post(v2::infer::post_to_version));
     let catalog = Routes::default()
         .add::<NoOptions>("/models", get(models::list))
+        .add::<model_files::Options>("/models/{name}/file", get(model_files::get))
         .add::<layers::Which>("/layers", get(layers::list))
         .add::<layers::WeightOptions>("/layers/{layer}/weights", get(layers::weights))
         .add::<layers::Which>("/confusion", get(confusion::get))

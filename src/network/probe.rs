@@ -11,6 +11,8 @@ pub struct Probe {
     pub taps: Vec<usize>,
     /// Channels set to 0 after their layer.
     pub masks: Vec<Mask>,
+    /// Beside those, of each image of the batch in turn, its own. One batch tells so what each of many channels is worth.
+    pub each: Vec<Mask>,
 }
 
 /// Channels of one layer that are set to 0.
@@ -25,7 +27,13 @@ pub struct Mask {
 impl Probe {
     /// Whether the plain result is all that is wanted.
     pub fn is_empty(&self) -> bool {
-        self.taps.is_empty() && self.masks.is_empty()
+        self.taps.is_empty() && self.masks.is_empty() && self.each.is_empty()
+    }
+
+    /// What is set to 0 after `layer` in the image at `image` of a batch.
+    pub fn masks_of(&self, layer: usize, image: usize) -> impl Iterator<Item = usize> {
+        let masks = self.masks.iter().chain(self.each.get(image));
+        masks.filter(move |mask| mask.layer == layer).flat_map(|mask| mask.channels.iter().copied())
     }
 
     /// Adds masks written as `conv1:3,7;conv2:0`.

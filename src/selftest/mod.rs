@@ -151,7 +151,7 @@ fn forward(case: &Case, device: &Device, seed: u64) -> Result<f64, Error> {
     let setting = Setting::of(case, seed)?;
     let taps = (0..setting.layers.len()).collect();
     let mut evaluator = Evaluator::of(&case.architecture, &setting.weights, device)?;
-    let got = evaluator.evaluate(&setting.images, &Probe { taps, masks: vec![] })?;
+    let got = evaluator.evaluate(&setting.images, &Probe { taps, ..Probe::default() })?;
     let (truth, exact) = setting.truth(case);
     let expected = truth.forward(&exact, Mode::Evaluation);
     let outputs = got.taps.iter().map(|tap| distance(&tap.values, &expected[tap.layer], 0.0));

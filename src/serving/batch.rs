@@ -45,6 +45,11 @@ impl Job {
 }
 
 impl Request {
+    /// How often the image is evaluated.
+    pub(super) fn passes(&self) -> usize {
+        self.probe.each.len().max(1)
+    }
+
     /// Whether nobody waits any more.
     pub(super) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
@@ -89,18 +94,20 @@ pub(super) fn next_batch(waiting: &mut VecDeque<Job>, limit: usize) -> Vec<Job> 
 pub(super) fn serve(batch: Vec<Job>, hands: Hands, load: &Load) {
     let started = Instant::now();
     let (served, images) = (Arc::clone(&batch[0].request.served), batch.len());
-    let working = load.work(&served, images, hands);
+    // A probe is one image's alone, so only that one is evaluated several times.
+    let passes = images * batch[0].request.passes();
+    let working = load.work(&served, passes, hands);
     // Jobs share a batch only where no probe is set, so the first one's is everyone's.
     let outcome = evaluate(&served, hands, batch.iter().map(|job| &job.request.input), &batch[0].request.probe);
     let took = started.elapsed();
     drop(working);
     match outcome {
         Ok(evaluation) => {
-            load.measured(&served, images, took, hands);
+            load.measured(&served, passes, took, hands);
             for (i, job) in batch.into_iter().enumerate() {
                 let (probabilities, taps) = part(&evaluation, i, images);
                 let queued = started.duration_since(job.queued);
-                let reply = Reply { probabilities, taps, queued, inference: took, batch: images };
+                let reply = Reply { probabilities, taps, queued, inference: took, batch: passes };
                 let judged = judged(&job.request, reply);
                 job.answer(judged);
             }
@@ -161,6 +168,10 @@ fn evaluate<'a>(
         hand.images.clear();
         for image in images {
             image.normalize(&served.model.metadata().preprocessing, &mut hand.images)?;
+        }
+        let once = hand.images.len();
+        for _ in 1..probe.each.len() {
+            hand.images.extend_from_within(..once);
         }
         hand.evaluator.evaluate(&hand.images, probe)
     })

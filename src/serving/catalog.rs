@@ -30,7 +30,7 @@ pub(super) struct Key {
 }
 
 /// What tells a file from the one that was there before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Stamp {
     Embedded,
     /// A file in another's place has another number, and one that was written to another time of change: unlike its length
@@ -117,12 +117,18 @@ impl Source {
 
 impl Stamp {
     fn of(path: &Path) -> Self {
-        std::fs::metadata(path).map_or(Self::Unreadable, |found| Self::File {
+        std::fs::metadata(path).map_or(Self::Unreadable, |found| Self::from(&found))
+    }
+}
+
+impl From<&std::fs::Metadata> for Stamp {
+    fn from(found: &std::fs::Metadata) -> Self {
+        Self::File {
             length: found.len(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
             number: (found.dev(), found.ino()),
-        })
+        }
     }
 }
 

@@ -75,12 +75,13 @@ pub struct Settings {
     pub batch: usize,
 }
 
-/// One image that may be under way. Dropping it makes room for another.
-#[derive(Debug)]
+/// One image that may be under way. Dropping it makes room for another; a clone is the same place, for an image that is evaluated
+/// more than once.
+#[derive(Debug, Clone)]
 pub struct Place {
     /// Held, never looked at.
     #[allow(dead_code, reason = "dropping it is its use")]
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// One image to be evaluated.
@@ -90,7 +91,7 @@ pub struct Request {
     pub served: Arc<Served>,
     /// The image, as the model takes it.
     pub input: Input,
-    /// What is wanted beyond the probabilities.
+    /// What is wanted beyond the probabilities. With masks in `each` the image is evaluated once with each of them, as one batch.
     pub probe: Probe,
     /// After this nobody waits for the answer.
     pub deadline: Option<Instant>,
@@ -101,7 +102,7 @@ pub struct Request {
 /// What became of one image.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// One a class, in class order.
+    /// One a class, in class order; where the probe has masks in `each`, those of each of them in turn.
     pub probabilities: Vec<f32>,
     /// What the probe asked for, in its order.
     pub taps: Vec<Tap>,
@@ -187,7 +188,11 @@ impl Engine {
         }
         let mut permits = Arc::clone(&self.places).try_acquire_many_owned(count as u32).map_err(|_| self.full())?;
         // `permits` holds exactly `count`, so splitting off one `count` times never fails.
-        Ok(std::iter::repeat_with(|| permits.split(1)).take(count).flatten().map(|permit| Place { permit }).collect())
+        Ok(std::iter::repeat_with(|| permits.split(1))
+            .take(count)
+            .flatten()
+            .map(|permit| Place { permit: Arc::new(permit) })
+            .collect())
     }
 
     /// Has an image wait for its turn, in the order of admission, while others' requests are read: those who have sent an image soon
@@ -272,7 +277,7 @@ impl Engine {
     /// Queues one image. Dropping what is returned takes it out of the queue again.
     pub(super) fn submit(&self, request: Request) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let share = request.place.is_some().then(|| self.load.submit(&request.served));
+        let share = request.place.is_some().then(|| self.load.submit(&request.served, request.passes()));
         let job = Job { request, queued: Instant::now(), reply, share };
         let (wanted, given) = (job.request.served.dimensions(), job.request.input.dimensions());
         if given != wanted {

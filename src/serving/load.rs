@@ -86,9 +86,9 @@ impl Load {
         }
     }
 
-    /// Takes one image of `served` on.
-    pub(super) fn submit(self: &Arc<Self>, served: &Served) -> Share {
-        let nanoseconds = self.image(&served.rate);
+    /// Takes one image of `served` on, which is evaluated `passes` times.
+    pub(super) fn submit(self: &Arc<Self>, served: &Served, passes: usize) -> Share {
+        let nanoseconds = self.image(&served.rate).saturating_mul(passes as u64);
         self.submitted.fetch_add(1, Ordering::Relaxed);
         self.owed.fetch_add(nanoseconds, Ordering::Relaxed);
         Share { load: Arc::clone(self), nanoseconds }
@@ -207,7 +207,7 @@ mod tests {
         let slow = served();
         (0..200).for_each(|_| slow.rate.measured(1, Duration::from_millis(100)));
         let each = Duration::from_nanos(slow.rate.get().unwrap());
-        let shares = [load.submit(&slow), load.submit(&slow)];
+        let shares = [load.submit(&slow, 1), load.submit(&slow, 1)];
         assert_eq!(load.time_for(10), Duration::from_millis(8 * 4) + 2 * each);
         drop(shares);
         assert_eq!(load.time_for(10), Duration::from_millis(40), "what is answered is not waited for");

@@ -15,6 +15,7 @@ pub mod canary;
 pub mod catalog;
 pub mod change;
 pub mod engine;
+pub mod file;
 pub mod input;
 mod load;
 pub mod models;

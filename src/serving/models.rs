@@ -42,6 +42,12 @@ pub enum Error {
         /// The model.
         name: String,
     },
+    /// Its file is exchanged faster than it can be opened.
+    #[error("the file of the model `{name}` is being replaced: ask again in a moment")]
+    Changing {
+        /// The model.
+        name: String,
+    },
     /// The program is stopping.
     #[error("the look at the model folders was given up")]
     Stopped,

@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { answered, settled } from "./visit.mjs";
 
@@ -91,6 +93,33 @@ export async function own(page, file, browserPage) {
   await answered(page, "horse");
 }
 
+/** An address that names what is gone says so in a sentence, and shows what is here; the next choice takes the sentence away. */
+export async function gone(page, url) {
+  const rows = [
+    ["model=nobody&sample=horse", /model nobody, which is not on this server\. This is tutorial/, "conv1"],
+    ["model=tutorial&version=7&sample=horse&layer=conv2", /version 7 of tutorial, which is not on this server/, "conv2"],
+    ["model=tutorial&sample=horse&layer=conv9&channel=3", /layer conv9, which tutorial does not have\. This is conv1/, "conv1"],
+    ["model=tutorial&sample=unicorn&layer=pool2&channel=999&cell=99,99", /picture unicorn, which is not among the samples\. This is horse/, "pool2"],
+  ];
+  for (const [hash, said, layer] of rows) {
+    await page.goto(`${url}#${hash}`);
+    await page.reload();
+    await answered(page, "horse");
+    assert.match(await page.innerText("#notice"), said);
+    assert.ok((await page.innerText("#opened-title")).startsWith(layer), hash);
+    assert.equal(await page.isVisible("#problem"), false);
+    await page.click("#language");
+    assert.match(await page.innerText("#notice"), /^链接要的/);
+    await page.click("#language");
+    await written(page, ["model=tutorial", "sample=horse", `layer=${layer}`]);
+    assert.doesNotMatch(page.url(), /nobody|version=7|conv9|unicorn|999/);
+  }
+  await page.click('.sample[data-name="ship"]');
+  await page.locator("#notice").waitFor({ state: "hidden" });
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
 /** What “copy as curl” copies gives what the page shows, under the prefix of a proxy too. */
 export async function commands(page) {
   const copied = async (label) => {
@@ -106,6 +135,13 @@ export async function commands(page) {
   assert.equal(picture.subarray(1, 4).toString(), "PNG");
   const weights = JSON.parse(await shell(await copied(`conv1-${channel}-weights`)));
   assert.equal(weights.parameters[0].values.length, 27);
+  const effects = JSON.parse(await shell(await copied("effects of conv1")));
+  assert.equal(effects.channels.length, 32);
+  const folder = await mkdtemp(join(tmpdir(), "convscope-curl-"));
+  const model = await copied("the model file");
+  await shell(`cd ${folder} && ${model}`);
+  assert.ok((await readFile(join(folder, "tutorial.safetensors"))).length > 1e6, "the command saves no model");
+  await rm(folder, { recursive: true });
   const input = await shell(await copied("input"));
   assert.equal(input.subarray(1, 4).toString(), "PNG");
 }

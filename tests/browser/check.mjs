@@ -55,11 +55,14 @@ const PARTS = {
     const { page, step, forgive, close } = await visit(browser, { width: 1280, url: server.url });
     await open(page, server.url);
     await step("says how familiar a picture is", () => models.familiar(page));
+    await step("says of familiarity what the server says", () => models.asItIs(page, server.url));
+    await step("gives the model's file", () => models.file(page, weights));
     await step("frames what is cropped", () => models.fits(page, "tutorial", /the middle, shrunk to 32 × 32 pixels/));
     await step("tells what is stretched", () => models.fits(page, "stretch", /all of it, stretched to 32 × 32 pixels/));
     await step("tells what is filled up", () => models.fits(page, "pad", /all of it within 32 × 32 pixels, the rest filled/));
     await step("finds a model that was made a moment ago", () => models.justMade(page, server.url, "pad"));
     forgive(REFUSED);
+    await step("opens on the tutorial's network whatever the server's default is", () => models.opensOnTutorial(page, server.url, "pad"));
     await close();
   },
   adding,
@@ -105,8 +108,10 @@ async function wholeVisit(width, layers) {
   await step("axe-core finds nothing", () => access.clean(page));
   if (phone) await step("what is pressed is large enough", () => access.targets(page));
   if (option === "--pictures") await photograph(page, width);
+  await step("tells how long things take", () => first.times(page));
   if (!phone) await step("the pointer moves the number", () => first.pointerMoves(page));
   await step("picks a sample by keyboard", () => first.byKeyboard(page));
+  await step("reaches by Tab what is not loaded yet", () => first.whileLoading(page));
   await step("keeps up with a hurry", () => first.hurries(page));
   await step("says when it is wrong", () => first.mistakes(page));
   await step("opens every layer", () => first.everyLayer(page, layers));
@@ -159,9 +164,11 @@ async function adding() {
     await step("classes called 1 to 12 keep their order", () => networks.inOrder(page, server.url, model));
     await step("every number of another network adds up", () => sums.everyNumber(page, networks.MIXED.layers.map(({ kind }) => kind)));
     await step("shows another network on one screen", () => access.clean(page));
-    for (const [name, arch, data] of [["speedrun", networks.SPEEDRUN, folder], ["resnet20", "resnet20", CIFAR], ["grey", networks.GREY, folder]]) {
+    const quick = await networks.written(resolve(HERE, "../../benches/speedrun.toml"));
+    for (const [name, arch, data] of [["speedrun", quick, CIFAR], ["resnet20", "resnet20", CIFAR], ["grey", networks.GREY, folder]]) {
       const another = await networks.train(server.url, TOKEN, { arch, data });
       await step(`shows a network like ${name}`, () => networks.choose(page, server.url, another));
+      if (arch === quick) await step("shows every stage and layer of it, and its class", () => networks.whole(page));
       if (arch === networks.GREY) await step("shows a grey picture", () => networks.grey(page));
       if (arch === "resnet20") await step("keeps a deep network's stage in sight", () => networks.deep(page, server.url, another));
       await step(`every number of ${name} adds up`, () => sums.everyNumber(page, arch.layers?.map(({ kind }) => kind) ?? ["batch_norm2d", "add"]));
@@ -199,7 +206,11 @@ async function blueprint() {
     await networks.pictures(folder);
     const model = await networks.train(server.url, TOKEN, { arch: networks.MIXED, data: folder });
     await networks.inOrder(page, server.url, model);
-    await run({ model, name: await page.$eval(".line", (node) => node.textContent.match(/class (\w+)/)[1]), weights: join(server.folder, `data/models/${model}/1.safetensors`) });
+    const ran = async (of) => run({ model: of, name: await page.$eval(".line", (node) => node.textContent.match(/class (\w+)/)[1]), weights: join(server.folder, `data/models/${of}/1.safetensors`) });
+    await ran(model);
+    const quick = await networks.train(server.url, TOKEN, { arch: await networks.written(resolve(HERE, "../../benches/speedrun.toml")), data: CIFAR });
+    await networks.choose(page, server.url, quick);
+    await ran(quick);
     await close();
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -232,6 +243,8 @@ async function keeping() {
   await step("goes back and forth", () => address.back(page));
   await step("copies commands that work", () => address.commands(page));
   await step("saves files", () => address.files(page));
+  await step("says what of an address is gone", () => address.gone(page, between.url));
+  forgive(REFUSED);
   await step("says that a picture of one's own is not in the address", () => address.own(page, join(DATA, "odd/cmyk.jpg"), another));
   forgive(/never/);
   await close();
@@ -241,7 +254,8 @@ async function keeping() {
 async function training() {
   const { page, step, forgive, close } = await visit(browser, { width: 1280, url: between.url });
   await open(page, `${between.url}#token=${TOKEN}`);
-  await step("trains, and draws the curve", () => train.trains(page, CIFAR));
+  await step("says how far the data are", () => languages.dataStages(page));
+  await step("trains, and draws the curve", () => train.trains(page, CIFAR, TOKEN));
   await step("cancels a run", () => train.cancels(page, CIFAR));
   forgive(/never/);
   await step("connects again when the line breaks", () => train.reconnects(page, CIFAR, between.cut));

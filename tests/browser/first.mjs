@@ -44,7 +44,18 @@ export async function oneScreen(page, phone) {
   assert.ok(Math.abs(lengths.reduce((sum, length) => sum + length, 0) - 1) < 0.01, "the bars do not add up to one");
   const cut = await page.locator("#bars .name").evaluateAll((all) => all.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent));
   assert.deepEqual(cut, [], "a name is cut off");
-  assert.match(await page.innerText("#pixel .depends"), /each times its weight in the filter, added up/, "nothing says what a convolution does");
+  const made = await page.innerText("#pixel .made");
+  assert.match(made, /^A convolution: .*all added up, is this one number.*slides over every place.*blue where its pattern is/, "nothing says what a convolution does");
+  assert.match(made, /middling brightness/, "nothing says what a negative colour is");
+  const parts = await page.locator("#pixel .made, #pixel .work, #pixel .proof").evaluateAll((all) => all.map((node) => node.getBoundingClientRect().top));
+  assert.deepEqual(parts, [...parts].sort((a, b) => a - b), "what is done is said after it");
+  assert.deepEqual(await page.locator("#pixel .window-name").allTextContents(), ["red × filter", "green × filter", "blue × filter"]);
+  const [shown, best] = await page.evaluate(async () => {
+    const values = new Float32Array(await (await fetch("featuremaps/conv1?sample=horse&channel=0&format=f32")).arrayBuffer());
+    const inside = values.filter((_, i) => i % 32 > 0 && i % 32 < 31 && i > 31 && i < 992);
+    return [Number(document.querySelector("#pixel .server").dataset.value), inside.reduce((most, value) => Math.max(most, value))];
+  });
+  assert.equal(shown, best, "the first number is not one that the filter answers to");
   for (const canvas of await page.locator(".stage canvas:first-child, #seen").all()) assert.ok(await isPainted(canvas), "a stage is empty");
   assert.ok((await page.locator(".stage .pulse:not([hidden])").count()) === 1, "nothing pulses");
   const bottom = (selector) => page.$eval(selector, (node) => node.getBoundingClientRect().bottom + scrollY);
@@ -75,6 +86,41 @@ export async function pointerMoves(page) {
   assert.equal(await page.inputValue('#pixel [data-step="column"]'), "10");
 }
 
+/** How long a click takes until probabilities, the whole strip and a cell's sum are there: told, and judged by whoever reads it. */
+export async function times(page) {
+  const took = await page.evaluate(async () => {
+    const $ = (selector) => document.querySelector(selector);
+    const until = (is) =>
+      new Promise((done, failed) => {
+        const from = performance.now();
+        const look = () => {
+          const passed = performance.now() - from;
+          if (is()) done(Math.round(passed));
+          else if (passed > 20_000) failed(new Error(`still not there: ${is}`));
+          else requestAnimationFrame(look);
+        };
+        look();
+      });
+    const values = () => [...document.querySelectorAll("#bars .value")].map((node) => node.textContent).join();
+    const painted = () => [...document.querySelectorAll(".stage canvas:first-child")].map((node) => node.getContext("2d").getImageData(0, 0, node.width, node.height).data.reduce((sum, value, i) => (sum + value * (i % 251)) % 1e9, 0));
+    const before = [values(), painted()];
+    $('.sample[data-name="frog"]').click();
+    const began = performance.now();
+    await until(() => values() !== before[0] && $("#label b"));
+    const answer = Math.round(performance.now() - began);
+    await until(() => $("#strip").getAttribute("aria-busy") === "false" && painted().every((sum, i) => sum !== before[1][i]));
+    const strip = Math.round(performance.now() - began);
+    const sum = $("#pixel .sum").dataset.sum;
+    const row = $('#pixel [data-step="row"]');
+    row.value = String((Number(row.value) + 5) % 28);
+    row.dispatchEvent(new Event("change"));
+    return { answer, strip, sum: await until(() => $("#pixel .sum").dataset.sum !== sum) };
+  });
+  console.log(`browser: from a click to probabilities ${took.answer} ms, to the whole strip ${took.strip} ms; from a step to a cell's sum ${took.sum} ms`);
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
 /** From the top of the page by Tab alone, as without a mouse. */
 export async function byKeyboard(page) {
   await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
@@ -86,6 +132,32 @@ export async function byKeyboard(page) {
   await page.waitForFunction(() => document.querySelector("#given").alt === "cat" && document.querySelector("#strip").getAttribute("aria-busy") === "false");
   assert.equal(await page.getAttribute('.sample[data-name="cat"]', "aria-pressed"), "true");
   assert.match(await page.innerText("#given-note"), /never seen/);
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+}
+
+/** While nothing of a picture is there yet, Tab still finds every stage and every layer. */
+export async function whileLoading(page) {
+  let go = null;
+  const held = new Promise((done) => (go = done));
+  await page.route(/\/featuremaps/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.click('.sample[data-name="truck"]');
+  await page.waitForFunction(() => document.querySelector("#label").textContent === "" && document.querySelector("#given").alt === "truck");
+  await page.locator("#invite-own").focus();
+  const wanted = await page.locator(".chip").allTextContents();
+  const met = [];
+  for (let i = 0; i < 40 && met.length < wanted.length; i++) {
+    await page.keyboard.press("Tab");
+    met.push(...(await page.evaluate(() => (document.activeElement.classList.contains("chip") ? [document.activeElement.textContent] : []))));
+  }
+  assert.deepEqual(met, wanted, "Tab skips layers that are not loaded yet");
+  assert.equal(await page.locator(".stage .open:not([disabled])").count(), 4);
+  go();
+  await answered(page, "truck");
+  await page.unroute(/\/featuremaps/);
   await page.click('.sample[data-name="horse"]');
   await answered(page, "horse");
 }
@@ -103,6 +175,7 @@ export async function everyLayer(page, layers) {
     assert.equal(await page.evaluate(() => document.activeElement.id), "opened-title", "focus is not on what was opened");
   }
   await page.click('.chip >> text="conv1"');
+  assert.equal(await page.locator('#opened .tile[tabindex="0"]').count(), 1, "a grid is more than one stop of Tab");
   await page.locator("#opened .tile.chosen").focus();
   const chosen = await page.inputValue('#pixel [data-step="channel"]');
   await page.keyboard.press("ArrowRight");
@@ -111,6 +184,14 @@ export async function everyLayer(page, layers) {
   const before = await page.innerText(".value-here");
   await page.keyboard.press("ArrowDown");
   assert.notEqual(await page.innerText(".value-here"), before, "the arrow keys do not move");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "conv1", "Escape does not go back to what was pressed");
+  await page.locator(".stage .open").nth(1).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement.id === "opened-title" && document.activeElement.textContent.startsWith("conv2"));
+  await page.keyboard.press("Escape");
+  assert.ok(await page.locator(".stage .open").nth(1).evaluate((node) => node === document.activeElement), "Escape does not go back to the stage");
+  await page.click('.chip >> text="conv1"');
 }
 
 /** Whoever is in a hurry gets the last picture asked for, and nothing of those before. */

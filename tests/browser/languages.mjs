@@ -24,7 +24,43 @@ export async function complete(folder) {
     for (const [, key] of text.matchAll(/\bt\("([^"`$]+)"/g)) used.add(key);
     for (const [, key] of text.matchAll(/data-t(?:-[a-z-]+)?="([^"]+)"/g)) used.add(key);
   }
+  for (const stage of await stages(folder)) used.add(`run.stage.${stage}`);
   for (const key of used) assert.ok(key in english, `the page says \`${key}\`, which no language has`);
+}
+
+/** The stages of a run's data, as the server's source has them. */
+async function stages(folder) {
+  const source = await readFile(`${folder}/../src/training/event.rs`, "utf8");
+  const [, body] = /pub enum DataStage \{\n(.*?)\n\}/s.exec(source);
+  const names = [...body.matchAll(/^ {4}([A-Z]\w*)/gm)].map(([, name]) => name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase());
+  assert.ok(names.includes("reading") && names.includes("ready"), names.join());
+  return names;
+}
+
+/** What a run says of its data, stage by stage, in words; one that nobody knows by its name. */
+export async function dataStages(page) {
+  const told = await page.evaluate(async () => {
+    const load = (module) => import(new URL(module, document.baseURI));
+    const [{ Run }, texts] = await Promise.all([load("run.js"), load("texts.js")]);
+    const run = new Run({ id: "x", arch: "a", data: "d", state: "running" }, { onModel: null, cancel: null });
+    const stages = [
+      { stage: "downloading", bytes: 5e6, total_bytes: 170e6 },
+      { stage: "downloading", bytes: 5e6, total_bytes: null },
+      { stage: "retrying", reason: "no route" },
+      { stage: "unpacking" },
+      { stage: "ready", train_images: 1, test_images: 2, classes: 2, notes: [] },
+      { stage: "dreaming" },
+    ];
+    const said = () => stages.map((data) => (run.take("data", data), run.step.textContent));
+    const english = said();
+    texts.switchOver();
+    const chinese = said();
+    texts.switchOver();
+    return { english, chinese };
+  });
+  const english = [/5\.0\sMB of 170\.0\sMB$/, /: 5\.0\sMB$/, /\(no route\) and is tried again/, /unpacking/, /1 picture to train on, 2 to measure/, /^dreaming$/];
+  english.forEach((words, i) => assert.match(told.english[i], words));
+  told.chinese.slice(0, -1).forEach((words) => assert.match(words, CHINESE));
 }
 
 /** Whoever reads Chinese is met in Chinese, may switch, and is remembered. */

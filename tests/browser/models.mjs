@@ -44,8 +44,9 @@ export async function fits(page, model, how) {
 /** Where the answer carries a familiarity it is written beneath; the answer's own one is put in its place on the way to the page. */
 export async function familiar(page) {
   const rows = [
-    [0.42, /^Familiar: 42\.0\s% of its test pictures looked stranger to it\.$/],
-    [0.004, /like nothing it was trained on: do not trust/],
+    [0.42, /^An ordinary sight .*: 42\.0\s% of the pictures it was tested on looked stranger\.$/],
+    [0.03, /^An unusual sight .*: only 3\.0\s% .* Take care\.$/],
+    [0.004, /^Like nothing it was trained on: do not trust/],
     [null, /^$/],
   ];
   for (const [familiarity, said] of rows) {
@@ -56,12 +57,47 @@ export async function familiar(page) {
     await page.click('.sample[data-name="deer"]');
     await page.waitForFunction(() => document.querySelector("#given").alt === "deer");
     await settled(page);
+    const bottom = await page.$eval(".invitations", (node) => node.getBoundingClientRect().bottom + scrollY);
+    assert.ok(bottom <= 900, `with a familiarity of ${familiarity} the first screen ends at ${bottom}`);
     assert.match(familiarity === null ? ((await page.isVisible("#familiarity")) ? "there" : "") : await page.innerText("#familiarity"), said);
     await page.unroute(/\/classify/);
     await page.click('.sample[data-name="horse"]');
     await page.waitForFunction(() => document.querySelector("#given").alt === "horse");
     await settled(page);
   }
+}
+
+/** What the server itself says: a number is shown with its sentence, and where there is none nothing is. */
+export async function asItIs(page, url) {
+  const picture = await (await fetch(`${url}samples/horse`)).arrayBuffer();
+  const { familiarity } = await (await fetch(`${url}classify?model=tutorial`, { method: "POST", body: picture })).json();
+  const said = (await page.isVisible("#familiarity")) ? await page.innerText("#familiarity") : "";
+  if (typeof familiarity !== "number") assert.equal(said, "", "a familiarity is shown that the server does not tell");
+  else assert.match(said, familiarity < 0.01 ? /^Like nothing/ : new RegExp(`${(familiarity * 100).toFixed(1)}\\s%`));
+}
+
+/** The page opens on the tutorial's network, whichever is the server's default. */
+export async function opensOnTutorial(page, url, other) {
+  await page.route(/\/models$/, async (route) => {
+    const response = await route.fetch();
+    const told = await response.json();
+    const models = told.models.map((model) => ({ ...model, default: model.name === other })).sort((a, b) => Number(b.default) - Number(a.default));
+    await route.fulfill({ response, json: { ...told, default: other, models } });
+  });
+  await page.goto(`${url}#`);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector("#limits").textContent.startsWith("tutorial"));
+  await settled(page);
+  assert.equal(await page.inputValue("#model"), "tutorial");
+  assert.equal(await page.isVisible("#notice"), false);
+  await page.unroute(/\/models$/);
+}
+
+/** The model's file, by a link and by a command's address: the bytes that are served. */
+export async function file(page, weights) {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("#model-file")]);
+  assert.equal(download.suggestedFilename(), "tutorial.safetensors");
+  assert.ok((await readFile(await download.path())).equals(await readFile(weights)), "the file is not the model's");
 }
 
 /** A model that the list does not have yet is found by its name; one that is gone leaves the default in its place. */

@@ -1,7 +1,7 @@
 // Networks other than the bundled one, trained for the check: every kind of layer, and classes called 1, 2 … 12.
 
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { png } from "./ways.mjs";
 
@@ -30,26 +30,6 @@ export const MIXED = {
   ],
 };
 
-/** As networks that train in seconds are made: a small convolution without padding, GELU, pools before norms, no last bias. */
-export const SPEEDRUN = {
-  name: "speedrun",
-  input: { channels: 3, height: 32, width: 32 },
-  layers: [
-    { name: "white", kind: "conv2d", out_channels: 24, kernel_size: 2 },
-    { name: "act0", kind: "gelu" },
-    { name: "conv1", ...conv, out_channels: 16, bias: false },
-    { name: "pool1", kind: "max_pool2d", kernel_size: 2 },
-    { name: "norm1", kind: "batch_norm2d" },
-    { name: "act1", kind: "gelu" },
-    { name: "conv2", ...conv, out_channels: 16, bias: false },
-    { name: "norm2", kind: "batch_norm2d" },
-    { name: "act2", kind: "gelu" },
-    { name: "pool3", kind: "max_pool2d", kernel_size: 3 },
-    { name: "flat", kind: "flatten" },
-    { name: "score", kind: "linear", out_features: CLASSES, bias: false },
-  ],
-};
-
 /** One sheet of brightness instead of three of colours. */
 export const GREY = {
   name: "grey",
@@ -62,6 +42,38 @@ export const GREY = {
     { name: "score", kind: "linear", out_features: CLASSES },
   ],
 };
+
+/** The layer list of an architecture file: words, numbers and one inline table are all that there is in it. */
+export async function written(file) {
+  const value = (text) => (text.startsWith("{") ? Object.fromEntries(text.slice(1, -1).split(",").map(pair)) : JSON.parse(text));
+  const pair = (text) => [text.slice(0, text.indexOf("=")).trim(), value(text.slice(text.indexOf("=") + 1).trim())];
+  const [head, ...layers] = (await readFile(file, "utf8")).split("[[layers]]");
+  const table = (text) => Object.fromEntries(text.split("\n").filter((line) => line.includes("=") && !line.startsWith("#")).map(pair));
+  return { ...table(head), layers: layers.map(table) };
+}
+
+/** A network that trains in seconds: its strip is whole, each of its layers opens, and its class has no bias where it has none. */
+export async function whole(page) {
+  const stages = await page.locator(".stage .caption b").allTextContents();
+  assert.deepEqual(stages, ["conv1", "conv2", "pool2", "conv3", "conv4", "pool4", "conv5", "conv6", "pool6", "conv7", "pool8"]);
+  const bare = await page.locator(".stage canvas:first-child").evaluateAll((all) => all.filter((node) => new Set(new Uint32Array(node.getContext("2d").getImageData(0, 0, node.width, node.height).data.buffer)).size < 9).length);
+  assert.equal(bare, 0, "a stage is empty");
+  const how = await page.locator(".stage .how").allInnerTexts();
+  assert.match(how[0], /24 filters of 2×2×3/);
+  assert.match(how[1], /GELU, 64 filters of 3×3×24/);
+  assert.match(how[3], /batch norm, GELU, 64 filters of 3×3×64/);
+  assert.match(await page.innerText("#answer-how"), /10 weighted sums of all 256/);
+  for (const name of await page.locator(".chip:not(.quiet)").allTextContents()) {
+    await page.click(`.chip >> text=/^${name}$/`);
+    await page.waitForFunction((wanted) => document.querySelector("#opened-title").textContent.startsWith(wanted) && document.querySelector("#opened .legend .scale") && document.querySelector("#pixel-title")?.textContent.endsWith(wanted), name);
+    const [sum, told] = await page.evaluate(() => [document.querySelector("#pixel .sum").dataset.sum, document.querySelector("#pixel .server").dataset.value].map(Number));
+    assert.ok(Math.abs(sum - told) < 1e-4 * Math.max(1, Math.abs(told)), `${name}: ${sum} beside ${told}`);
+  }
+  const text = (await page.locator(".code code").allTextContents()).join("\n");
+  for (const line of ["self.conv1 = nn.Conv2d(3, 24, kernel_size=2)", "self.conv2 = nn.Conv2d(24, 64, kernel_size=3, padding=1, bias=False)", "self.norm2 = nn.BatchNorm2d(64)", "self.act1 = nn.GELU()", "self.fc8 = nn.Linear(256, 10, bias=False)"]) {
+    assert.ok(text.includes(line), `${line} is not in\n${text}`);
+  }
+}
 
 /** Chooses `model` on the page, and waits until its first stage is there. */
 export async function choose(page, url, model) {

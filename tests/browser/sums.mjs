@@ -46,6 +46,19 @@ export async function written(page) {
     const [sum, told] = await page.evaluate(() => [Number(document.querySelector("#pixel .sum").dataset.sum), Number(document.querySelector("#pixel .server").dataset.value)]);
     assert.ok(Math.abs(sum - told) < 1e-4, `${layer}: ${sum} beside ${told}`);
   }
+  await open("conv2");
+  const [kept, there] = await page.evaluate(async () => {
+    const ask = async (layer) => new Float32Array(await (await fetch(`featuremaps/${layer}?sample=horse&format=f32`)).arrayBuffer());
+    const [bent, pool] = [await ask("act2"), await ask("pool2")];
+    const [channel, row, column] = [...document.querySelectorAll("#pixel input")].map((node) => Number(node.value));
+    const largest = pool[(channel * 16 + (row >> 1)) * 16 + (column >> 1)];
+    return [bent[(channel * 32 + row) * 32 + column] === largest, largest];
+  });
+  const pooled = await page.locator("#pixel .then").last().innerText();
+  const [, value] = /the largest of each 2×2: ([\d.e−+]+)/.exec(pooled);
+  assert.ok(Math.abs(Number(value.replace("−", "-")) - there) <= there * 0.006, `${pooled} where the pool has ${there}`);
+  assert.equal(pooled.endsWith("this one"), kept && there !== 0);
+  assert.match(await page.locator("#pixel .window-name").first().innerText(), /^act1, map \d+ × filter$/);
   await open("pool2");
   for (const step of ["row", "column"]) {
     await page.fill(`#pixel [data-step="${step}"]`, "7");

@@ -1,6 +1,8 @@
 // Training from the page: a real run of the tutorial network on a few hundred pictures.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 
 const LONG = { timeout: 180_000 };
 
@@ -15,13 +17,19 @@ const dots = (page, n) => page.waitForFunction((wanted) => document.querySelecto
 const status = (page, word) => page.waitForFunction((start) => document.querySelector(".run .status")?.textContent.startsWith(start), word, LONG);
 
 /** A run to its end: the curve grows, and its network can be looked through. */
-export async function trains(page, data) {
+export async function trains(page, data, token) {
   await start(page, { data, epochs: 2 });
   await dots(page, 2);
   await status(page, "done:");
+  assert.equal(await page.getAttribute(".run .status", "aria-live"), "polite", "results are not read out");
   assert.match(await page.innerText(".status"), /\d+\.\d\s% of 200 test pictures right/);
   const bounds = await page.evaluate(() => [...document.querySelectorAll(".curve .dot.test")].map((dot) => dot.getBoundingClientRect().left)); // at once: the curve is drawn anew
   assert.ok(bounds[0] < bounds[1], `the curve does not go to the right: ${bounds.join()}`);
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.click('[aria-label="copy as curl: the run’s results"]');
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const { stdout } = await promisify(execFile)("bash", ["-c", `${command} -s`], { env: { ...process.env, TOKEN: token } });
+  assert.equal(stdout.trim().split("\n").length, 3, stdout);
   await page.click("text=Look through this network");
   await page.waitForFunction(() => document.querySelector("#model").value.startsWith("run-") && document.querySelector("#limits").textContent.startsWith("run-"));
   await page.waitForFunction(() => document.querySelector("#label b") && document.querySelector("#strip").getAttribute("aria-busy") === "false");

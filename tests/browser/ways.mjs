@@ -96,6 +96,12 @@ export async function otherWays(page, phone) {
   await drag("https://example.org/cat.jpg");
   await page.locator("#problem:visible").waitFor();
   assert.match(await page.innerText("#problem"), /only that picture’s address/);
+  assert.equal(await page.isVisible("label.camera"), phone, "where there is a camera, and only there, it is offered");
+  assert.equal(await page.getAttribute("#camera", "capture"), "environment");
+  await page.setInputFiles("#camera", { name: "camera.png", mimeType: "image/png", buffer: png(20, 30, (x, y) => [x * 9, y * 8, 90]) });
+  await page.waitForFunction(() => document.querySelector("#given").alt === "camera.png");
+  await settled(page);
+  assert.equal(await page.isVisible("#problem"), false, "what was wrong with another picture stays");
   await page.click("#draw");
   const sheet = await page.locator("#drawing-canvas").boundingBox();
   if (phone) await page.touchscreen.tap(sheet.x + 90, sheet.y + 90);

@@ -3,11 +3,16 @@
 import assert from "node:assert/strict";
 import { answered, settled } from "./visit.mjs";
 
-/** The ranking is what the server says of each map switched off by itself. */
+/** The ranking is what the server says of each map switched off by itself, asked for in one request. */
 export async function ranks(page) {
   await page.click(".chip >> text=/^conv1$/");
+  const asked = [];
+  const note = (request) => asked.push(new URL(request.url()).pathname.replace(/.*\/(?=layers|classify)/, ""));
+  page.on("request", note);
   await page.click(".ranking button");
-  await page.waitForFunction(() => document.querySelectorAll(".ranks button").length === 32, null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.querySelectorAll(".ranks button").length === 32);
+  page.off("request", note);
+  assert.deepEqual(asked, ["layers/conv1/effects"], "more than one request ranks a layer");
   const effects = await page.locator(".ranks button").evaluateAll((all) => all.map(({ dataset }) => [Number(dataset.channel), Number(dataset.effect)]));
   assert.equal(new Set(effects.map(([channel]) => channel)).size, 32);
   effects.reduce((before, each) => (assert.ok(Math.abs(before[1]) >= Math.abs(each[1]), "not in order"), each));
@@ -17,6 +22,14 @@ export async function ranks(page) {
     return (await ask(`?mask=conv1:${channel}`)) - (await ask(""));
   }, effects[0][0]);
   assert.ok(Math.abs(told - effects[0][1]) < 1e-6, `${told} is written as ${effects[0][1]}`);
+  await page.click(".chip >> text=/^fc3$/");
+  await page.waitForFunction(() => document.querySelector("#opened-title").textContent.startsWith("fc3"));
+  await page.click(".ranking button");
+  await page.waitForFunction(() => document.querySelectorAll(".ranks button").length === 48);
+  assert.match(await page.innerText(".ranking .fine"), /The other 464 change it by at most \d/);
+  await page.click(".chip >> text=/^conv1$/");
+  await page.click(".ranking button");
+  await page.waitForFunction(() => document.querySelectorAll(".ranks button").length === 32);
   await page.click(".ranks li:first-child button");
   await page.waitForFunction((channel) => document.querySelector('#pixel [data-step="channel"]').value === channel, String(effects[0][0]));
 }

@@ -14,6 +14,7 @@ use crate::http::admin::models::Activated;
 use crate::http::admin::results::RunResults;
 use crate::http::admin::train::{Started, TrainRequest};
 use crate::http::confusion::Counts;
+use crate::http::effects::Effects;
 use crate::http::error::Code;
 use crate::http::featuremaps::Statistics;
 use crate::http::health::Status;
@@ -42,6 +43,11 @@ fn inference() -> Vec<Operation> {
             .gives::<Statistics<'_>>(200, "")
             .gives_bytes(200, "", NPY)
             .gives_bytes(200, "", BYTES)
+            .refuses(&[Code::UnknownLayer, Code::UnknownSample])
+    };
+    let effects = |operation: Operation| {
+        operation
+            .gives::<Effects<'_>>(200, "The answer with every channel on, and what changes without each of them.")
             .refuses(&[Code::UnknownLayer, Code::UnknownSample])
     };
     let mut classify = Operation::new("POST /classify", "Say what images show");
@@ -73,6 +79,15 @@ fn inference() -> Vec<Operation> {
         maps(Operation::new("GET /featuremaps/{layer}", "What a layer makes of a sample image").infers())
             .about("`sample` names the image.")
             .curl("curl \"$HOST/featuremaps/conv1?sample=cat\" -o conv1.png"),
+        effects(Operation::new("GET /layers/{layer}/effects", "The same of a sample image").infers())
+            .about("`sample` names the image.")
+            .curl("curl \"$HOST/layers/conv1/effects?sample=cat\""),
+        effects(
+            Operation::new("POST /layers/{layer}/effects", "What each channel of a layer is worth to an image's answer")
+                .takes_images(),
+        )
+        .about("Each channel is set to 0 by itself, as with `mask`; many are evaluated a batch, and other requests in between.")
+        .curl("curl --data-binary @cat.png $HOST/layers/conv1/effects"),
     ]
 }
 
@@ -82,6 +97,12 @@ fn catalog() -> Vec<Operation> {
             .gives::<Models<'_>>(200, "By name; what is said beside the versions is said of the active one.")
             .refuses(&[Code::Stopping, Code::TimedOut])
             .curl("curl $HOST/models"),
+        Operation::new("GET /models/{name}/file", "A model as a safetensors file")
+            .about("The file that answers, byte for byte, or `version`'s; with an `ETag`.")
+            .gives_bytes(200, "The file.", BYTES)
+            .gives_nothing(304, "It is the one that `If-None-Match` names.")
+            .refuses(&[Code::UnknownModel, Code::NotReady, Code::QueueFull, Code::Stopping, Code::TimedOut])
+            .curl("curl $HOST/models/tutorial/file -o tutorial.safetensors"),
         Operation::new("GET /layers", "What a network consists of")
             .gives::<Network<'_>>(200, "Every layer in order, with what it takes, gives, owns and costs.")
             .refuses(&[Code::UnknownModel, Code::Stopping, Code::TimedOut])

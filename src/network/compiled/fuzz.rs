@@ -126,10 +126,10 @@ proptest! {
         prop_assert!(!tame || answer.probabilities.iter().all(|p| p.is_finite()));
         // All that can be seen; then with a channel of each layer switched off.
         let taps: Vec<usize> = (0..layers.len()).collect();
-        let seen = plan.evaluate(&images, &Probe { taps: taps.clone(), masks: Vec::new() }).unwrap();
+        let seen = plan.evaluate(&images, &Probe { taps: taps.clone(), ..Probe::default() }).unwrap();
         prop_assert_eq!(seen.taps.len(), layers.len());
         let masks = taps.iter().map(|&layer| Mask { layer, channels: vec![layers[layer].output.channels() / 2] }).collect();
-        let looked = plan.evaluate(&images, &Probe { taps, masks }).unwrap();
+        let looked = plan.evaluate(&images, &Probe { taps, masks, ..Probe::default() }).unwrap();
         prop_assert_eq!(looked.probabilities.len(), answer.probabilities.len());
         for tap in seen.taps.iter().chain(&looked.taps) {
             prop_assert_eq!(tap.values.len(), 2 * layers[tap.layer].output.elements());

@@ -5,7 +5,7 @@ use candle_core::{D, Device, Tensor};
 
 use crate::network::error::Error;
 use crate::network::learner::dropout_seed;
-use crate::network::probe::{Mask, Probe};
+use crate::network::probe::Probe;
 use crate::network::shape::{LayerShape, Shape, Source};
 use crate::network::spec::{Architecture, Conv2d, LayerKind, Pool2d};
 use crate::network::weights::Weights;
@@ -87,8 +87,8 @@ impl Forward {
             // Inference puts every source before its reader, and outputs live until their last reader.
             let inputs: Vec<Tensor> = layer.shape.sources.iter().filter_map(read).collect();
             let mut output = layer.compute(position, &inputs, mode, &mut pass.statistics)?;
-            for mask in probe.masks.iter().filter(|mask| mask.layer == position) {
-                output = masked(&output, layer.shape.output, mask)?;
+            if probe.masks.iter().chain(&probe.each).any(|mask| mask.layer == position) {
+                output = masked(&output, layer.shape.output, |image| probe.masks_of(position, image))?;
             }
             if probe.taps.contains(&position) {
                 pass.taps.push(output.clone());
@@ -155,14 +155,15 @@ fn windows(pool: &Pool2d) -> ops::Pool2d {
     ops::Pool2d { kernel_size: pool.kernel_size, stride: pool.step(), padding: pool.padding }
 }
 
-/// `output` with the mask's channels set to 0.
-fn masked(output: &Tensor, shape: Shape, mask: &Mask) -> Result<Tensor, Error> {
-    let mut keep = vec![1f32; shape.channels()];
-    for &channel in &mask.channels {
-        keep[channel] = 0.0;
+/// `output` with the channels set to 0 that `off` names of each image.
+fn masked<I: Iterator<Item = usize>>(output: &Tensor, shape: Shape, off: impl Fn(usize) -> I) -> Result<Tensor, Error> {
+    let (images, channels) = (output.dim(0)?, shape.channels());
+    let mut keep = vec![1f32; images * channels];
+    for image in 0..images {
+        off(image).for_each(|channel| keep[image * channels + channel] = 0.0);
     }
     let mut dims = vec![1; output.rank()];
-    dims[1] = keep.len();
+    dims[..2].copy_from_slice(&[images, channels]);
     let keep = Tensor::from_vec(keep, dims, output.device())?;
     Ok(output.broadcast_mul(&keep)?)
 }
@@ -190,7 +191,7 @@ pub fn tensors(layers: &[LayerShape], weights: &Weights, device: &Device) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Parameter, infer, random, weights::specs};
+    use crate::network::{Mask, Parameter, infer, random, weights::specs};
 
     fn placed(architecture: &Architecture) -> (Forward, Tensor) {
         let layers = infer(architecture).unwrap();
@@ -217,7 +218,7 @@ mod tests {
             let architecture = random::architecture(seed);
             let (network, images) = placed(&architecture);
             let taps: Vec<usize> = (0..architecture.layers.len()).collect();
-            let pass = network.run(&images, Mode::Evaluation, &Probe { taps, masks: vec![] }).unwrap();
+            let pass = network.run(&images, Mode::Evaluation, &Probe { taps, ..Probe::default() }).unwrap();
             for (position, tap) in pass.taps.iter().enumerate() {
                 let mut expected = vec![2];
                 expected.extend(infer(&architecture).unwrap()[position].output.dims());
@@ -234,8 +235,8 @@ mod tests {
     #[test]
     fn a_masked_channel_is_zero_and_its_neighbours_are_not_touched() {
         let (network, images) = placed(&crate::network::presets::named("tutorial").unwrap());
-        let free = Probe { taps: vec![0], masks: vec![] };
-        let masked = Probe { taps: vec![0], masks: vec![Mask { layer: 0, channels: vec![3, 7] }] };
+        let free = Probe { taps: vec![0], ..Probe::default() };
+        let masked = Probe { taps: vec![0], masks: vec![Mask { layer: 0, channels: vec![3, 7] }], ..Probe::default() };
         let run = |probe| network.run(&images, Mode::Evaluation, probe).unwrap();
         let (free, masked) = (run(&free), run(&masked));
         for channel in 0..32 {

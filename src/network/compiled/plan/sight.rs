@@ -27,10 +27,6 @@ impl<'a> Sight<'a> {
         !self.probe.is_empty()
     }
 
-    fn masked(&self, layer: usize) -> impl Iterator<Item = usize> {
-        self.probe.masks.iter().filter(move |mask| mask.layer == layer).flat_map(|mask| mask.channels.iter().copied())
-    }
-
     /// The part of each tap on `layer` that is the image at `image`.
     fn tapped(&mut self, layer: usize, image: usize) -> impl Iterator<Item = &mut [f32]> {
         self.taps.iter_mut().filter(move |tap| tap.layer == layer).map(move |tap| {
@@ -41,7 +37,7 @@ impl<'a> Sight<'a> {
 
     /// One image's feature maps are there, and may be changed.
     pub(super) fn maps(&mut self, layer: usize, image: usize, maps: Maps, values: &mut [f32]) {
-        for channel in self.masked(layer) {
+        for channel in self.probe.masks_of(layer, image) {
             let plane = &mut values[channel / WIDTH * maps.plane() * WIDTH..][..maps.plane() * WIDTH];
             plane.iter_mut().skip(channel % WIDTH).step_by(WIDTH).for_each(|x| *x = 0.0);
         }
@@ -50,7 +46,7 @@ impl<'a> Sight<'a> {
 
     /// One image's vector is there, and may be changed; `place` says where a feature lies.
     pub(super) fn vector(&mut self, layer: usize, image: usize, place: impl Fn(usize) -> usize, values: &mut [f32]) {
-        for feature in self.masked(layer) {
+        for feature in self.probe.masks_of(layer, image) {
             values[place(feature)] = 0.0;
         }
         for tap in self.tapped(layer, image) {

@@ -66,7 +66,7 @@ impl Case {
     }
 
     fn all_taps(&self) -> Probe {
-        Probe { taps: (0..self.layers.len()).collect(), masks: vec![] }
+        Probe { taps: (0..self.layers.len()).collect(), ..Probe::default() }
     }
 
     /// Every second layer, and of every third one some channels off.
@@ -74,7 +74,14 @@ impl Case {
         let masks = (0..self.layers.len()).filter(|layer| (layer + seed).is_multiple_of(3));
         let channels = |layer: usize| self.layers[layer].output.channels();
         let masks = masks.map(|layer| Mask { layer, channels: vec![seed % channels(layer), channels(layer) - 1] });
-        Probe { taps: (seed % 2..self.layers.len()).step_by(2).collect(), masks: masks.collect() }
+        Probe { taps: (seed % 2..self.layers.len()).step_by(2).collect(), masks: masks.collect(), ..Probe::default() }
+    }
+
+    /// Of each image another channel of another layer.
+    fn own_masks(&self, images: usize) -> Probe {
+        let layer = |image: usize| (2 * image + 1) % self.layers.len();
+        let mask = |image| Mask { layer: layer(image), channels: vec![image % self.layers[layer(image)].output.channels()] };
+        Probe { each: (0..images).map(mask).collect(), ..self.all_taps() }
     }
 }
 
@@ -103,7 +110,8 @@ fn a_plan_is_forward_on_random_networks_with_taps_and_masks() {
             for tier in Tier::all() {
                 let mut plan = case.plan(tier, 1 + seed as usize % 3);
                 let what = format!("seed {seed} batch {batch} {tier}");
-                for probe in [Probe::default(), case.all_taps(), case.masks(seed as usize), Probe::default()] {
+                for probe in [Probe::default(), case.all_taps(), case.masks(seed as usize), case.own_masks(batch), Probe::default()]
+                {
                     agrees(&case, &mut plan, &probe, &what);
                 }
             }
@@ -160,7 +168,7 @@ fn neither_threads_nor_company_nor_other_taps_change_a_bit() {
                 let alone = alone.flat_map(|image| plan.evaluate(image, &Probe::default()).unwrap().probabilities);
                 assert_eq!(alone.collect::<Vec<_>>(), plain.probabilities, "seed {seed} {tier} {threads}");
                 for layer in 0..case.layers.len() {
-                    let single = plan.evaluate(&case.images, &Probe { taps: vec![layer], masks: vec![] }).unwrap();
+                    let single = plan.evaluate(&case.images, &Probe { taps: vec![layer], ..Probe::default() }).unwrap();
                     assert_eq!(single.taps[0], tapped.taps[layer], "seed {seed} {tier} layer {layer}");
                 }
             }
@@ -175,4 +183,23 @@ fn what_is_no_batch_of_images_is_refused_and_no_images_are_answered() {
     let message = plan.evaluate(&case.images[1..], &Probe::default()).unwrap_err().to_string();
     assert!(message.contains("images of 3072 numbers, and was given 3071"), "{message}");
     assert_eq!(plan.evaluate(&[], &Probe::default()).unwrap(), Evaluation { probabilities: vec![], taps: vec![] });
+}
+
+#[test]
+fn a_mask_of_ones_own_is_to_the_bit_what_it_is_alone() {
+    for seed in 0..12 {
+        let case = Case::new(random::architecture(seed), 1, seed);
+        let Some(tier) = Tier::all().last() else { return };
+        let mut plan = case.plan(tier, 1 + seed as usize % 3);
+        for (layer, shape) in case.layers.iter().enumerate() {
+            let masks: Vec<Mask> =
+                (0..shape.output.channels().min(9)).map(|channel| Mask { layer, channels: vec![channel] }).collect();
+            let probe = Probe { each: masks.clone(), ..Probe::default() };
+            let together = plan.evaluate(&case.images.repeat(masks.len()), &probe).unwrap().probabilities;
+            for (mask, together) in masks.into_iter().zip(together.chunks_exact(together.len() / probe.each.len())) {
+                let alone = plan.evaluate(&case.images, &Probe { masks: vec![mask], ..Probe::default() }).unwrap();
+                assert_eq!(alone.probabilities, together, "seed {seed} layer {layer}");
+            }
+        }
+    }
 }
