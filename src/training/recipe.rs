@@ -26,7 +26,7 @@ pub use groups::{GROUP_KEYS, Group};
 pub use keys::help;
 pub use kinds::{AdjustLrKind, InitKind, Lookahead, Normalize, Optimizer, ReductionKind, ScheduleKind};
 
-const RECIPES: [(&str, &str); 5] = [
+const RECIPES: &[(&str, &str)] = &[
     ("default", include_str!("recipes/default.toml")),
     ("published", include_str!("recipes/published.toml")),
     ("tutorial", include_str!("recipes/tutorial.toml")),
@@ -106,6 +106,10 @@ pub struct Recipe {
     /// Epochs without a better one on those after which the run ends; 0 for all epochs.
     #[serde(default)]
     pub patience: u32,
+    /// Whether the model's probabilities are brought to what they reach on the validation images, by a temperature that its last
+    /// layer's weights are divided by.
+    #[serde(default)]
+    pub calibrate: bool,
     /// Share of the averaged weights that one step keeps; 0 for no averaging.
     pub ema_decay: f64,
     /// Slow weights that follow the trained ones, which start again from them.
