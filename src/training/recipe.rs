@@ -30,6 +30,7 @@ const RECIPES: &[(&str, &str)] = &[
     ("default", include_str!("recipes/default.toml")),
     ("published", include_str!("recipes/published.toml")),
     ("tutorial", include_str!("recipes/tutorial.toml")),
+    ("speedrun", include_str!("recipes/speedrun.toml")),
     ("adamw", include_str!("recipes/adamw.toml")),
     ("muon", include_str!("recipes/muon.toml")),
 ];
