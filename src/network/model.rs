@@ -72,7 +72,7 @@ pub struct Measured {
 pub struct Temperature {
     /// Above 0; above 1 it makes a network less sure.
     pub value: f64,
-    /// How many validation images it was fitted to.
+    /// How many validation images it was fitted to; 0 where it was given.
     pub images: usize,
 }
 
@@ -112,14 +112,24 @@ impl Model {
         self
     }
 
-    /// The same network with its scores divided by `temperature`, which it says: [`super::parameters::temper`] does it.
+    /// The same network with its scores divided by `temperature`, and by what they were divided by before, which it says:
+    /// [`super::parameters::temper`] does it. What was measured of its probabilities is not of these.
     ///
     /// # Errors
     /// Where its last layers have no weights to divide.
     pub fn tempered(mut self, temperature: Temperature) -> Result<Self, Error> {
         temper::divide(&self.metadata.architecture, &self.layers, &mut self.weights, temperature.value)?;
-        self.metadata.measured.temperature = Some(temperature);
+        let before = self.metadata.measured.temperature.map_or(1.0, |before| before.value);
+        self.metadata.measured.temperature = Some(Temperature { value: before * temperature.value, ..temperature });
+        self.metadata.measured.expected_calibration_error = None;
         Ok(self)
+    }
+
+    /// The same model under another name.
+    #[must_use]
+    pub fn named(mut self, name: String) -> Self {
+        self.metadata.name = name;
+        self
     }
 
     /// What it says of itself.

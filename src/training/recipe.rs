@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use super::overrides;
 use crate::dataset::Augmentation;
+use crate::network::preprocessing::Fit;
 use crate::network::{Architecture, Init, presets};
 use crate::optim::schedule::{Schedule, Shape};
 
@@ -118,6 +119,9 @@ pub struct Recipe {
     pub lookahead: Lookahead,
     /// What pixels are brought to.
     pub normalize: Normalize,
+    /// How pictures of other proportions are brought to the network's size, in training and ever after.
+    #[serde(default)]
+    pub fit: Fit,
     /// What the parameters start from.
     pub init: InitKind,
     /// Deviation of the last layer's first weights, unless `init = "pytorch"`.
