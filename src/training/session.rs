@@ -164,9 +164,10 @@ impl<'a> Session<'a> {
             let weights = self.best.clone().map_or_else(|| self.weights(), Ok)?;
             let mut to_the_end = |_| ControlFlow::Continue(());
             // The figures of the validation images are the epoch's, and are known.
-            let model = match recipe.calibrate {
-                true => self.finished(&weights, &mut to_the_end)?.map(|(model, _)| model),
-                false => Some(self.model(&weights)?),
+            let model = if recipe.calibrate {
+                self.finished(&weights, &mut to_the_end)?.map(|(model, _)| model)
+            } else {
+                Some(self.model(&weights)?)
             };
             let stored = model.map(|model| if *dtype == Dtype::F32 { Ok(model) } else { checkpoint::rounded(&model, *dtype) });
             let measured = match stored.transpose()? {
