@@ -131,6 +131,7 @@ mod tests {
             architecture,
             classes: (0..10).map(|i| i.to_string()).collect(),
             accuracy: None,
+            measured: model::Measured::default(),
             recipe: None,
             created_by: model::created_by(),
         };

@@ -5,6 +5,7 @@
 //! (its affinity and a container's share), or `RAYON_NUM_THREADS`.
 
 pub mod bench;
+pub mod calibrate;
 pub mod classify;
 pub mod eval;
 pub mod fetch_data;
@@ -64,6 +65,8 @@ enum Command {
     Train(train::Args),
     /// Measure a model on the test images of a dataset
     Eval(eval::Args),
+    /// Make a model's probabilities as often right as they say
+    Calibrate(calibrate::Args),
     /// Say what images show
     Classify(classify::Args),
     /// Turn PyTorch's weights into a model
@@ -98,6 +101,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, globals),
             Self::Train(args) => train::run(&args, globals),
             Self::Eval(args) => eval::run(&args, globals),
+            Self::Calibrate(args) => calibrate::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
             Self::FetchData(args) => fetch_data::run(args, globals),

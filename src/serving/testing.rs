@@ -52,6 +52,7 @@ fn of(architecture: &str, seed: u64) -> Model {
         architecture,
         classes: (0..scores).map(|class| format!("class {class}")).collect(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
         created_by: model::created_by(),
     };

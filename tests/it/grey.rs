@@ -42,6 +42,7 @@ fn untrained(channels: usize) -> Result<Model, String> {
         architecture,
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
         created_by: model::created_by(),
     };

@@ -105,6 +105,7 @@ fn small() -> Metadata {
         preprocessing: Preprocessing::unit(architecture.input),
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
         created_by: model::created_by(),
         architecture,

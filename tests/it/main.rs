@@ -4,6 +4,7 @@
 mod activation;
 mod admin;
 mod allocations;
+mod calibration;
 mod checkpoint;
 mod classify;
 mod cli;

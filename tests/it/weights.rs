@@ -29,6 +29,7 @@ fn tiny() -> Metadata {
         preprocessing: Preprocessing::unit(architecture.input),
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
         created_by: model::created_by(),
         architecture,
