@@ -53,14 +53,19 @@ pub fn transpose(team: &Team, columns: usize, from: &[f32], to: &mut [f32]) {
     });
 }
 
-/// The root of the sum of squares, added up in one order.
+/// The root of the sum of squares.
 pub fn norm(values: &[f32]) -> f64 {
+    squares(values).sqrt()
+}
+
+/// The sum of squares, added up in one order: finite where all numbers are, since no square of one and no sum of theirs is too large.
+pub fn squares(values: &[f32]) -> f64 {
     let mut sums = [0.0f64; WIDTH];
     let (whole, rest) = values.as_chunks::<WIDTH>();
     for sixteen in whole {
         sums.iter_mut().zip(sixteen).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
     }
-    (sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()).sqrt()
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
 }
 
 struct Product<'a> {
@@ -164,5 +169,11 @@ mod tests {
     fn a_norm_is_of_all_numbers() {
         assert_eq!(norm(&[3.0, 0.0, 4.0]), 5.0);
         assert_eq!(norm(&[1.0; 400]), 20.0);
+        assert!(squares(&[f32::MAX; 40]).is_finite());
+        for (place, wrong) in [(0, f32::NAN), (17, f32::INFINITY), (39, f32::NEG_INFINITY)] {
+            let mut values = [1.0; 40];
+            values[place] = wrong;
+            assert!(!squares(&values).is_finite(), "{wrong} at {place}");
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod request;
 pub mod results;
 pub mod state;
+pub mod steps;
 pub mod supervisor;
 pub mod trainer;
 

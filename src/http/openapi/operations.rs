@@ -176,11 +176,11 @@ fn admin() -> Vec<Operation> {
             .gives_bytes(200, "", "application/x-ndjson")
             .refuses(&[Code::BadRequest, Code::UnknownJob])
             .curl("curl -N -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs/$ID/events"),
-        Operation::new("GET /admin/jobs/{id}/results", "A run's figures, epoch by epoch")
+        Operation::new("GET /admin/jobs/{id}/results", "A run's figures, epoch by epoch and step by step")
             .about("With what the evaluation of its last epoch found: by class, confusion, calibration.")
             .gives::<RunResults<'_>>(
                 200,
-                "All of it; with `format` the epochs as a table (`csv`) or a line of JSON each (`ndjson`).",
+                "All of it; with `format` the epochs, or with `rows=steps` the steps, as a table (`csv`) or a line of JSON each (`ndjson`).",
             )
             .gives_bytes(200, "", "text/csv")
             .gives_bytes(200, "", "application/x-ndjson")

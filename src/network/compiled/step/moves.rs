@@ -41,11 +41,6 @@ impl Moves<'_> {
     }
 }
 
-/// Whether all numbers are finite. (In pieces without a way out, which are a few instructions.)
-pub(super) fn finite(values: &[f32]) -> bool {
-    values.chunks(256).all(|piece| piece.iter().fold(true, |finite, value| finite & value.is_finite()))
-}
-
 impl Trained {
     /// Moves it by its gradient. By Muon it does not move yet: what is to be made orthogonal is left in `gradient`.
     pub(super) fn step(&mut self, tier: Tier, rule: Rule, gradient: &mut [f32]) {
