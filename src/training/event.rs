@@ -141,6 +141,9 @@ pub struct Validation {
     pub accuracy: f64,
     /// Images in the set.
     pub images: usize,
+    /// The epoch that is the best by them so far, whose model answers for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
 }
 
 /// A run that is complete.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::jobs;
+use crate::checkpoint::preferred::{self, Preferred};
 use crate::evaluation::findings::Calibration;
 use crate::evaluation::wilson;
 use crate::http::confusion::{ClassFigures, per_class};
@@ -60,6 +61,10 @@ pub struct RunResults<'a> {
     /// The steps that its journal holds: up to a hundred of an epoch, with learning rate and gradient norm.
     #[schema(value_type = Vec<shapes::Step>)]
     steps: Vec<StepRecord>,
+    /// The epoch whose model answers for the run, and why, where its validation images choose one; null where they do not, and the last
+    /// one does.
+    #[schema(value_type = Option<Object>)]
+    preferred: Option<Preferred>,
     /// What the last epoch's evaluation found; null before that.
     last: Option<Last<'a>>,
 }
@@ -104,16 +109,17 @@ pub async fn get(State(app): State<Arc<App>>, Path(id): Path<String>, Query(opti
     let folder = RunFolder::new(&app.config.data_dir, &id);
     let read = move || {
         let state = folder.state();
-        Ok::<_, Error>((state::records(&state)?, steps::read(&folder.events())?, Results::read(&state)?))
+        let preferred = preferred::read(&folder.models()).map_err(Error::internal)?;
+        Ok::<_, Error>((state::records(&state)?, steps::read(&folder.events())?, Results::read(&state)?, preferred))
     };
-    let (records, steps, results) = tokio::task::spawn_blocking(read).await.map_err(|_| Error::stopping())??;
+    let (records, steps, results, preferred) = tokio::task::spawn_blocking(read).await.map_err(|_| Error::stopping())??;
     let train_images = results.as_ref().map(|results| results.train_images);
     let epochs: Vec<Row> = records.into_iter().map(|record| row(record, train_images)).collect();
     let (csv, ndjson) = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], [(header::CONTENT_TYPE, "application/x-ndjson")]);
     Ok(match (options.format.unwrap_or_default(), options.rows.unwrap_or_default()) {
         (Format::Json, _) => {
             let (model, last) = (model_of(&id), results.as_ref().map(last));
-            Json(RunResults { job: &id, model: &model, epochs, steps, last }).into_response()
+            Json(RunResults { job: &id, model: &model, epochs, steps, preferred, last }).into_response()
         }
         (Format::Csv, Rows::Epochs) => (csv, table(&epochs)).into_response(),
         (Format::Csv, Rows::Steps) => (csv, table_of_steps(&steps)).into_response(),
