@@ -11,6 +11,7 @@ mod filters;
 mod head;
 mod moves;
 mod norm;
+mod orthogonal;
 mod parameters;
 mod passes;
 mod run;

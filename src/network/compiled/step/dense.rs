@@ -1,13 +1,13 @@
 //! A fully connected layer in training: its weights in the order its products read, moved where they lie.
 
-use super::moves::Matrix;
+use super::moves::lengths;
 use super::run::Run;
 use super::seen::Seen;
 use super::trained::{Part, Trained};
 use crate::kernels::Buffer;
 use crate::kernels::dense::{Apply, Backward, ByAdamW, BySgd, Dense, Forward, Keep, ToMomentum};
 use crate::kernels::lanes::WIDTH;
-use crate::kernels::newton_schulz::Square;
+use crate::kernels::newton_schulz::Squares;
 use crate::kernels::team::{Chunks, Parts};
 use crate::network::compiled::order::Order;
 use crate::network::shape::Role;
@@ -31,7 +31,7 @@ pub(super) struct DenseLayer {
     squares: Vec<f64>,
     /// What Muon makes orthogonal; nothing before it moves the weights.
     step: Buffer,
-    square: Square,
+    orthogonal: Squares,
 }
 
 /// What a backward pass reads: panels of the layer's input, columns of its output's gradient.
@@ -50,8 +50,8 @@ impl DenseLayer {
         let packed = Trained::new(Buffer::zeros(dense.weights()));
         let bias = bias.map(|bias| Trained::new(bias.into()));
         let (to_bias, squares) = (vec![0.0; dense.outputs], vec![0.0; dense.blocks.div_ceil(BLOCKS)]);
-        let (step, square) = (Buffer::default(), Square::default());
-        let mut layer = Self { dense, order, weights: packed, bias, to_bias, squares, step, square };
+        let (step, orthogonal) = (Buffer::default(), Squares::default());
+        let mut layer = Self { dense, order, weights: packed, bias, to_bias, squares, step, orthogonal };
         layer.import(Part::Values, Role::Weight, weights);
         layer
     }
@@ -139,10 +139,22 @@ impl DenseLayer {
 
     /// Moves the weights by what was left in `step`.
     fn orthogonal_step(&mut self, run: Run<'_>, rule: Muon) {
-        let Self { dense, order, weights, step, square, .. } = self;
+        let Self { dense, order, weights, step, orthogonal, .. } = self;
         let sides = [dense.outputs, order.features()];
-        let place = |row: usize, column: usize| dense.place(row, order.place(column));
-        Matrix { sides, weights: &mut weights.values, step, place }.step((run.tier, run.team), rule, square);
+        orthogonal.take(std::iter::once(sides));
+        orthogonal.load(run.team, |_, row, column| step[dense.place(row, order.place(column))]);
+        orthogonal.run(run.tier, run.team, &rule.into());
+        let [kept, length] = lengths(&rule, sides, &weights.values);
+        let block = dense.outputs * WIDTH;
+        run.team.each(Chunks::new(&mut weights.values, block), |at, weights| {
+            for lane in 0..WIDTH {
+                // Fillers are zeros, and stay.
+                let Some(column) = order.feature(at * WIDTH + lane) else { continue };
+                for (row, w) in weights.iter_mut().skip(lane).step_by(WIDTH).enumerate() {
+                    *w = kept * *w - length * orthogonal.entry(0, row, column);
+                }
+            }
+        });
     }
 }
 

@@ -1,9 +1,9 @@
 //! The parameters of convolutions and batch norms, in PyTorch's order.
 
-use super::moves::{Matrix, Moves};
+use super::moves::Moves;
+use super::orthogonal::Orthogonal;
 use super::seen::Seen;
 use super::trained::Trained;
-use crate::kernels::newton_schulz::Square;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
 use crate::network::rules::matrix;
@@ -17,19 +17,19 @@ pub(super) struct Plain {
     pub(super) role: Role,
     pub(super) trained: Trained,
     /// Room for its gradient, and for the step that is made of it.
-    gradient: Buffer,
+    pub(super) gradient: Buffer,
     /// Of its gradient in the last step.
     seen: Seen,
     /// Rows and columns, where it has both.
-    sides: Option<[usize; 2]>,
+    pub(super) sides: Option<[usize; 2]>,
 }
 
 /// All of them, layer by layer.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     pub(super) layers: Vec<Vec<Plain>>,
-    /// Room for one matrix that is made orthogonal.
-    square: Square,
+    /// What moves those of them that move by Muon.
+    orthogonal: Orthogonal,
 }
 
 impl Parameters {
@@ -47,7 +47,7 @@ impl Parameters {
             });
             plain.collect()
         };
-        Self { layers: layers.iter().map(of).collect(), square: Square::default() }
+        Self { layers: layers.iter().map(of).collect(), orthogonal: Orthogonal::default() }
     }
 
     /// The values of a layer's parameter with this role; empty where it has none.
@@ -71,16 +71,7 @@ impl Parameters {
             }
         });
         let seen = self.layers.iter().flatten().fold(Seen::default(), |all, plain| all.and(plain.seen));
-        // All threads are on one matrix at a time.
-        for (at, layer) in self.layers.iter_mut().enumerate() {
-            for (own, plain) in layer.iter_mut().filter(|plain| plain.role.trained()).enumerate() {
-                if let (Rule::Muon(rule), Some(sides)) = (moves.of(at, own, plain.role), plain.sides) {
-                    let place = |row: usize, column: usize| row * sides[1] + column;
-                    let (weights, step) = (&mut plain.trained.values[..], &plain.gradient[..]);
-                    Matrix { sides, weights, step, place }.step((tier, team), rule, &mut self.square);
-                }
-            }
-        }
+        self.orthogonal.step((tier, team), moves, &mut self.layers);
         seen
     }
 }
