@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
         let Some((model, validation)) = self.finished(&self.weights()?, &mut told)? else { return Ok(None) };
         let Some(test) = self.measure(&model, &self.dataset.test, &mut told)? else { return Ok(None) };
-        let record = EpochRecord {
+        let mut record = EpochRecord {
             epoch,
             epochs: self.run.recipe.epochs,
             train_loss: trained.loss(),
@@ -133,12 +133,19 @@ impl<'a> Session<'a> {
             elapsed_seconds: self.elapsed(),
         };
         self.head.records.push(record.clone());
-        if validation.is_some() && choice::best(&self.head.records).is_some_and(|best| best.epoch == epoch) {
+        let best = choice::best(&self.head.records).map(|best| best.epoch);
+        for record in self.head.records.last_mut().into_iter().chain([&mut record]) {
+            record.validation.iter_mut().for_each(|set| set.best_epoch = best);
+        }
+        if validation.is_some() && best == Some(epoch) {
             self.best = Some(self.weights()?);
         }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
             checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &test.told_by(model))?;
+            if let Some(preferred) = choice::preferred(&self.head.records) {
+                checkpoint::preferred::write(folder, &preferred)?;
+            }
             results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
         }
         self.state()?.save(&self.run.output.state)?;
@@ -233,8 +240,12 @@ impl Session<'_> {
         } else {
             self.measure(&model, images, progress)?.map(|found| (model, found))
         };
-        let validation =
-            |found: evaluation::Report| Validation { loss: found.loss, accuracy: found.accuracy, images: found.images };
+        let validation = |found: evaluation::Report| Validation {
+            loss: found.loss,
+            accuracy: found.accuracy,
+            images: found.images,
+            best_epoch: None,
+        };
         Ok(found.map(|(model, found)| (model, Some(validation(found)))))
     }
 

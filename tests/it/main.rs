@@ -58,5 +58,6 @@ mod support;
 mod swaps;
 mod train_command;
 mod training;
+mod training_memory;
 mod v2;
 mod weights;
