@@ -132,6 +132,7 @@ mod tests {
             classes: (0..10).map(|i| i.to_string()).collect(),
             accuracy: None,
             recipe: None,
+            familiarity: None,
             created_by: model::created_by(),
         };
         Model::new(metadata, weights::specs(&layers).map(zero).collect()).unwrap()

@@ -49,6 +49,7 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
         classes,
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::infer::infer;
 use super::error::Error;
+use super::familiarity::Familiarity;
 use super::preprocessing::Preprocessing;
 use super::shape::LayerShape;
 use super::spec::Architecture;
@@ -34,6 +35,9 @@ pub struct Metadata {
     /// The recipe it was trained by, with every key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
+    /// What tells how familiar an image is; none where nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub familiarity: Option<Familiarity>,
     /// Program and version that wrote it.
     pub created_by: String,
 }
@@ -70,6 +74,9 @@ impl Model {
         if outputs != metadata.classes.len() {
             return Err(Error::Metadata(format!("there are {} class names for {outputs} scores", metadata.classes.len())));
         }
+        if let Some(familiarity) = &metadata.familiarity {
+            familiarity.check(metadata.architecture.input).map_err(Error::Metadata)?;
+        }
         let weights = Weights::fit(&metadata.architecture.name, &layers, parameters)?;
         Ok(Self { metadata, layers, weights })
     }
@@ -79,6 +86,16 @@ impl Model {
     pub fn with_accuracy(mut self, accuracy: Accuracy) -> Self {
         self.metadata.accuracy = Some(accuracy);
         self
+    }
+
+    /// The same model, telling how familiar images are.
+    ///
+    /// # Errors
+    /// What does not fit its images.
+    pub fn with_familiarity(mut self, familiarity: Familiarity) -> Result<Self, Error> {
+        familiarity.check(self.metadata.architecture.input).map_err(Error::Metadata)?;
+        self.metadata.familiarity = Some(familiarity);
+        Ok(self)
     }
 
     /// What it says of itself.

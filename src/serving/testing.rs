@@ -53,6 +53,7 @@ fn of(architecture: &str, seed: u64) -> Model {
         classes: (0..scores).map(|class| format!("class {class}")).collect(),
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).unwrap()

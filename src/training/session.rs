@@ -205,6 +205,7 @@ impl<'a> Session<'a> {
             classes: self.head.data.classes.clone(),
             accuracy: last.map(|record| Accuracy { accuracy: record.test_accuracy, images: record.test_images }),
             recipe: serde_json::to_value(&self.run.recipe).ok(),
+            familiarity: None,
             created_by: created_by(),
         };
         Ok(Model::new(metadata, weights.iter().cloned().collect::<Vec<Parameter>>())?)

@@ -36,6 +36,7 @@ pub(crate) fn small(value: f32) -> Model {
         classes: vec!["one".into(), "two".into()],
         accuracy: None,
         recipe: Some(serde_json::json!({"lr": 0.1, "epochs": 3})),
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

@@ -43,6 +43,7 @@ fn untrained(channels: usize) -> Result<Model, String> {
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).map_err(|error| error.to_string())

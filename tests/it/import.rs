@@ -106,6 +106,7 @@ fn small() -> Metadata {
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     }

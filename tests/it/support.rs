@@ -284,6 +284,7 @@ pub(crate) fn of(architecture: Architecture, seed: u64) -> Model {
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     let weights = init::weights(&layers, Init::Pytorch, seed);

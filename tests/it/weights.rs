@@ -30,6 +30,7 @@ fn tiny() -> Metadata {
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         accuracy: None,
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     }
