@@ -200,7 +200,7 @@ def made(one):
     return lambda rng, count: [one(rng) for _ in range(count)]
 
 
-# Pictures of none of the ten classes, by the target they are held to: 0.95 and 0.90.
+# Pictures of none of the ten classes.
 STRANGE = {
     "text, drawn": made(text),
     "text, scanned": scans,
@@ -215,7 +215,6 @@ STRANGE = {
     "photos of other things": things,
     "plain colours, gradients": made(plain),
 }
-HARD_TARGET = ["text, drawn", "text, scanned", "noise, uniform", "noise, gaussian", "noise, smooth", "pixels shuffled", "patterns", "textures"]
 
 
 def shuffled(rng, images):
@@ -244,6 +243,7 @@ FAMILIAR = {
     "a JPEG of 32 pixels, quality 75": jpeg(75),
     "blurred by 0.5 pixel": each(lambda p: p.filter(ImageFilter.GaussianBlur(0.5))),
     "blurred by 1 pixel": each(lambda p: p.filter(ImageFilter.GaussianBlur(1.0))),
+    "turned grey": each(lambda p: p.convert("L").convert("RGB")),
     "mirrored": each(lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
     "cropped to its middle 28 pixels": each(lambda p: p.crop((2, 2, 30, 30)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)),
 }

@@ -1,5 +1,6 @@
 //! A run at work: what it has in memory between epochs, and how an epoch becomes files.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use super::updates::Updates;
 use super::{choice, images, learner, results, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::{Dataset, TestSet};
-use crate::evaluation;
+use crate::evaluation::{self, familiarity::Pictures};
 use crate::kernels::Tier;
 use crate::network::learner::check_batch_size;
 use crate::network::model::{FORMAT, created_by};
@@ -36,6 +37,8 @@ pub(super) struct Session<'a> {
     validation: Option<TestSet>,
     /// What that epoch gave.
     best: Option<Weights>,
+    /// What the images are like; looked at when a model is first written.
+    pictures: OnceCell<Pictures>,
     device: Device,
     trainee: Trainee,
     head: Head,
@@ -95,7 +98,7 @@ impl<'a> Session<'a> {
             Trainee { learner: start(&weights)?, average, slow, updates }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
-        Ok(Some(Self { run, dataset, validation, best, device, trainee, head, started, spent_before }))
+        Ok(Some(Self { run, dataset, validation, best, pictures: OnceCell::new(), device, trainee, head, started, spent_before }))
     }
 
     pub(super) fn epochs_over(&self) -> u32 {
@@ -141,15 +144,16 @@ impl<'a> Session<'a> {
         }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
-            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &self.model(&self.weights()?)?)?;
+            let model = self.model(&self.weights()?)?.with_familiarity(self.pictures()?.familiarity(&test))?;
+            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &model)?;
             results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
         }
         self.state()?.save(&self.run.output.state)?;
         Ok(Some(record))
     }
 
-    /// Writes the model, where it is not written yet. It was measured as it is; one that is stored as other numbers is measured
-    /// again, and nobody is asked meanwhile: the run is over.
+    /// Writes the model, where it is not written yet. It was measured as it is, but not how unsure it is of each image; one that is
+    /// stored as other numbers has other figures. So it is measured again, and nobody is asked meanwhile: the run is over.
     pub(super) fn finish(self) -> Result<Outcome, Error> {
         let (recipe, records) = (&self.run.recipe, &self.head.records);
         let chosen = choice::chosen(recipe, records).ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
@@ -171,16 +175,27 @@ impl<'a> Session<'a> {
             };
             model = model.with_accuracy(accuracy);
             if *dtype != Dtype::F32 {
-                let stored = checkpoint::rounded(&model, *dtype)?;
-                let test =
-                    evaluation::evaluate(&mut Evaluator::new(&stored, &self.device)?, &stored, &self.dataset.test, &mut |_| {})?;
-                (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
-                model = stored.with_accuracy(Accuracy { accuracy: test.accuracy, images: test.images });
+                model = checkpoint::rounded(&model, *dtype)?;
             }
+            let test = evaluation::evaluate(&mut Evaluator::new(&model, &self.device)?, &model, &self.dataset.test, &mut |_| {})?;
+            if *dtype != Dtype::F32 {
+                (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
+                model = model.with_accuracy(Accuracy { accuracy: test.accuracy, images: test.images });
+            }
+            model = model.with_familiarity(self.pictures()?.familiarity(&test))?;
             checkpoint::save_as(path, &model, *dtype)?;
             outcome.elapsed_seconds = self.elapsed();
         }
         Ok(outcome)
+    }
+
+    fn pictures(&self) -> Result<&Pictures, Error> {
+        if let Some(pictures) = self.pictures.get() {
+            return Ok(pictures);
+        }
+        let (dataset, preprocessing) = (&self.dataset, &self.head.data.preprocessing);
+        let pictures = Pictures::of(&dataset.train, &dataset.test, preprocessing, self.run.architecture.input)?;
+        Ok(self.pictures.get_or_init(|| pictures))
     }
 
     fn elapsed(&self) -> f64 {

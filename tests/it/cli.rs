@@ -164,16 +164,17 @@ fn every_command_has_its_help() {
     Usage: convscope [OPTIONS] [COMMAND]
 
     Commands:
-      serve       Answer over HTTP and show the page (the default)
-      train       Train a network
-      eval        Measure a model on the test images of a dataset
-      classify    Say what images show
-      import      Turn PyTorch's weights into a model
-      fetch-data  Download CIFAR-10
-      health      Ask a running server whether it is ready
-      bench       Time a model on this machine
-      selftest    Find out whether this machine computes what it should
-      help        Print this message or the help of the given subcommand(s)
+      serve        Answer over HTTP and show the page (the default)
+      train        Train a network
+      eval         Measure a model on the test images of a dataset
+      classify     Say what images show
+      import       Turn PyTorch's weights into a model
+      familiarize  Let a model tell how familiar an image is
+      fetch-data   Download CIFAR-10
+      health       Ask a running server whether it is ready
+      bench        Time a model on this machine
+      selftest     Find out whether this machine computes what it should
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --listen <ADDR>
@@ -195,7 +196,7 @@ fn every_command_has_its_help() {
           --log <FORMAT>
               How the log on stderr is written: pretty or json [default: pretty]
     ");
-    for command in ["serve", "train", "eval", "classify", "import", "fetch-data", "health", "bench", "selftest"] {
+    for command in ["serve", "train", "eval", "classify", "import", "familiarize", "fetch-data", "health", "bench", "selftest"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let own = convscope(&[command, "--help"]).succeeded();
         assert!(own.contains(&format!("Usage: convscope {command} ")) && own.contains("--config <FILE>"), "{own}");

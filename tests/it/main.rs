@@ -16,6 +16,7 @@ mod door;
 mod download;
 mod draining;
 mod errors;
+mod familiarity;
 mod featuremaps;
 mod fetching;
 mod field_pictures;

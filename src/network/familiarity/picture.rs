@@ -10,8 +10,8 @@ use crate::network::spec::Input;
 const FLOOR: f64 = 0.004;
 /// Sizes of blocks that are compared: 1, 2, 4 and 8 pixels a side.
 const SCALES: usize = 4;
-/// Sums that go on side by side.
-const LANES: usize = 8;
+/// Sums that go on side by side: so many that none waits for its last addition.
+const LANES: usize = 32;
 
 /// How many [`statistics`] there are of a network's input.
 pub fn count(input: Input) -> usize {
@@ -32,20 +32,24 @@ pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
     let plane = height * width;
     let mut found = Vec::with_capacity(count(input));
     found.extend(image.chunks_exact(plane).map(mean));
-    found.extend(image.chunks_exact(plane).map(spread));
+    for channel in 0..channels {
+        found.push(spread(&image[channel * plane..][..plane], found[channel]));
+    }
     let mut light = image[..plane].to_vec();
     for channel in image.chunks_exact(plane).skip(1) {
         light.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
     }
-    light.iter_mut().for_each(|sum| *sum /= channels as f32);
-    let mut steps = Vec::with_capacity(plane);
+    let share = 1.0 / channels as f32;
+    light.iter_mut().for_each(|sum| *sum *= share);
+    let mut steps = vec![0.0; plane];
     let mut colours = Vec::new();
     if channels > 1 {
         let mut own = vec![0.0; plane];
         for channel in image.chunks_exact(plane) {
-            own.iter_mut().zip(channel.iter().zip(&light)).for_each(|(own, (value, light))| *own = value - light);
-            across(&own, width, &mut steps);
-            colours.push([spread(&own), root_mean_square(&steps)].map(logarithm));
+            own.copy_from_slice(channel);
+            own.iter_mut().zip(&light).for_each(|(own, light)| *own -= light);
+            let across = across(&own, width, &mut steps);
+            colours.push([spread(&own, mean(&own)), across.root_mean_square()].map(logarithm));
         }
     }
     let (mut rows, mut columns) = (height, width);
@@ -54,11 +58,10 @@ pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
             light = halved(&light, rows, columns);
             (rows, columns) = (rows / 2, columns / 2);
         }
-        across(&light, columns, &mut steps);
-        found.extend([root_mean_square(&steps), mean_size(&steps)].map(logarithm));
-        steps.clear();
-        steps.extend(light[columns..].iter().zip(&light).map(|(below, value)| below - value));
-        found.extend([root_mean_square(&steps), mean_size(&steps)].map(logarithm));
+        for differences in [across, down] {
+            let steps = differences(&light, columns, &mut steps);
+            found.extend([steps.root_mean_square(), steps.mean_size()].map(logarithm));
+        }
     }
     found.extend(colours.iter().map(|[spread, _]| spread));
     found.extend(colours.iter().map(|[_, steps]| steps));
@@ -99,12 +102,39 @@ fn halved(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     half
 }
 
-/// Differences of neighbours in a row.
-fn across(values: &[f32], columns: usize, steps: &mut Vec<f32>) {
-    steps.clear();
-    for row in values.chunks_exact(columns) {
-        steps.extend(row[1..].iter().zip(row).map(|(next, value)| next - value));
+/// Differences of neighbours.
+struct Steps<'a> {
+    values: &'a [f32],
+    /// How many of them are differences; the others are 0.
+    count: usize,
+}
+
+impl Steps<'_> {
+    fn root_mean_square(&self) -> f64 {
+        (total(self.values, |step| step * step) / self.count.max(1) as f64).sqrt()
     }
+
+    fn mean_size(&self) -> f64 {
+        total(self.values, f32::abs) / self.count.max(1) as f64
+    }
+}
+
+/// Of neighbours in a row. `room` is at least as long as `values`.
+fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
+    let steps = &mut room[..values.len() - 1];
+    steps.copy_from_slice(&values[1..]);
+    steps.iter_mut().zip(values).for_each(|(next, value)| *next -= value);
+    // From a row's end to the next one's beginning is no step.
+    steps.iter_mut().skip(columns - 1).step_by(columns).for_each(|step| *step = 0.0);
+    Steps { values: steps, count: values.len() - values.len() / columns }
+}
+
+/// Of neighbours in a column.
+fn down<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
+    let steps = &mut room[..values.len() - columns];
+    steps.copy_from_slice(&values[columns..]);
+    steps.iter_mut().zip(values).for_each(|(below, value)| *below -= value);
+    Steps { count: steps.len(), values: steps }
 }
 
 fn logarithm(value: f64) -> f64 {
@@ -115,18 +145,10 @@ fn mean(values: &[f32]) -> f64 {
     total(values, |value| value) / values.len().max(1) as f64
 }
 
-/// Standard deviation.
-fn spread(values: &[f32]) -> f64 {
-    let mean = mean(values) as f32;
+/// Standard deviation about `mean`.
+fn spread(values: &[f32], mean: f64) -> f64 {
+    let mean = mean as f32;
     (total(values, |value| (value - mean) * (value - mean)) / values.len().max(1) as f64).sqrt()
-}
-
-fn root_mean_square(values: &[f32]) -> f64 {
-    (total(values, |value| value * value) / values.len().max(1) as f64).sqrt()
-}
-
-fn mean_size(values: &[f32]) -> f64 {
-    total(values, f32::abs) / values.len().max(1) as f64
 }
 
 fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f64 {
