@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use self::findings::{Collector, Findings};
 use crate::dataset::TestSet;
+use crate::network::familiarity::doubt;
 use crate::network::{self, Accuracy, Evaluation, Evaluator, Model, Probe};
 
+pub mod familiarity;
 pub mod findings;
 pub mod temperature;
 pub mod views;
@@ -54,6 +56,9 @@ pub struct Report {
     /// What to look into.
     #[serde(skip)]
     pub findings: Findings,
+    /// How unsure the model is of each image, in order: [`doubt`].
+    #[serde(skip)]
+    pub doubts: Vec<f64>,
 }
 
 /// How many images of one class are right.
@@ -183,11 +188,12 @@ struct Tally {
     confusion: Vec<Vec<usize>>,
     loss: f64,
     findings: Collector,
+    doubts: Vec<f64>,
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, findings: Collector::default() }
+        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, findings: Collector::default(), doubts: Vec::new() }
     }
 
     /// The images of `test` from `start` on, image × class.
@@ -202,6 +208,7 @@ impl Tally {
             (1..probabilities.len()).fold(0, |best, class| if probabilities[class] > probabilities[best] { class } else { best });
         self.confusion[label][best] += 1;
         self.findings.add(index, label, best, probabilities);
+        self.doubts.push(doubt(probabilities));
         // A probability that has become 0 costs what the smallest number would, not infinity.
         self.loss -= f64::from(probabilities[label]).max(f64::from(f32::MIN_POSITIVE)).ln();
     }
@@ -217,6 +224,7 @@ impl Tally {
             loss: self.loss / images as f64,
             confusion: self.confusion,
             findings: self.findings.findings(),
+            doubts: self.doubts,
         }
     }
 }

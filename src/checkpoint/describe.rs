@@ -133,6 +133,7 @@ mod tests {
             accuracy: None,
             measured: model::Measured::default(),
             recipe: None,
+            familiarity: None,
             created_by: model::created_by(),
         };
         Model::new(metadata, weights::specs(&layers).map(zero).collect()).unwrap()

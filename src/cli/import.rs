@@ -50,6 +50,7 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod classify;
 pub mod eval;
+pub mod familiarize;
 pub mod fetch_data;
 pub mod globals;
 pub mod health;
@@ -71,6 +72,8 @@ enum Command {
     Classify(classify::Args),
     /// Turn PyTorch's weights into a model
     Import(import::Args),
+    /// Let a model tell how familiar an image is
+    Familiarize(familiarize::Args),
     /// Download CIFAR-10
     FetchData(fetch_data::Args),
     /// Ask a running server whether it is ready
@@ -104,6 +107,7 @@ impl Command {
             Self::Calibrate(args) => calibrate::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
+            Self::Familiarize(args) => familiarize::run(&args, globals),
             Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
             Self::Bench(args) => bench::run(&args, globals),

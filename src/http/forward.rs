@@ -93,7 +93,14 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
 /// images get in between. The reply has the probabilities of all of them.
 pub async fn each(app: &Arc<App>, image: Image, question: &Question, masks: &[Mask]) -> Result<Seen, Error> {
     let (input, place, came) = arrive(app, image, question).await?;
-    let mut all = Reply { probabilities: Vec::new(), taps: Vec::new(), queued: came.waited, inference: Duration::ZERO, batch: 0 };
+    let mut all = Reply {
+        probabilities: Vec::new(),
+        taps: Vec::new(),
+        familiarity: None,
+        queued: came.waited,
+        inference: Duration::ZERO,
+        batch: 0,
+    };
     for masks in masks.chunks(app.config.limits.batch_images) {
         let request = Request {
             served: Arc::clone(&question.served),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::infer::infer;
 use super::error::Error;
+use super::familiarity::Familiarity;
 use super::parameters::temper;
 use super::preprocessing::Preprocessing;
 use super::shape::LayerShape;
@@ -38,6 +39,9 @@ pub struct Metadata {
     /// The recipe it was trained by, with every key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
+    /// What tells how familiar an image is; none where nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub familiarity: Option<Familiarity>,
     /// Program and version that wrote it.
     pub created_by: String,
 }
@@ -99,6 +103,9 @@ impl Model {
         if outputs != metadata.classes.len() {
             return Err(Error::Metadata(format!("there are {} class names for {outputs} scores", metadata.classes.len())));
         }
+        if let Some(familiarity) = &metadata.familiarity {
+            familiarity.check(metadata.architecture.input).map_err(Error::Metadata)?;
+        }
         let weights = Weights::fit(&metadata.architecture.name, &layers, parameters)?;
         Ok(Self { metadata, layers, weights })
     }
@@ -130,6 +137,16 @@ impl Model {
     pub fn named(mut self, name: String) -> Self {
         self.metadata.name = name;
         self
+    }
+
+    /// The same model, telling how familiar images are.
+    ///
+    /// # Errors
+    /// What does not fit its images.
+    pub fn with_familiarity(mut self, familiarity: Familiarity) -> Result<Self, Error> {
+        familiarity.check(self.metadata.architecture.input).map_err(Error::Metadata)?;
+        self.metadata.familiarity = Some(familiarity);
+        Ok(self)
     }
 
     /// What it says of itself.

@@ -106,6 +106,8 @@ pub struct Reply {
     pub probabilities: Vec<f32>,
     /// What the probe asked for, in its order.
     pub taps: Vec<Tap>,
+    /// Share of the test images that looked stranger to the model; none where it cannot tell.
+    pub familiarity: Option<f32>,
     /// From submission to the start of the evaluation.
     pub queued: Duration,
     /// Time the batch took.

@@ -54,6 +54,7 @@ fn of(architecture: &str, seed: u64) -> Model {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).unwrap()

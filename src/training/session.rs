@@ -1,5 +1,6 @@
 //! A run at work: what it has in memory between epochs, and how an epoch becomes files.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use super::updates::Updates;
 use super::{choice, images, learner, results, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::{Dataset, TestSet};
-use crate::evaluation::{self, temperature};
+use crate::evaluation::{self, familiarity::Pictures, temperature};
 use crate::kernels::Tier;
 use crate::network::learner::check_batch_size;
 use crate::network::model::{FORMAT, created_by};
@@ -36,6 +37,8 @@ pub(super) struct Session<'a> {
     validation: Option<TestSet>,
     /// What that epoch gave.
     best: Option<Weights>,
+    /// What the images are like; looked at when a model is first written.
+    pictures: OnceCell<Pictures>,
     device: Device,
     trainee: Trainee,
     head: Head,
@@ -95,7 +98,7 @@ impl<'a> Session<'a> {
             Trainee { learner: start(&weights)?, average, slow, updates }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
-        Ok(Some(Self { run, dataset, validation, best, device, trainee, head, started, spent_before }))
+        Ok(Some(Self { run, dataset, validation, best, pictures: OnceCell::new(), device, trainee, head, started, spent_before }))
     }
 
     pub(super) fn epochs_over(&self) -> u32 {
@@ -142,7 +145,8 @@ impl<'a> Session<'a> {
         }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
-            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &test.told_by(model))?;
+            let model = test.told_by(model).with_familiarity(self.pictures()?.familiarity(&test))?;
+            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &model)?;
             if let Some(preferred) = choice::preferred(&self.head.records) {
                 checkpoint::preferred::write(folder, &preferred)?;
             }
@@ -184,11 +188,20 @@ impl<'a> Session<'a> {
             // Nothing broke it off.
             let (stored, test) = measured.unwrap_or_else(|| unreachable!("a measurement to the end"));
             (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
-            let model = test.told_by(stored);
+            let model = test.told_by(stored).with_familiarity(self.pictures()?.familiarity(&test))?;
             checkpoint::save_as(path, &model, *dtype)?;
             outcome.elapsed_seconds = self.elapsed();
         }
         Ok(outcome)
+    }
+
+    fn pictures(&self) -> Result<&Pictures, Error> {
+        if let Some(pictures) = self.pictures.get() {
+            return Ok(pictures);
+        }
+        let (dataset, preprocessing) = (&self.dataset, &self.head.data.preprocessing);
+        let pictures = Pictures::of(&dataset.train, &dataset.test, preprocessing, self.run.architecture.input)?;
+        Ok(self.pictures.get_or_init(|| pictures))
     }
 
     fn elapsed(&self) -> f64 {
@@ -213,6 +226,7 @@ impl<'a> Session<'a> {
             accuracy: None,
             measured: Measured::default(),
             recipe: serde_json::to_value(&self.run.recipe).ok(),
+            familiarity: None,
             created_by: created_by(),
         };
         Ok(Model::new(metadata, weights.iter().cloned().collect::<Vec<Parameter>>())?)

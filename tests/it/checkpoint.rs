@@ -37,6 +37,7 @@ pub(crate) fn small(value: f32) -> Model {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: Some(serde_json::json!({"lr": 0.1, "epochs": 3})),
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

@@ -183,17 +183,18 @@ fn every_command_has_its_help() {
     Usage: convscope [OPTIONS] [COMMAND]
 
     Commands:
-      serve       Answer over HTTP and show the page (the default)
-      train       Train a network
-      eval        Measure a model on the test images of a dataset
-      calibrate   Make a model's probabilities as often right as they say
-      classify    Say what images show
-      import      Turn PyTorch's weights into a model
-      fetch-data  Download CIFAR-10
-      health      Ask a running server whether it is ready
-      bench       Time a model on this machine
-      selftest    Find out whether this machine computes what it should
-      help        Print this message or the help of the given subcommand(s)
+      serve        Answer over HTTP and show the page (the default)
+      train        Train a network
+      eval         Measure a model on the test images of a dataset
+      calibrate    Make a model's probabilities as often right as they say
+      classify     Say what images show
+      import       Turn PyTorch's weights into a model
+      familiarize  Let a model tell how familiar an image is
+      fetch-data   Download CIFAR-10
+      health       Ask a running server whether it is ready
+      bench        Time a model on this machine
+      selftest     Find out whether this machine computes what it should
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --listen <ADDR>
@@ -215,7 +216,9 @@ fn every_command_has_its_help() {
           --log <FORMAT>
               How the log on stderr is written: pretty or json [default: pretty]
     ");
-    for command in ["serve", "train", "eval", "calibrate", "classify", "import", "fetch-data", "health", "bench", "selftest"] {
+    for command in
+        ["serve", "train", "eval", "calibrate", "classify", "import", "familiarize", "fetch-data", "health", "bench", "selftest"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let own = convscope(&[command, "--help"]).succeeded();
         assert!(own.contains(&format!("Usage: convscope {command} ")) && own.contains("--config <FILE>"), "{own}");

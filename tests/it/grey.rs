@@ -44,6 +44,7 @@ fn untrained(channels: usize) -> Result<Model, String> {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).map_err(|error| error.to_string())

@@ -107,6 +107,7 @@ fn small() -> Metadata {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     }

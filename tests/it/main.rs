@@ -18,6 +18,7 @@ mod download;
 mod draining;
 mod effects;
 mod errors;
+mod familiarity;
 mod featuremaps;
 mod fetching;
 mod field_pictures;

@@ -285,6 +285,7 @@ pub(crate) fn of(architecture: Architecture, seed: u64) -> Model {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     let weights = init::weights(&layers, Init::Pytorch, seed);

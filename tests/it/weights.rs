@@ -31,6 +31,7 @@ fn tiny() -> Metadata {
         accuracy: None,
         measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     }
