@@ -62,7 +62,7 @@ def arguments():
     add("--json", type=Path, metavar="FILE", help="every time of every round")
     add("--convscope", type=Path, default=ROOT / "target/release/convscope", help="the program [target/release/convscope]")
     given = parser.parse_args()
-    given.model = given.model or [ROOT / "models/tutorial.safetensors", ROOT / "benches/speedrun.toml"]
+    given.model = given.model or [ROOT / "models/tutorial.safetensors", ROOT / "src/network/architecture/presets/speedrun.toml"]
     if len({path.stem for path in given.model}) < len(given.model):
         parser.error("two models of one name cannot be told apart in the report")
     if given.rounds < 1 or min(given.batch + given.threads) < 1:

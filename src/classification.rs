@@ -14,6 +14,10 @@ pub struct Answer<'a> {
     /// What the image shows.
     #[serde(flatten)]
     pub classification: Classification<'a>,
+    /// The share of the model's test images that looked stranger to it than this one: 0.5 is ordinary, below 0.01 is like nothing it
+    /// was trained on. `null` where the model cannot tell.
+    #[schema(required)]
+    pub familiarity: Option<f32>,
     /// What the answer took.
     pub timing_ms: Timing,
 }

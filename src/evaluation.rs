@@ -1,4 +1,5 @@
-//! How good a model is: one measure for `convscope eval`, for every epoch of training and for the figure a checkpoint carries.
+//! How good a model is, and how far it can be believed: one measure for `convscope eval`, for every epoch of training and for the
+//! figures a checkpoint carries. [`temperature`] makes its probabilities what they should be.
 //!
 //! It meets a network and a dataset, so that neither has to know the other, and takes a [`TestSet`], so that nobody measures on
 //! what was trained on.
@@ -9,9 +10,12 @@ use serde::Serialize;
 
 use self::findings::{Collector, Findings};
 use crate::dataset::TestSet;
-use crate::network::{self, Evaluator, Model, Probe};
+use crate::network::familiarity::doubt;
+use crate::network::{self, Accuracy, Evaluation, Evaluator, Model, Probe};
 
+pub mod familiarity;
 pub mod findings;
+pub mod temperature;
 pub mod views;
 
 /// Images a forward pass: enough to fill any processor, few enough for a small machine's memory.
@@ -52,6 +56,45 @@ pub struct Report {
     /// What to look into.
     #[serde(skip)]
     pub findings: Findings,
+    /// How unsure the model is of each image, in order: [`doubt`].
+    #[serde(skip)]
+    pub doubts: Vec<f64>,
+}
+
+/// How many images of one class are right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClassReport {
+    /// Images of the class.
+    pub images: usize,
+    /// Those that the model is right about.
+    pub correct: usize,
+    /// Their share; none without images.
+    pub accuracy: Option<f64>,
+    /// Where the share on all such images lies with 95 % confidence; none without images.
+    pub interval95: Option<[f64; 2]>,
+}
+
+impl Report {
+    /// The figures of each class, in the classes' order.
+    pub fn per_class(&self) -> Vec<ClassReport> {
+        let rows = self.confusion.iter().enumerate();
+        rows.map(|(class, row)| {
+            let (images, correct) = (row.iter().sum::<usize>(), row[class]);
+            let of_some = |figure| (images > 0).then_some(figure);
+            let accuracy = of_some(correct as f64 / images.max(1) as f64);
+            ClassReport { images, correct, accuracy, interval95: accuracy.map(|_| wilson(correct, images)) }
+        })
+        .collect()
+    }
+
+    /// `model`, of which this was measured, saying so.
+    #[must_use]
+    pub fn told_by(&self, model: Model) -> Model {
+        let by_class = self.per_class().into_iter();
+        let by_class = by_class.map(|of| Accuracy { accuracy: of.accuracy.unwrap_or_default(), images: of.images }).collect();
+        let accuracy = Accuracy { accuracy: self.accuracy, images: self.images };
+        model.with_figures(accuracy, by_class, self.findings.calibration.expected_error)
+    }
 }
 
 /// Measures `model`, placed in `evaluator`, on every image of `test`. `progress` is told how many are done after each batch.
@@ -77,23 +120,41 @@ pub fn evaluate_while(
     test: &TestSet,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Report>, Error> {
-    let (preprocessing, classes) = (&model.metadata().preprocessing, model.metadata().classes.len());
+    let mut tally = Tally::new(model.metadata().classes.len());
+    let over = pass(evaluator, Measuring { model, test, probe: &Probe::default() }, progress, &mut |start, evaluation| {
+        tally.take(test, start, &evaluation.probabilities);
+    })?;
+    Ok(over.is_continue().then(|| tally.report()))
+}
+
+/// What a pass measures, and what it looks at.
+#[derive(Clone, Copy)]
+struct Measuring<'a> {
+    model: &'a Model,
+    test: &'a TestSet,
+    probe: &'a Probe,
+}
+
+/// Evaluates every image, `each` being given the first index of a batch and what came of it; breaks off where `progress` does.
+fn pass(
+    evaluator: &mut Evaluator,
+    Measuring { model, test, probe }: Measuring<'_>,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    each: &mut dyn FnMut(usize, &Evaluation),
+) -> Result<ControlFlow<()>, Error> {
     check(model, test)?;
-    let mut tally = Tally::new(classes);
+    let preprocessing = &model.metadata().preprocessing;
     let mut input = Vec::new();
     for start in (0..test.len()).step_by(BATCH) {
         let end = test.len().min(start + BATCH);
         input.clear();
         (start..end).try_for_each(|index| preprocessing.normalize(&test.image(index), &mut input))?;
-        let evaluation = evaluator.evaluate(&input, &Probe::default())?;
-        for (index, probabilities) in (start..end).zip(evaluation.probabilities.chunks_exact(classes)) {
-            tally.add(index, test.label(index) as usize, probabilities);
-        }
+        each(start, &evaluator.evaluate(&input, probe)?);
         if progress(end) == ControlFlow::Break(()) {
-            return Ok(None);
+            return Ok(ControlFlow::Break(()));
         }
     }
-    Ok(Some(tally.report()))
+    Ok(ControlFlow::Continue(()))
 }
 
 fn check(model: &Model, test: &TestSet) -> Result<(), Error> {
@@ -127,11 +188,19 @@ struct Tally {
     confusion: Vec<Vec<usize>>,
     loss: f64,
     findings: Collector,
+    doubts: Vec<f64>,
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, findings: Collector::default() }
+        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, findings: Collector::default(), doubts: Vec::new() }
+    }
+
+    /// The images of `test` from `start` on, image × class.
+    fn take(&mut self, test: &TestSet, start: usize, probabilities: &[f32]) {
+        for (index, probabilities) in (start..).zip(probabilities.chunks_exact(self.confusion.len())) {
+            self.add(index, test.label(index) as usize, probabilities);
+        }
     }
 
     fn add(&mut self, index: usize, label: usize, probabilities: &[f32]) {
@@ -139,6 +208,7 @@ impl Tally {
             (1..probabilities.len()).fold(0, |best, class| if probabilities[class] > probabilities[best] { class } else { best });
         self.confusion[label][best] += 1;
         self.findings.add(index, label, best, probabilities);
+        self.doubts.push(doubt(probabilities));
         // A probability that has become 0 costs what the smallest number would, not infinity.
         self.loss -= f64::from(probabilities[label]).max(f64::from(f32::MIN_POSITIVE)).ln();
     }
@@ -154,6 +224,7 @@ impl Tally {
             loss: self.loss / images as f64,
             confusion: self.confusion,
             findings: self.findings.findings(),
+            doubts: self.doubts,
         }
     }
 }
@@ -200,6 +271,16 @@ mod tests {
         assert_eq!((report.images, report.correct), (3, 2));
         assert!((report.loss - (2f64.ln() + 4f64.ln()) / 3.0).abs() < 1e-12);
         assert_eq!(report.findings.mistakes.iter().map(|mistake| mistake.index).collect::<Vec<_>>(), [1]);
+        let of = |images, correct, interval95| ClassReport {
+            images,
+            correct,
+            accuracy: Some(correct as f64 / images as f64),
+            interval95,
+        };
+        assert_eq!(report.per_class(), [of(1, 1, Some(wilson(1, 1))), of(2, 1, Some(wilson(1, 2)))]);
+        let mut lone = Tally::new(2);
+        lone.add(0, 1, &[0.0, 1.0]);
+        assert_eq!(lone.report().per_class()[0], ClassReport { images: 0, correct: 0, accuracy: None, interval95: None });
         let mut wrong = Tally::new(2);
         wrong.add(0, 1, &[1.0, 0.0]);
         assert!(wrong.report().loss.is_finite());

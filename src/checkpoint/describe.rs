@@ -131,7 +131,9 @@ mod tests {
             architecture,
             classes: (0..10).map(|i| i.to_string()).collect(),
             accuracy: None,
+            measured: model::Measured::default(),
             recipe: None,
+            familiarity: None,
             created_by: model::created_by(),
         };
         Model::new(metadata, weights::specs(&layers).map(zero).collect()).unwrap()

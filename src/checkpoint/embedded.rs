@@ -1,8 +1,13 @@
 //! The models inside the program, so that it classifies in an empty folder. A model is added by its file under `models/`
-//! and one line here.
+//! and its name here.
+
+/// Each name with its file.
+macro_rules! bundled {
+    [$($name:literal),+] => { &[$(($name, include_bytes!(concat!("../../models/", $name, ".safetensors")))),+] };
+}
 
 /// Name and file of each.
-pub const MODELS: &[(&str, &[u8])] = &[("tutorial", include_bytes!("../../models/tutorial.safetensors"))];
+pub const MODELS: &[(&str, &[u8])] = bundled!["tutorial"];
 
 /// The file of the embedded model called `name`.
 pub fn named(name: &str) -> Option<&'static [u8]> {
@@ -11,13 +16,37 @@ pub fn named(name: &str) -> Option<&'static [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use crate::checkpoint::{read, store};
+    use std::collections::BTreeSet;
+
+    use crate::checkpoint::{Dtype, read, store, write};
 
     #[test]
     fn every_embedded_model_is_whole_and_called_by_its_name() {
         for (name, bytes) in super::MODELS {
             store::check_name(name).unwrap();
             assert_eq!(read(bytes).unwrap().metadata().name, *name);
+        }
+    }
+
+    #[test]
+    fn every_embedded_model_says_what_is_to_be_known_of_it() {
+        for (name, bytes) in super::MODELS {
+            let model = read(bytes).unwrap();
+            let metadata = model.metadata();
+            let accuracy = metadata.accuracy.unwrap();
+            assert!(accuracy.images == 10_000 && (0.5..1.0).contains(&accuracy.accuracy), "{name}: {accuracy:?}");
+            assert!(["conv1", "conv2"].iter().all(|layer| metadata.architecture.position(layer).is_some()), "{name}");
+            assert_eq!(metadata.classes.iter().collect::<BTreeSet<_>>().len(), metadata.classes.len(), "{name}");
+            assert!(metadata.recipe.as_ref().is_some_and(|recipe| recipe.get("seed").is_some()), "{name}");
+            assert!(metadata.created_by.starts_with("convscope "), "{name}");
+            // Released models are stored as F16: nothing of them is lost when they are written so.
+            assert!(write(&model, Dtype::F16).len().abs_diff(bytes.len()) < 4096, "{name}: {} bytes", bytes.len());
+            let measured = &metadata.measured;
+            if let Some(error) = measured.expected_calibration_error {
+                assert!((0.0..0.1).contains(&error) && measured.accuracy_by_class.len() == metadata.classes.len(), "{name}");
+                let images: usize = measured.accuracy_by_class.iter().map(|of| of.images).sum();
+                assert_eq!(images, accuracy.images, "{name}");
+            }
         }
     }
 }

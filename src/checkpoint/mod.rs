@@ -3,7 +3,7 @@
 //!
 //! [`container`] is the file format, [`atomic`] the way any file of this program reaches the disk, [`sweep`] removes what is left of
 //! one whose writer was killed, [`store`] which file a model's name and version mean, [`activation`] which version somebody chose to
-//! answer, [`embedded`] the models inside the program, [`import`] takes over weights of other programs. This module does not know who asks, what a model is used for, or where its folders come from.
+//! answer, [`preferred`] which one its writer would have answer, [`embedded`] the models inside the program, [`import`] takes over weights of other programs. This module does not know who asks, what a model is used for, or where its folders come from.
 
 pub mod activation;
 pub mod atomic;
@@ -13,6 +13,7 @@ pub mod dtype;
 pub mod embedded;
 pub mod error;
 pub mod import;
+pub mod preferred;
 pub mod store;
 pub mod sweep;
 
@@ -24,6 +25,7 @@ pub use container::{Contents, Tensor, safetensors_bytes};
 pub use describe::Description;
 pub use dtype::Dtype;
 pub use error::Error;
+pub use preferred::Preferred;
 pub use store::Store;
 
 use crate::network::{Metadata, Model, model};

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::preferred::{self, Preferred};
 use super::{embedded, error::Error};
 use crate::network::Model;
 
@@ -57,7 +58,15 @@ impl Source {
 }
 
 impl Entry {
-    /// The version that is used unless another was asked for.
+    /// The version that its writer would have used, if that is there.
+    pub fn preferred(&self) -> Result<Option<Preferred>, Error> {
+        let Some((_, Source::File(path))) = self.highest() else { return Ok(None) };
+        let (folder, single) = (path.parent(), path.file_stem().is_some_and(|stem| stem == self.name.as_str()));
+        let Some(folder) = folder.filter(|_| !single) else { return Ok(None) };
+        Ok(preferred::read(folder)?.filter(|preferred| self.versions.contains_key(&preferred.version)))
+    }
+
+    /// The version that is used unless another was asked for, or is preferred.
     pub fn highest(&self) -> Option<(u64, &Source)> {
         self.versions.last_key_value().map(|(&version, source)| (version, source))
     }
@@ -269,6 +278,24 @@ mod tests {
         assert_eq!(identity(&version_path(models.path(), "b", 10)), ("b".into(), 10));
         assert_eq!(identity(Path::new("models/mine.safetensors")), ("mine".into(), 1));
         assert_eq!(b.version(3).unwrap_err().to_string(), "the model `b` has no version 3; it has 2, 10");
+    }
+
+    #[test]
+    fn what_is_preferred_is_a_version_that_is_there_of_a_model_with_versions() {
+        let models = folder(&["a.safetensors", "b/2.safetensors", "b/3.safetensors"]);
+        let entry = |name| store(&[&models]).find(name).unwrap();
+        let says = |version| {
+            let preferred = Preferred { version, because: "it is".into() };
+            for folder in [models.path(), &models.path().join("b")] {
+                preferred::write(folder, &preferred).unwrap();
+            }
+            entry("b").preferred().unwrap().map(|preferred| preferred.version)
+        };
+        assert_eq!(entry("b").preferred().unwrap(), None);
+        assert_eq!([2, 3, 1].map(says), [Some(2), Some(3), None]);
+        says(1);
+        assert_eq!(entry("a").preferred().unwrap(), None, "a single file has no versions to choose from");
+        assert_eq!(entry("tutorial").preferred().unwrap(), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::globals::{Found, Globals};
 use super::print;
 use crate::classification::{Answer, Answers, Classification, ModelVersion, Timing};
-use crate::network::{Evaluator, Probe};
+use crate::network::{Evaluation, Evaluator, Probe};
 use crate::picture::decode::{self, Limits};
 
 /// Arguments of `classify`.
@@ -38,9 +38,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         seen.push(look(image, &found, &mut evaluator, globals.config.limits.pixels)?);
     }
     let classes = &found.model.metadata().classes;
-    let answers = seen.iter().map(|(probabilities, timing_ms)| Answer {
+    let answers = seen.iter().map(|(evaluation, timing_ms)| Answer {
         model: ModelVersion { name: &found.name, version: found.version },
-        classification: Classification::new(classes, probabilities, args.top_k as usize),
+        classification: Classification::new(classes, &evaluation.probabilities, args.top_k as usize),
+        familiarity: evaluation.familiarity.first().copied(),
         timing_ms: *timing_ms,
     });
     let answers: Vec<Answer<'_>> = answers.collect();
@@ -52,8 +53,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     Ok(print(&text)?)
 }
 
-/// One image's probabilities, and what they took.
-fn look(image: &PathBuf, found: &Found, evaluator: &mut Evaluator, pixels: u64) -> anyhow::Result<(Vec<f32>, Timing)> {
+/// What comes of one image, and what that took.
+fn look(image: &PathBuf, found: &Found, evaluator: &mut Evaluator, pixels: u64) -> anyhow::Result<(Evaluation, Timing)> {
     let name = || image.display().to_string();
     let bytes = std::fs::read(image).with_context(|| format!("cannot read {}", name()))?;
     let preprocessing = &found.model.metadata().preprocessing;
@@ -65,14 +66,15 @@ fn look(image: &PathBuf, found: &Found, evaluator: &mut Evaluator, pixels: u64) 
     let evaluation = evaluator.evaluate(&input, &Probe::default())?;
     // Nothing waits in a queue here.
     let timing = Timing::new(decoded - start, Duration::ZERO, decoded.elapsed());
-    Ok((evaluation.probabilities, timing))
+    Ok((evaluation, timing))
 }
 
 fn sentences(images: &[PathBuf], answers: &[Answer<'_>]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for (image, answer) in images.iter().zip(answers) {
         let top = answer.classification.top.iter().map(|r| format!("{} {:.1} %", r.label, 100.0 * r.probability));
-        writeln!(text, "{}: {}", image.display(), top.collect::<Vec<_>>().join(", "))?;
+        let familiarity = answer.familiarity.map_or_else(String::new, |share| format!("; familiarity {share:.3}"));
+        writeln!(text, "{}: {}{familiarity}", image.display(), top.collect::<Vec<_>>().join(", "))?;
     }
     Ok(text)
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::{Globals, print};
 use crate::dataset::{self, Reading, Rules};
+use crate::evaluation::findings::Calibration;
 use crate::evaluation::views::{self, Views};
-use crate::evaluation::{Report, evaluate};
+use crate::evaluation::{ClassReport, Report, evaluate};
 use crate::network::Evaluator;
 use crate::picture::decode::Limits;
 
@@ -61,8 +62,18 @@ struct Together {
 struct Measured<'a> {
     #[serde(flatten)]
     report: &'a Report,
+    per_class: Vec<Class<'a>>,
+    calibration: &'a Calibration,
     #[serde(skip_serializing_if = "Option::is_none")]
     tta: Option<&'a Together>,
+}
+
+/// How many images of a class are right.
+#[derive(Serialize)]
+struct Class<'a> {
+    label: &'a str,
+    #[serde(flatten)]
+    report: ClassReport,
 }
 
 /// Measures, and prints the report.
@@ -99,7 +110,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let tta = args.tta.map(&mut together).transpose().with_context(cannot)?;
     bar.finish_and_clear();
     let text = if args.json {
-        serde_json::to_string(&Measured { report: &report, tta: tta.as_ref() })? + "\n"
+        let labels = metadata.classes.iter().zip(report.per_class());
+        let per_class = labels.map(|(label, report)| Class { label, report }).collect();
+        let calibration = &report.findings.calibration;
+        serde_json::to_string(&Measured { report: &report, per_class, calibration, tta: tta.as_ref() })? + "\n"
     } else {
         sentences(&found.name, &metadata.classes, &report)? + &tta.map_or_else(String::new, |tta| tta.sentence())
     };
@@ -135,6 +149,32 @@ fn sentences(name: &str, classes: &[String], report: &Report) -> Result<String, 
     for (class, counts) in classes.iter().zip(&report.confusion) {
         let counts = counts.iter().fold(String::new(), |row, count| cell(row, count));
         writeln!(text, "{class:width$}{counts}")?;
+    }
+    writeln!(text, "\nOf each class so many are right, with the 95 % interval:")?;
+    for (class, of) in classes.iter().zip(report.per_class()) {
+        match (of.accuracy, of.interval95.map(|interval| interval.map(|bound| 100.0 * bound))) {
+            (Some(accuracy), Some([low, high])) => {
+                let accuracy = 100.0 * accuracy;
+                writeln!(text, "{class:width$} {accuracy:6.2} % of {} images, {low:.2} to {high:.2} %", of.images)?;
+            }
+            _ => writeln!(text, "{class:width$} no images")?,
+        }
+    }
+    Ok(text + &sureness(&report.findings.calibration)?)
+}
+
+/// How sure the model is, and how often it is right then.
+fn sureness(calibration: &Calibration) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let error = 100.0 * calibration.expected_error;
+    writeln!(
+        text,
+        "\nHow sure it is, and how often it is right then (expected calibration error {error:.2} %, {} bins):",
+        calibration.bins.len()
+    )?;
+    for bin in calibration.bins.iter().filter(|bin| bin.images > 0) {
+        let (sure, right) = (100.0 * bin.confidence, 100.0 * bin.accuracy);
+        writeln!(text, "{sure:6.2} % sure, {right:6.2} % right, of {} images", bin.images)?;
     }
     Ok(text)
 }

@@ -41,8 +41,8 @@ impl Globals {
         Store::new(self.config.model_folders())
     }
 
-    /// The model that `--model NAME|FILE` means: a file that is there, else the highest version of a name; without it, the
-    /// configured default.
+    /// The model that `--model NAME|FILE` means: a file that is there, else the version of a name that its writer
+    /// prefers, or the highest; without it, the configured default.
     pub fn model(&self, wanted: Option<&str>) -> anyhow::Result<Found> {
         let wanted = wanted.unwrap_or(&self.config.models.default);
         let path = Path::new(wanted);
@@ -51,7 +51,11 @@ impl Globals {
             return Ok(Found { name, version, model: checkpoint::load(path)? });
         }
         let entry = self.store().find(wanted)?;
-        let (version, source) = entry.highest().with_context(|| format!("the model `{wanted}` has no version"))?;
+        let none = || format!("the model `{wanted}` has no version");
+        let (version, source) = match entry.preferred()? {
+            Some(preferred) => (preferred.version, entry.version(preferred.version)?),
+            None => entry.highest().with_context(none)?,
+        };
         Ok(Found { version, model: source.load()?, name: entry.name.clone() })
     }
 }

@@ -48,7 +48,9 @@ pub fn run(args: Args, _globals: &Globals) -> anyhow::Result<()> {
         preprocessing: Preprocessing::normalized(input, mean, std),
         classes,
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

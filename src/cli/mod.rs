@@ -5,8 +5,10 @@
 //! (its affinity and a container's share), or `RAYON_NUM_THREADS`.
 
 pub mod bench;
+pub mod calibrate;
 pub mod classify;
 pub mod eval;
+pub mod familiarize;
 pub mod fetch_data;
 pub mod globals;
 pub mod health;
@@ -64,10 +66,14 @@ enum Command {
     Train(train::Args),
     /// Measure a model on the test images of a dataset
     Eval(eval::Args),
+    /// Make a model's probabilities as often right as they say
+    Calibrate(calibrate::Args),
     /// Say what images show
     Classify(classify::Args),
     /// Turn PyTorch's weights into a model
     Import(import::Args),
+    /// Let a model tell how familiar an image is
+    Familiarize(familiarize::Args),
     /// Download CIFAR-10
     FetchData(fetch_data::Args),
     /// Ask a running server whether it is ready
@@ -98,8 +104,10 @@ impl Command {
             Self::Serve(args) => serve::run(args, globals),
             Self::Train(args) => train::run(&args, globals),
             Self::Eval(args) => eval::run(&args, globals),
+            Self::Calibrate(args) => calibrate::run(&args, globals),
             Self::Classify(args) => classify::run(&args, globals),
             Self::Import(args) => import::run(args, globals),
+            Self::Familiarize(args) => familiarize::run(&args, globals),
             Self::FetchData(args) => fetch_data::run(args, globals),
             Self::Health(args) => health::run(&args, globals),
             Self::Bench(args) => bench::run(&args, globals),

@@ -143,7 +143,7 @@ impl Limits {
         Self {
             body_bytes: (reader.number("limits.body_mib", 16, 1..=1024) * MIB) as usize,
             pixels: reader.number("limits.megapixels", 50, 1..=1000) * 1_000_000,
-            queue_images: reader.number("limits.queue_images", 256, 1..=100_000) as usize,
+            queue_images: reader.number("limits.queue_images", 96, 1..=100_000) as usize,
             decode_bytes: reader.number("limits.decode_mib", 1024, 1..=1_000_000) * MIB,
             answer_bytes: reader.number("limits.answer_mib", 256, 1..=1_000_000) * MIB,
             batch_images: reader.number("limits.batch_images", 32, 1..=1024) as usize,

@@ -72,7 +72,8 @@ pub fn evaluate(
     Ok(tally.report())
 }
 
-fn softmax(scores: &[f64]) -> Vec<f32> {
+/// The shares that `scores` stand for.
+pub(super) fn softmax(scores: &[f64]) -> Vec<f32> {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
     scores.iter().map(|score| ((score - highest).exp() / total) as f32).collect()

@@ -83,6 +83,7 @@ fn answer<'a>(seen: &'a Seen, served: &'a Served, top_k: usize) -> Answer<'a> {
     Answer {
         model: named(served),
         classification: Classification::new(&served.model.metadata().classes, &seen.reply.probabilities, top_k),
+        familiarity: seen.reply.familiarity,
         timing_ms: Timing::new(seen.decode, seen.reply.queued, seen.reply.inference),
     }
 }

@@ -93,7 +93,14 @@ pub async fn one(app: &Arc<App>, image: Image, question: &Question) -> Result<Se
 /// images get in between. The reply has the probabilities of all of them.
 pub async fn each(app: &Arc<App>, image: Image, question: &Question, masks: &[Mask]) -> Result<Seen, Error> {
     let (input, place, came) = arrive(app, image, question).await?;
-    let mut all = Reply { probabilities: Vec::new(), taps: Vec::new(), queued: came.waited, inference: Duration::ZERO, batch: 0 };
+    let mut all = Reply {
+        probabilities: Vec::new(),
+        taps: Vec::new(),
+        familiarity: None,
+        queued: came.waited,
+        inference: Duration::ZERO,
+        batch: 0,
+    };
     for masks in masks.chunks(app.config.limits.batch_images) {
         let request = Request {
             served: Arc::clone(&question.served),
@@ -127,10 +134,7 @@ struct Came {
 /// From the encoded bytes to what the model takes.
 async fn arrive(app: &Arc<App>, image: Image, question: &Question) -> Result<(Input, Place, Came), Error> {
     let admitted = Instant::now();
-    if app.engine.under_way() > app.engine.cores() {
-        // Whoever else has sent an image takes a place first, or hears that there is none: what waits is known, and bounded.
-        tokio::task::yield_now().await;
-    }
+    app.engine.turn().await;
     let started = Instant::now();
     if started >= question.deadline.0 {
         return Err(Error::timed_out());

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::error::Error;
 use super::openapi::shapes;
 use super::state::App;
-use crate::checkpoint::Activation;
+use crate::checkpoint::{Activation, Preferred};
 use crate::classification::ModelVersion;
 use crate::network::Preprocessing;
 use crate::network::model::Accuracy;
@@ -47,11 +47,15 @@ pub struct Entry<'a> {
     default: bool,
     /// The version that answers where none is named.
     active: u64,
-    /// Why that one: `activated`, or it is the `highest`.
+    /// Why that one: `activated`, or `preferred`, or it is the `highest`.
     active_because: &'static str,
     /// What was activated last, and when; null where nothing was.
     #[schema(value_type = Option<Object>)]
     activated: Option<&'a Activation>,
+    /// What answers unless another is activated, and why: a run's best epoch on its validation images. Null where nothing is preferred,
+    /// and the highest does.
+    #[schema(value_type = Option<Object>)]
+    preferred: Option<&'a Preferred>,
     /// All of them, rising.
     versions: Vec<OneVersion<'a>>,
     /// Measured on test images; null where nobody has.
@@ -122,12 +126,18 @@ pub fn describe<'a>(listed: &'a Listed, default: &str) -> Option<Entry<'a>> {
         created_by: &metadata.created_by,
     });
     let chosen = listed.chosen.as_ref().is_some_and(|chosen| chosen.version == listed.active);
+    let preferred = listed.preferred.as_ref().is_some_and(|preferred| preferred.version == listed.active);
     Some(Entry {
         name: &listed.name,
         default: listed.name == default,
         active: listed.active,
-        active_because: if chosen { "activated" } else { "highest" },
+        active_because: match (chosen, preferred) {
+            (true, _) => "activated",
+            (false, true) => "preferred",
+            (false, false) => "highest",
+        },
         activated: listed.chosen.as_ref(),
+        preferred: listed.preferred.as_ref(),
         versions: versions.collect(),
         accuracy: active.accuracy,
         classes: &active.classes,

@@ -1,14 +1,11 @@
-//! Plain matrices, row-major, whose sides are whole vectors of sixteen: what an update rule multiplies. Rows of a product are shared
-//! among threads in pieces of a fixed number.
+//! Plain matrices, row-major, whose sides are whole vectors of sixteen: what an update rule multiplies. Who shares their rows among
+//! threads is not known here.
 
+use super::Tier;
 use super::blocked::tile::{Extent, Operands, Target, Tiles, store, sweep};
 use super::lanes::{Kernel, Lanes, WIDTH};
 use super::lengths::product;
-use super::team::Chunks;
-use super::{Team, Tier};
 
-/// Rows that one task computes.
-const ROWS: usize = 32;
 /// Products that are added up before the next rows of the right side: what a tile reads of them stays in the nearest cache.
 const CHUNK: usize = 64;
 
@@ -23,44 +20,42 @@ pub struct Factors<'a> {
     pub inner: usize,
 }
 
-/// `to += left · right`, after `begin` has filled the rows from one number on.
-pub fn multiply(tier: Tier, team: &Team, factors: Factors<'_>, to: &mut [f32], begin: impl Fn(usize, &mut [f32]) + Sync) {
-    let Factors { left, right, inner } = factors;
-    let columns = right.len() / inner;
-    team.each(Chunks::new(to, ROWS * columns), |task, to| {
-        begin(task * ROWS, to);
-        let left = &left[task * ROWS * inner..][..to.len() / columns * inner];
-        tier.run(Product { factors: Factors { left, ..factors }, columns, to });
-    });
+/// `to += left · right`. An entry is the same bits whichever rows are computed together with its own.
+pub fn multiply(tier: Tier, factors: Factors<'_>, to: &mut [f32]) {
+    tier.run(Product { factors, columns: factors.right.len() / factors.inner, to });
 }
 
-/// Writes the transposed of `from` (whose rows have `columns` numbers) to `to`.
-pub fn transpose(team: &Team, columns: usize, from: &[f32], to: &mut [f32]) {
+/// Writes rows of the transposed of `from` (whose rows have `columns` numbers) to `to`, the one numbered `first` to begin with.
+pub fn transpose(columns: usize, from: &[f32], first: usize, to: &mut [f32]) {
     let rows = from.len() / columns;
-    assert!(to.len() == from.len() && rows.is_multiple_of(WIDTH) && columns.is_multiple_of(WIDTH), "matrix: whole vectors");
-    team.each(Chunks::new(to, ROWS * rows), |task, to| {
-        for (band, to) in to.chunks_exact_mut(WIDTH * rows).enumerate() {
-            let first = task * ROWS + band * WIDTH;
-            // Squares of sixteen: a column of them is read while its lines are cached.
-            for square in (0..rows).step_by(WIDTH) {
-                for (column, to) in to.chunks_exact_mut(rows).enumerate() {
-                    for (row, to) in to[square..square + WIDTH].iter_mut().enumerate() {
-                        *to = from[(square + row) * columns + first + column];
-                    }
+    let whole = [rows, columns, first, to.len() / rows].iter().all(|side| side.is_multiple_of(WIDTH));
+    assert!(whole && to.len().is_multiple_of(rows), "matrix: whole vectors");
+    for (band, to) in to.chunks_exact_mut(WIDTH * rows).enumerate() {
+        let first = first + band * WIDTH;
+        // Squares of sixteen: a column of them is read while its lines are cached.
+        for square in (0..rows).step_by(WIDTH) {
+            for (column, to) in to.chunks_exact_mut(rows).enumerate() {
+                for (row, to) in to[square..square + WIDTH].iter_mut().enumerate() {
+                    *to = from[(square + row) * columns + first + column];
                 }
             }
         }
-    });
+    }
 }
 
-/// The root of the sum of squares, added up in one order.
+/// The root of the sum of squares.
 pub fn norm(values: &[f32]) -> f64 {
+    squares(values).sqrt()
+}
+
+/// The sum of squares, added up in one order: finite where all numbers are, since no square of one and no sum of theirs is too large.
+pub fn squares(values: &[f32]) -> f64 {
     let mut sums = [0.0f64; WIDTH];
     let (whole, rest) = values.as_chunks::<WIDTH>();
     for sixteen in whole {
         sums.iter_mut().zip(sixteen).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
     }
-    (sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()).sqrt()
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
 }
 
 struct Product<'a> {
@@ -128,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_are_their_sums_on_every_tier_whatever_the_threads() {
+    fn products_are_their_sums_on_every_tier_however_many_rows_are_computed_together() {
         for (rows, inner, columns) in [(16, 16, 16), (48, 80, 32), (7, 130, 16), (33, 1, 48)] {
             let (left, right, before) = (noise(1, rows * inner), noise(2, inner * columns), noise(3, rows * columns));
             let entry = |left: &[f64], right: &[f64], at: usize| -> f64 {
@@ -137,12 +132,11 @@ mod tests {
             let expected = (0..rows * columns).map(|at| f64::from(before[at]) + entry(&wide(&left), &wide(&right), at)).collect();
             let expected = Sums::new(expected, &[inner as f64 / 9.0]);
             for tier in Tier::all() {
-                let found = [1, 3].map(|threads| {
-                    let mut to = vec![f32::NAN; rows * columns];
-                    let factors = Factors { left: &left, right: &right, inner };
-                    multiply(tier, &Team::new(threads), factors, &mut to, |first, to| {
-                        to.copy_from_slice(&before[first * columns..][..to.len()]);
-                    });
+                let found = [rows, 3].map(|together| {
+                    let mut to = before.clone();
+                    for (left, to) in left.chunks(together * inner).zip(to.chunks_mut(together * columns)) {
+                        multiply(tier, Factors { left, right: &right, inner }, to);
+                    }
                     to
                 });
                 expected.assert_are(&found[0], &format!("{tier} {rows} × {inner} × {columns}"));
@@ -156,7 +150,9 @@ mod tests {
         let (rows, columns) = (48, 80);
         let from = noise(1, rows * columns);
         let mut to = vec![f32::NAN; rows * columns];
-        transpose(&Team::new(2), columns, &from, &mut to);
+        let (start, end) = to.split_at_mut(32 * rows);
+        transpose(columns, &from, 32, end);
+        transpose(columns, &from, 0, start);
         assert!((0..rows * columns).all(|at| to[at] == from[at % rows * columns + at / rows]));
     }
 
@@ -164,5 +160,11 @@ mod tests {
     fn a_norm_is_of_all_numbers() {
         assert_eq!(norm(&[3.0, 0.0, 4.0]), 5.0);
         assert_eq!(norm(&[1.0; 400]), 20.0);
+        assert!(squares(&[f32::MAX; 40]).is_finite());
+        for (place, wrong) in [(0, f32::NAN), (17, f32::INFINITY), (39, f32::NEG_INFINITY)] {
+            let mut values = [1.0; 40];
+            values[place] = wrong;
+            assert!(!squares(&values).is_finite(), "{wrong} at {place}");
+        }
     }
 }

@@ -1,9 +1,16 @@
 //! Newton-Schulz's iteration: brings all singular values of a matrix near 1 by products alone (Bernstein and Newhouse, "Old
 //! Optimizer, New Norm", 2024, section 4; Jordan and others, "Muon", 2024).
 
+use std::ops::Range;
+
+use super::buffer::held;
 use super::lanes::WIDTH;
 use super::matrix::{Factors, multiply, norm, transpose};
+use super::team::Cut;
 use super::{Buffer, Team, Tier};
+
+/// Rows that one task computes.
+const ROWS: usize = 32;
 
 /// A polynomial and how often it is applied.
 #[derive(Debug, Clone, Copy)]
@@ -16,13 +23,18 @@ pub struct NewtonSchulz {
     pub steps: u32,
 }
 
-/// Room for one matrix at a time; zeros fill its sides up to whole vectors, which changes nothing.
+/// Room for several matrices that are brought on together, side by side: every step of the iteration is one region of the team over
+/// pieces of all their rows, so that no thread waits while another one is at a matrix. Zeros fill their sides up to whole vectors, which
+/// changes nothing. No bit of a matrix depends on the others, nor on the threads.
 #[derive(Debug, Default)]
-pub struct Square {
-    /// Sides as they are computed: the shorter one first.
-    sides: [usize; 2],
-    /// Whether rows of what was loaded are columns here.
-    turned: bool,
+pub struct Squares {
+    matrices: Vec<Matrix>,
+    /// Where each matrix ends among all of them.
+    ends: Vec<usize>,
+    /// Pieces of the matrices' rows, of their columns, and of the products' rows.
+    rows: Pieces,
+    columns: Pieces,
+    grams: Pieces,
     matrix: Buffer,
     next: Buffer,
     transposed: Buffer,
@@ -31,55 +43,155 @@ pub struct Square {
     polynomial: Buffer,
 }
 
-impl Square {
-    /// Takes the matrix of this shape with these entries, given row and column.
-    pub fn load(&mut self, [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> f32) {
-        let [tall, wide] = [rows, columns].map(|side| side.next_multiple_of(WIDTH));
-        self.turned = tall > wide;
-        self.sides = [tall.min(wide), tall.max(wide)];
-        // Fillers must be zeros.
-        self.matrix.resize(0);
-        self.matrix.resize(tall * wide);
-        for row in 0..rows {
-            for column in 0..columns {
-                let place = self.place(row, column);
-                self.matrix[place] = entry(row, column);
-            }
+/// A matrix as it is computed: the shorter side first.
+#[derive(Debug, Clone, Copy)]
+struct Matrix {
+    /// Rows and columns of what is loaded.
+    given: [usize; 2],
+    short: usize,
+    long: usize,
+    /// Whether rows of what is loaded are columns here.
+    turned: bool,
+    /// Where it, and its square of the shorter side, begin among those of all.
+    first: usize,
+    square: usize,
+}
+
+/// Rows of several matrices, in pieces that one task computes.
+#[derive(Debug, Default)]
+struct Pieces {
+    ends: Vec<usize>,
+    /// Of each piece its matrix, and its first row there.
+    of: Vec<(usize, usize)>,
+}
+
+impl Pieces {
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.of.clear();
+    }
+
+    /// Adds those of a matrix of this shape, which is numbered `matrix`.
+    fn add(&mut self, matrix: usize, [rows, columns]: [usize; 2]) {
+        let before = self.ends.last().copied().unwrap_or(0);
+        for first in (0..rows).step_by(ROWS) {
+            self.ends.push(before + rows.min(first + ROWS) * columns);
+            self.of.push((matrix, first));
         }
     }
 
-    /// An entry, given row and column of what was loaded.
-    pub fn entry(&self, row: usize, column: usize) -> f32 {
-        self.matrix[self.place(row, column)]
+    fn cut<'a>(&'a self, numbers: &'a mut [f32]) -> Cut<'a, f32> {
+        Cut::new(numbers, &self.ends)
+    }
+}
+
+impl Matrix {
+    fn new(given: [usize; 2], first: usize, square: usize) -> Self {
+        let [tall, wide] = given.map(|side| side.next_multiple_of(WIDTH));
+        Self { given, short: tall.min(wide), long: tall.max(wide), turned: tall > wide, first, square }
     }
 
-    fn place(&self, row: usize, column: usize) -> usize {
-        let (row, column) = if self.turned { (column, row) } else { (row, column) };
-        row * self.sides[1] + column
+    fn range(self) -> Range<usize> {
+        self.first..self.first + self.short * self.long
+    }
+
+    fn square(self) -> Range<usize> {
+        self.square..self.square + self.short * self.short
+    }
+}
+
+impl Squares {
+    /// Takes matrices of these shapes (rows, columns) from here on; [`Squares::load`] says what is in them.
+    pub fn take(&mut self, shapes: impl Iterator<Item = [usize; 2]>) {
+        self.matrices.clear();
+        self.ends.clear();
+        [&mut self.rows, &mut self.columns, &mut self.grams].into_iter().for_each(Pieces::clear);
+        let (mut first, mut square) = (0, 0);
+        for (at, given) in shapes.enumerate() {
+            let matrix = Matrix::new(given, first, square);
+            let Matrix { short, long, .. } = matrix;
+            (first, square) = (matrix.range().end, matrix.square().end);
+            self.matrices.push(matrix);
+            self.ends.push(first);
+            self.rows.add(at, [short, long]);
+            self.columns.add(at, [long, short]);
+            self.grams.add(at, [short, short]);
+        }
+        [&mut self.matrix, &mut self.next, &mut self.transposed].into_iter().for_each(|buffer| buffer.grow(first));
+        [&mut self.gram, &mut self.scaled, &mut self.polynomial].into_iter().for_each(|buffer| buffer.grow(square));
+    }
+
+    /// Bytes of the room for matrices of these shapes.
+    pub fn bytes(shapes: impl Iterator<Item = [usize; 2]>) -> usize {
+        let (first, square) = shapes.fold((0, 0), |(first, square), given| {
+            let matrix = Matrix::new(given, first, square);
+            (matrix.range().end, matrix.square().end)
+        });
+        3 * (held(first) + held(square))
+    }
+
+    /// Numbers of a matrix of this shape here.
+    pub fn numbers(given: [usize; 2]) -> usize {
+        Matrix::new(given, 0, 0).range().end
+    }
+
+    /// Reads all entries, given the number of the matrix, row and column.
+    pub fn load(&mut self, team: &Team, entry: impl Fn(usize, usize, usize) -> f32 + Sync) {
+        let Self { matrices, rows, matrix, .. } = self;
+        team.each(rows.cut(matrix), |task, to| {
+            let (at, first) = rows.of[task];
+            let Matrix { given: [tall, wide], long, turned, .. } = matrices[at];
+            for (row, to) in (first..).zip(to.chunks_exact_mut(long)) {
+                for (column, to) in to.iter_mut().enumerate() {
+                    let (row, column) = if turned { (column, row) } else { (row, column) };
+                    // Fillers are zeros.
+                    *to = if row < tall && column < wide { entry(at, row, column) } else { 0.0 };
+                }
+            }
+        });
+    }
+
+    /// An entry, given the number of the matrix, row and column of what was loaded.
+    pub fn entry(&self, at: usize, row: usize, column: usize) -> f32 {
+        let Matrix { long, turned, first, .. } = self.matrices[at];
+        let (row, column) = if turned { (column, row) } else { (row, column) };
+        self.matrix[first + row * long + column]
     }
 
     /// Iterates.
     pub fn run(&mut self, tier: Tier, team: &Team, rule: &NewtonSchulz) {
-        let [short, long] = self.sides;
         let [a, b, c] = rule.coefficients;
-        let Self { matrix, next, transposed, gram, scaled, polynomial, .. } = self;
-        for (buffer, len) in [(&mut *next, long), (&mut *transposed, long), (&mut *gram, short), (&mut *scaled, short)] {
-            buffer.resize(short * len);
-        }
-        polynomial.resize(short * short);
-        let scale = 1.0 / (norm(matrix) + f64::from(rule.eps));
-        matrix.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+        let Self { matrices, ends, rows, columns, grams, matrix, next, transposed, gram, scaled, polynomial } = self;
+        let of = |pieces: &Pieces, task: usize| (matrices[pieces.of[task].0], pieces.of[task].1);
+        team.each(Cut::new(matrix, ends), |_, matrix| {
+            let scale = 1.0 / (norm(matrix) + f64::from(rule.eps));
+            matrix.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+        });
         for _ in 0..rule.steps {
-            transpose(team, long, matrix, transposed);
-            multiply(tier, team, Factors { left: matrix, right: transposed, inner: long }, gram, |_, rows| rows.fill(0.0));
-            scaled.iter_mut().zip(&gram[..]).for_each(|(to, x)| *to = c * x);
-            let from = |values: &[f32], by: f32, first: usize, to: &mut [f32]| {
-                to.iter_mut().zip(&values[first..]).for_each(|(to, x)| *to = by * x);
-            };
-            let square = Factors { left: scaled, right: gram, inner: short };
-            multiply(tier, team, square, polynomial, |first, rows| from(gram, b, first * short, rows));
-            let moved = Factors { left: polynomial, right: matrix, inner: short };
-            multiply(tier, team, moved, next, |first, rows| from(matrix, a, first * long, rows));
+            team.each(columns.cut(transposed), |task, to| {
+                let (own, first) = of(columns, task);
+                transpose(own.long, &matrix[own.range()], first, to);
+            });
+            team.each((grams.cut(gram), grams.cut(scaled)), |task, (gram, scaled)| {
+                let (own, first) = of(grams, task);
+                let left = &matrix[own.first + first * own.long..][..gram.len() / own.short * own.long];
+                gram.fill(0.0);
+                multiply(tier, Factors { left, right: &transposed[own.range()], inner: own.long }, gram);
+                scaled.iter_mut().zip(gram).for_each(|(to, x)| *to = c * *x);
+            });
+            team.each(grams.cut(polynomial), |task, to| {
+                let (own, first) = of(grams, task);
+                let place = own.square + first * own.short;
+                to.iter_mut().zip(&gram[place..]).for_each(|(to, x)| *to = b * x);
+                let left = &scaled[place..][..to.len()];
+                multiply(tier, Factors { left, right: &gram[own.square()], inner: own.short }, to);
+            });
+            team.each(rows.cut(next), |task, to| {
+                let (own, first) = of(rows, task);
+                to.iter_mut().zip(&matrix[own.first + first * own.long..]).for_each(|(to, x)| *to = a * x);
+                let left = &polynomial[own.square + first * own.short..][..to.len() / own.long * own.short];
+                multiply(tier, Factors { left, right: &matrix[own.range()], inner: own.short }, to);
+            });
             std::mem::swap(matrix, next);
         }
     }
@@ -94,18 +206,22 @@ mod tests {
     const RULE: NewtonSchulz = NewtonSchulz { coefficients: [3.4445, -4.7750, 2.0315], eps: 1e-7, steps: 5 };
 
     fn found(tier: Tier, threads: usize, [rows, columns]: [usize; 2], values: &[f32]) -> Vec<f32> {
-        let mut square = Square::default();
-        // What another matrix left is not seen.
-        square.load([20, 40], |_, _| 7.0);
-        square.load([rows, columns], |row, column| values[row * columns + column]);
-        square.run(tier, &Team::new(threads), &RULE);
-        (0..rows * columns).map(|at| square.entry(at / columns, at % columns)).collect()
+        let (mut squares, team) = (Squares::default(), Team::new(threads));
+        // What other matrices left is not seen.
+        squares.take([[200, 40]].into_iter());
+        squares.load(&team, |_, _, _| 7.0);
+        squares.take([[rows, columns]].into_iter());
+        squares.load(&team, |_, row, column| values[row * columns + column]);
+        squares.run(tier, &team, &RULE);
+        (0..rows * columns).map(|at| squares.entry(0, at / columns, at % columns)).collect()
     }
+
+    const SHAPES: [[usize; 2]; 7] = [[1, 1], [16, 27], [17, 288], [64, 24], [40, 9], [3, 1], [33, 33]];
 
     #[test]
     fn odd_shapes_are_their_formula_on_every_tier_whatever_the_threads() {
         let coefficients = RULE.coefficients.map(f64::from);
-        for [rows, columns] in [[1, 1], [16, 27], [17, 288], [64, 24], [40, 9], [3, 1], [33, 33]] {
+        for [rows, columns] in SHAPES {
             let values = noise(5, rows * columns);
             let expected = formula::orthogonalize(rows, &wide(&values), coefficients, RULE.steps);
             for tier in Tier::all() {
@@ -113,6 +229,21 @@ mod tests {
                 let off = one.iter().zip(&expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
                 assert!(off < 1e-4 * rms(&expected), "{tier} {rows} × {columns}: off by {off} of {}", rms(&expected));
                 assert_eq!(one, found(tier, 3, [rows, columns], &values), "{tier} {rows} × {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_that_are_brought_on_together_are_each_what_they_are_alone() {
+        let values: Vec<Vec<f32>> = (1..).zip(SHAPES).map(|(seed, [rows, columns])| noise(seed, rows * columns)).collect();
+        for (tier, threads) in Tier::all().flat_map(|tier| [1, 2, 5].map(|threads| (tier, threads))) {
+            let (mut squares, team) = (Squares::default(), Team::new(threads));
+            squares.take(SHAPES.into_iter());
+            squares.load(&team, |at, row, column| values[at][row * SHAPES[at][1] + column]);
+            squares.run(tier, &team, &RULE);
+            for (at, ([rows, columns], values)) in SHAPES.into_iter().zip(&values).enumerate() {
+                let together: Vec<f32> = (0..rows * columns).map(|of| squares.entry(at, of / columns, of % columns)).collect();
+                assert_eq!(together, found(tier, 1, [rows, columns], values), "{tier}, {threads} threads: {rows} × {columns}");
             }
         }
     }

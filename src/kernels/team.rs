@@ -6,7 +6,7 @@
 
 mod parts;
 
-pub use parts::{Chunks, Parts};
+pub use parts::{Chunks, Cut, Parts};
 
 use std::any::Any;
 use std::cell::Cell;
@@ -260,6 +260,18 @@ mod tests {
                 assert!(done.chunks(3).zip(1..).all(|(part, task)| part == [task; 3]));
                 assert_eq!(counts.iter().sum::<usize>(), tasks);
             }
+        }
+    }
+
+    #[test]
+    fn parts_of_any_lengths_are_each_a_task_s_own() {
+        for size in [1, 3] {
+            let (mut values, ends) = (vec![0usize; 12], [2, 2, 7, 10]);
+            Team::new(size).each(Cut::new(&mut values, &ends), |task, part| part.fill(task + 1));
+            assert_eq!(values, [1, 1, 3, 3, 3, 3, 3, 4, 4, 4, 0, 0]);
+        }
+        for wrong in [&[3, 2][..], &[13]] {
+            assert!(catch_unwind(AssertUnwindSafe(|| drop(Cut::new(&mut [0usize; 12], wrong)))).is_err());
         }
     }
 

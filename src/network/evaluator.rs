@@ -6,17 +6,23 @@ use candle_core::Device;
 
 use super::architecture::infer::infer;
 use super::error::Error;
+use super::familiarity::Familiarity;
 use super::forward::{Forward, Mode, probabilities, tensors};
 use super::model::Model;
 use super::plan::Plan;
 use super::probe::{Evaluation, Probe, Tap};
 use super::shape::Shape;
-use super::spec::Architecture;
+use super::spec::{Architecture, Input};
 use super::weights::Weights;
 use crate::kernels::Team;
 
 /// A model, ready to be evaluated on a device.
-pub struct Evaluator(Network);
+pub struct Evaluator {
+    network: Network,
+    input: Input,
+    /// None where the model does not tell.
+    familiarity: Option<Arc<Familiarity>>,
+}
 
 enum Network {
     /// On the processor.
@@ -28,26 +34,30 @@ enum Network {
 impl Evaluator {
     /// Places `model` on `device`.
     pub fn new(model: &Model, device: &Device) -> Result<Self, Error> {
-        Self::of(&model.metadata().architecture, model.weights(), device)
+        let metadata = model.metadata();
+        let evaluator = Self::of(&metadata.architecture, model.weights(), device)?;
+        Ok(Self { familiarity: metadata.familiarity.clone().map(Arc::new), ..evaluator })
     }
 
-    /// Places `architecture` with these `weights` on `device`.
+    /// Places `architecture` with these `weights` on `device`; it cannot tell what is familiar.
     pub fn of(architecture: &Architecture, weights: &Weights, device: &Device) -> Result<Self, Error> {
-        let layers = &infer(architecture)?[..];
+        let (layers, input) = (&infer(architecture)?[..], architecture.input);
+        let of = |network| Self { network, input, familiarity: None };
         if device.is_cpu() {
-            return Ok(Self(Network::Plan(Box::new(Plan::new(architecture, layers, weights)))));
+            return Ok(of(Network::Plan(Box::new(Plan::new(architecture, layers, weights)))));
         }
         let network = Forward::new(architecture, layers, tensors(layers, weights, device)?);
         let shapes = layers.iter().map(|layer| layer.output).collect();
-        Ok(Self(Network::Candle { network, shapes, device: device.clone() }))
+        Ok(of(Network::Candle { network, shapes, device: device.clone() }))
     }
 
     /// Another one of the same model, which computes on its caller's thread alone: parameters are shared, so that several can be
     /// used at once at little cost. None on a device that has one program for all.
     pub fn alone(&self) -> Option<Self> {
         static ALONE: LazyLock<Arc<Team>> = LazyLock::new(|| Arc::new(Team::new(1)));
-        match &self.0 {
-            Network::Plan(plan) => Some(Self(Network::Plan(Box::new(plan.beside(Arc::clone(&ALONE)))))),
+        let of = |network| Self { network, input: self.input, familiarity: self.familiarity.clone() };
+        match &self.network {
+            Network::Plan(plan) => Some(of(Network::Plan(Box::new(plan.beside(Arc::clone(&ALONE)))))),
             Network::Candle { .. } => None,
         }
     }
@@ -63,16 +73,30 @@ impl Evaluator {
     /// Evaluates a batch of preprocessed images (image × channel × height × width). No gradients, dropout off, batch norm by
     /// its running statistics.
     pub fn evaluate(&mut self, images: &[f32], probe: &Probe) -> Result<Evaluation, Error> {
-        match &mut self.0 {
-            Network::Plan(plan) => plan.evaluate(images, probe),
-            Network::Candle { network, shapes, device } => {
+        let mut evaluation = self.network.evaluate(images, probe)?;
+        if let Some(familiarity) = &self.familiarity {
+            let Input { channels, height, width } = self.input;
+            let classes = evaluation.probabilities.len() / (images.len() / (channels * height * width)).max(1);
+            let images = images.chunks_exact(channels * height * width).zip(evaluation.probabilities.chunks_exact(classes.max(1)));
+            evaluation.familiarity = images.map(|(image, answer)| familiarity.of(image, self.input, answer)).collect();
+        }
+        Ok(evaluation)
+    }
+}
+
+impl Network {
+    fn evaluate(&mut self, images: &[f32], probe: &Probe) -> Result<Evaluation, Error> {
+        match self {
+            Self::Plan(plan) => plan.evaluate(images, probe),
+            Self::Candle { network, shapes, device } => {
                 let pass = network.run(&network.images(images, device)?, Mode::Evaluation, probe)?;
                 let taps = probe.taps.iter().zip(&pass.taps).map(|(&layer, values)| {
                     let values = values.flatten_all()?.to_vec1()?;
                     Ok(Tap { layer, shape: shapes[layer], values })
                 });
                 let taps = taps.collect::<Result<_, Error>>()?;
-                Ok(Evaluation { probabilities: probabilities(&pass.scores)?.flatten_all()?.to_vec1()?, taps })
+                let probabilities = probabilities(&pass.scores)?.flatten_all()?.to_vec1()?;
+                Ok(Evaluation { probabilities, taps, familiarity: Vec::new() })
             }
         }
     }

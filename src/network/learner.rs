@@ -58,6 +58,10 @@ pub struct StepReport {
     /// Whether the gradients were finite numbers, as far as they are looked at: all that a layer of feature maps has, and of
     /// fully connected ones the bias's. What is not finite in a layer reaches those before it.
     pub finite: bool,
+    /// Length of the gradients of all parameters that move, as one vector and before weight decay: what
+    /// `torch.nn.utils.clip_grad_norm_` reports. Of the summed losses where these are summed, and so as many times longer as the batch
+    /// has images. Infinite where squares of a fully connected layer's are beyond f32.
+    pub gradient_norm: f64,
 }
 
 /// A network that is being trained. Parameters, momentum and running statistics are the learner's own.

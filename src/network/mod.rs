@@ -2,7 +2,7 @@
 //!
 //! [`architecture`] is that list and what follows from it, [`parameters`] its numbers, [`model`] both together with what is needed
 //! to use them rightly. [`mod@reference`] reads the list with candle; [`compiled`] makes of it what runs on the processor. [`evaluator`]
-//! and [`learner`] are the doors to either. This module does not know where a model comes from (files are
+//! and [`learner`] are the doors to either; [`familiarity`] says how far an answer is about something the model knows. This module does not know where a model comes from (files are
 //! [`crate::checkpoint`]'s), who asks for a forward pass, or how a run of training is organised.
 
 pub mod architecture;
@@ -10,6 +10,7 @@ pub mod compiled;
 pub mod device;
 pub mod error;
 pub mod evaluator;
+pub mod familiarity;
 pub mod learner;
 pub mod model;
 pub mod parameters;
@@ -31,11 +32,12 @@ pub use compiled::step::Step;
 pub use compiled::{plan, step};
 pub use error::Error;
 pub use evaluator::Evaluator;
+pub use familiarity::Familiarity;
 pub use learner::{Batch, Learner, Mix, Reduction, StepReport, StepSettings};
-pub use model::{Accuracy, Metadata, Model};
+pub use model::{Accuracy, Measured, Metadata, Model, Temperature};
 pub use parameters::init::Init;
 pub use parameters::weights::{Parameter, Weights};
-pub use parameters::{init, weights};
+pub use parameters::{init, temper, weights};
 pub use preprocessing::Preprocessing;
 pub use probe::{Evaluation, Mask, Probe, Tap};
 pub use reference::autograd::Autograd;

@@ -67,6 +67,8 @@ pub struct Evaluation {
     pub probabilities: Vec<f32>,
     /// What was asked for, in the probe's order.
     pub taps: Vec<Tap>,
+    /// Share of the test images that looked stranger to the model than this one, an image each; empty where it cannot tell.
+    pub familiarity: Vec<f32>,
 }
 
 /// One layer's activation.

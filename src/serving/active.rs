@@ -1,4 +1,5 @@
-//! Which version of a model answers where none is asked for: the one that was chosen, else the highest there is, from the moment
+//! Which version of a model answers where none is asked for: the one that was chosen, else the one that its writer prefers (a run's best
+//! epoch on its validation images), else the highest there is, from the moment
 //! that it is in memory and its own canary has been answered. Until then, the one that answered before.
 
 use std::collections::BTreeMap;
@@ -97,6 +98,7 @@ impl Active {
 fn wanted<'a>(chosen: &Activations, found: &'a Found, name: &str) -> Option<&'a Arc<Known>> {
     let versions = found.models.get(name)?;
     let choice = chosen.get(name).and_then(|choice| versions.get(&choice.version));
+    let preferred = || found.preferred.get(name).and_then(|preferred| versions.get(&preferred.version));
     let stays = || versions.values().rev().find(|known| !found.leaving.contains(&known.key));
-    choice.or_else(stays).or_else(|| versions.values().next_back())
+    choice.or_else(preferred).or_else(stays).or_else(|| versions.values().next_back())
 }

@@ -106,8 +106,9 @@ pub(super) fn serve(batch: Vec<Job>, hands: Hands, load: &Load) {
             load.measured(&served, passes, took, hands);
             for (i, job) in batch.into_iter().enumerate() {
                 let (probabilities, taps) = part(&evaluation, i, images);
+                let familiarity = evaluation.familiarity.get(i).copied();
                 let queued = started.duration_since(job.queued);
-                let reply = Reply { probabilities, taps, queued, inference: took, batch: passes };
+                let reply = Reply { probabilities, taps, familiarity, queued, inference: took, batch: passes };
                 let judged = judged(&job.request, reply);
                 job.answer(judged);
             }
@@ -131,9 +132,10 @@ pub(super) fn serve_here(request: &Request, hands: Hands, load: &Load) -> Result
     let outcome = evaluate(served, hands, std::iter::once(&request.input), &request.probe);
     let took = started.elapsed();
     match outcome {
-        Ok(Evaluation { probabilities, taps }) => {
+        Ok(Evaluation { probabilities, taps, familiarity }) => {
             load.measured(served, 1, took, hands);
-            judged(request, Reply { probabilities, taps, queued: Duration::ZERO, inference: took, batch: 1 })
+            let (familiarity, queued) = (familiarity.first().copied(), Duration::ZERO);
+            judged(request, Reply { probabilities, taps, familiarity, queued, inference: took, batch: 1 })
         }
         Err(fault) => {
             load.failed(&fault);

@@ -243,7 +243,7 @@ mod tests {
         let served = prepared(tiny(1));
         let reply = |probabilities| {
             let (queued, inference) = (Duration::ZERO, Duration::ZERO);
-            Ok(Reply { probabilities, taps: Vec::new(), queued, inference, batch: 1 })
+            Ok(Reply { probabilities, taps: Vec::new(), familiarity: None, queued, inference, batch: 1 })
         };
         judge(&served, reply(served.canary.clone())).unwrap();
         for wrong in [vec![f32::NAN; 2], vec![served.canary[1], served.canary[0]], vec![1.0]] {

@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::OwnedMutexGuard;
 
 use super::scan::scan;
-use crate::checkpoint::Store;
 use crate::checkpoint::store::Source;
+use crate::checkpoint::{Preferred, Store};
 use crate::network::Metadata;
 
 /// How long a look at the folders counts as new, and how long a file must stay as it is to be called no model for good.
@@ -59,6 +59,8 @@ pub(super) struct Found {
     /// When the look began: what was written later may be missing.
     pub(super) looked: Instant,
     pub(super) models: BTreeMap<String, BTreeMap<u64, Arc<Known>>>,
+    /// Versions that are there and that their models' writers would have answer.
+    pub(super) preferred: BTreeMap<String, Preferred>,
     /// Files that are no models.
     pub(super) broken: BTreeMap<Key, Fault>,
     /// Files in the place of one that is in memory, which may still be written to.
@@ -138,6 +140,7 @@ impl Found {
         Self {
             looked: Instant::now(),
             models: BTreeMap::new(),
+            preferred: BTreeMap::new(),
             broken: BTreeMap::new(),
             settling: BTreeMap::new(),
             doubted: BTreeMap::new(),

@@ -97,9 +97,14 @@ impl Load {
     /// When `under_way` images will all have been answered, those included that are submitted; never 0.
     pub(super) fn time_for(&self, under_way: usize) -> Duration {
         let arriving = under_way.saturating_sub(self.submitted.load(Ordering::Relaxed)) as u64;
-        let each = self.decoding.get().unwrap_or(0) / self.cores + self.image(&self.evaluating);
+        let each = self.time_for_one().as_nanos() as u64;
         let owed = self.owed.load(Ordering::Relaxed);
         Duration::from_nanos(owed.saturating_add(arriving.saturating_mul(each)).max(1))
+    }
+
+    /// What an image takes of the whole machine's time, from its bytes to its answer.
+    pub(super) fn time_for_one(&self) -> Duration {
+        Duration::from_nanos(self.decoding.get().unwrap_or(0) / self.cores + self.image(&self.evaluating))
     }
 
     fn image(&self, rate: &Rate) -> u64 {

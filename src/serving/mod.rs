@@ -20,6 +20,7 @@ pub mod input;
 mod load;
 pub mod models;
 mod pace;
+mod promise;
 mod queue;
 mod scan;
 pub mod served;

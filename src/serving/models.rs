@@ -19,7 +19,7 @@ use super::cache::{Cache, Failure, Flight};
 use super::catalog::{Catalog, Found, Known};
 use super::served::{Served, panic_text};
 use crate::checkpoint::store::Source;
-use crate::checkpoint::{self, Activation, Store, activation};
+use crate::checkpoint::{self, Activation, Preferred, Store, activation};
 use crate::network::{Metadata, Model};
 
 /// Why a model cannot be had.
@@ -75,8 +75,10 @@ pub struct Listed {
     pub name: String,
     /// What answers when no version is asked for.
     pub active: u64,
-    /// What was activated, whether or not it is there; with nothing chosen the highest answers.
+    /// What was activated, whether or not it is there; with nothing chosen what is preferred answers, or the highest.
     pub chosen: Option<Activation>,
+    /// What its writer would have answer, and why.
+    pub preferred: Option<Preferred>,
     /// What each version says of itself, ascending.
     pub versions: BTreeMap<u64, Arc<Metadata>>,
     /// Versions that cannot be deleted: they are inside the program, or in a folder that is only read.
@@ -160,7 +162,8 @@ impl Models {
         let versions = known.iter().map(|(&version, known)| (version, Arc::clone(&known.metadata))).collect();
         let fixed = known.iter().filter(|(_, known)| !self.owns(&known.source));
         let read_only = fixed.map(|(&version, _)| version).collect();
-        Some(Listed { name: name.into(), active, chosen: self.active.chosen(name), versions, read_only })
+        let (chosen, preferred) = (self.active.chosen(name), found.preferred.get(name).cloned());
+        Some(Listed { name: name.into(), active, chosen, preferred, versions, read_only })
     }
 
     /// Whether it lies in the folder that may be written to.

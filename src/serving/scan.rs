@@ -14,7 +14,13 @@ pub(super) fn scan(store: &Store, before: &Found, in_memory: &InMemory<'_>) -> F
     let mut look = Look { before, in_memory, now: Found::nothing() };
     let listing = store.list();
     listing.faults.iter().for_each(|fault| look.untold(fault));
-    for Entry { name, versions } in listing.models {
+    for entry in listing.models {
+        // One that cannot be told leaves the highest.
+        match entry.preferred() {
+            Ok(preferred) => look.now.preferred.extend(preferred.map(|preferred| (entry.name.clone(), preferred))),
+            Err(fault) => look.untold(&fault),
+        }
+        let Entry { name, versions } = entry;
         let shared: Arc<str> = name.as_str().into();
         let known = versions
             .into_iter()

@@ -52,7 +52,9 @@ fn of(architecture: &str, seed: u64) -> Model {
         architecture,
         classes: (0..scores).map(|class| format!("class {class}")).collect(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).unwrap()

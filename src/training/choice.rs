@@ -2,8 +2,9 @@
 //!
 //! With a validation set that decides, and the test set never does: it only measures. Nothing here knows weights or files.
 
-use super::event::{EpochRecord, plural};
+use super::event::{EpochRecord, Validation, plural};
 use super::recipe::Recipe;
+use crate::checkpoint::Preferred;
 
 /// The epoch with the best figures: of equal accuracies the smaller loss, of equal losses the first. They are the validation set's
 /// where there is one.
@@ -43,13 +44,22 @@ pub(super) fn note(recipe: &Recipe, records: &[EpochRecord]) -> Option<String> {
     } else {
         String::new()
     };
-    let accuracy = 100.0 * validation.accuracy;
-    Some(format!("{early}the model is epoch {best}'s, the best on {} validation images ({accuracy:.2} %)", validation.images))
+    Some(format!("{early}the model is epoch {best}'s, {}", because(validation)))
+}
+
+/// What is to answer for a run, of whose epochs each is a version, where its validation set has chosen one: the epoch that
+/// [`chosen`] gives.
+pub(super) fn preferred(records: &[EpochRecord]) -> Option<Preferred> {
+    let best = best(records)?;
+    Some(Preferred { version: best.epoch.into(), because: because(best.validation.as_ref()?) })
+}
+
+fn because(validation: &Validation) -> String {
+    format!("the best on {} validation images ({:.2} %)", validation.images, 100.0 * validation.accuracy)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Validation;
     use super::*;
 
     /// Epochs with these accuracies on the validation set, and the other way round on the test set.
@@ -59,7 +69,7 @@ mod tests {
             epochs: 9,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            validation: validated.then_some(Validation { loss: 1.0, accuracy, images: 50 }),
+            validation: validated.then_some(Validation { loss: 1.0, accuracy, images: 50, best_epoch: None }),
             test_loss: 1.0,
             test_accuracy: 1.0 - accuracy,
             test_images: 100,
@@ -85,6 +95,8 @@ mod tests {
         equal[3].validation.as_mut().unwrap().loss = 0.5;
         assert_eq!(epoch(&equal), 4, "the smaller loss");
         assert_eq!(chosen(&recipe(0), &equal).unwrap().epoch, 4);
+        let expected = Preferred { version: 4, because: "the best on 50 validation images (60.00 %)".into() };
+        assert_eq!((preferred(&equal), preferred(&records(&accuracies, false))), (Some(expected), None));
         let plain = Recipe { validation_share: 0.0, ..recipe(0) };
         assert_eq!(chosen(&plain, &records(&accuracies, false)).unwrap().epoch, 5);
         assert!(note(&plain, &records(&accuracies, false)).is_none() && best(&[]).is_none());

@@ -38,6 +38,8 @@ pub(super) struct Trained {
     seconds: f64,
     /// Of the last step.
     pub(super) learning_rate: f64,
+    /// Of the last step, where it can be told.
+    gradient_norm: Option<f64>,
 }
 
 impl Trained {
@@ -90,6 +92,7 @@ impl Trainee {
                 trained.images += batch.labels.len();
                 trained.loss += f64::from(report.loss) * batch.labels.len() as f64;
                 trained.correct += report.correct;
+                trained.gradient_norm = Some(report.gradient_norm).filter(|norm| norm.is_finite());
                 trained.seconds = started.elapsed().as_secs_f64();
                 batches.reuse(batch);
                 if on_event(&Event::Step(trained.record(recipe, epoch, (step, steps)))) == ControlFlow::Break(()) {
@@ -130,6 +133,7 @@ impl Trained {
             train_loss: self.loss(),
             train_accuracy: self.accuracy(),
             learning_rate: self.learning_rate,
+            gradient_norm: self.gradient_norm,
             images_per_second: self.images_per_second(),
         }
     }

@@ -96,6 +96,10 @@ pub struct StepRecord {
     pub train_accuracy: f64,
     /// Of this step.
     pub learning_rate: f64,
+    /// Length of this step's gradients, as [`crate::network::StepReport`] has it; none where f32 cannot tell it, and of runs of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// Training speed of this epoch so far.
     pub images_per_second: f64,
 }
@@ -137,6 +141,9 @@ pub struct Validation {
     pub accuracy: f64,
     /// Images in the set.
     pub images: usize,
+    /// The epoch that is the best by them so far, whose model answers for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
 }
 
 /// A run that is complete.
@@ -211,6 +218,26 @@ mod tests {
                 "images_per_second": 2048.0, "elapsed_seconds": 24.5}})
         );
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), Event::Epoch(record));
+    }
+
+    #[test]
+    fn a_step_is_read_with_and_without_its_gradients_length() {
+        let step = StepRecord {
+            epoch: 1,
+            epochs: 2,
+            step: 3,
+            steps: 4,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            learning_rate: 0.1,
+            gradient_norm: Some(2.5),
+            images_per_second: 10.0,
+        };
+        let line = Event::Step(step.clone()).to_line();
+        assert!(line.contains(r#""learning_rate":0.1,"gradient_norm":2.5,"#), "{line}");
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), Event::Step(step.clone()));
+        let without = line.replace(r#""gradient_norm":2.5,"#, "");
+        assert_eq!(serde_json::from_str::<Event>(&without).unwrap(), Event::Step(StepRecord { gradient_norm: None, ..step }));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) struct Read {
 pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<Read>, Error> {
     let (path, normalize) = (run.data.clone(), run.recipe.normalize);
     let (share, seed) = (run.recipe.validation_share, run.recipe.seed);
-    let unit = Preprocessing::unit(run.architecture.input);
+    let unit = Preprocessing { fit: run.recipe.fit, ..Preprocessing::unit(run.architecture.input) };
     let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
     in_background(run, on_event, move |goes_on| {
         let mut dataset = dataset::open_watched(&path, &reading, goes_on)?;

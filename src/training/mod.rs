@@ -19,7 +19,9 @@ pub mod rate;
 pub mod recipe;
 pub mod request;
 pub mod results;
+pub mod room;
 pub mod state;
+pub mod steps;
 pub mod supervisor;
 pub mod trainer;
 
@@ -32,7 +34,6 @@ mod follow;
 mod images;
 mod name;
 mod retention;
-mod room;
 mod roster;
 mod session;
 mod shelf;

@@ -84,8 +84,17 @@ mod tests {
     use crate::training::event::StepRecord;
 
     fn step(epoch: u32, epochs: u32, step: usize) -> Event {
-        let (train_loss, train_accuracy, learning_rate, images_per_second) = (1.0, 0.5, 0.1, 1000.0);
-        Event::Step(StepRecord { epoch, epochs, step, steps: 2000, train_loss, train_accuracy, learning_rate, images_per_second })
+        Event::Step(StepRecord {
+            epoch,
+            epochs,
+            step,
+            steps: 2000,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            learning_rate: 0.1,
+            gradient_norm: None,
+            images_per_second: 1000.0,
+        })
     }
 
     /// How many steps of each epoch pass, a step taking `millis`.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use super::overrides;
 use crate::dataset::Augmentation;
+use crate::network::preprocessing::Fit;
 use crate::network::{Architecture, Init, presets};
 use crate::optim::schedule::{Schedule, Shape};
 
@@ -26,10 +27,11 @@ pub use groups::{GROUP_KEYS, Group};
 pub use keys::help;
 pub use kinds::{AdjustLrKind, InitKind, Lookahead, Normalize, Optimizer, ReductionKind, ScheduleKind};
 
-const RECIPES: [(&str, &str); 5] = [
+const RECIPES: &[(&str, &str)] = &[
     ("default", include_str!("recipes/default.toml")),
     ("published", include_str!("recipes/published.toml")),
     ("tutorial", include_str!("recipes/tutorial.toml")),
+    ("speedrun", include_str!("recipes/speedrun.toml")),
     ("adamw", include_str!("recipes/adamw.toml")),
     ("muon", include_str!("recipes/muon.toml")),
 ];
@@ -106,6 +108,10 @@ pub struct Recipe {
     /// Epochs without a better one on those after which the run ends; 0 for all epochs.
     #[serde(default)]
     pub patience: u32,
+    /// Whether the model's probabilities are brought to what they reach on the validation images, by a temperature that its last
+    /// layer's weights are divided by.
+    #[serde(default)]
+    pub calibrate: bool,
     /// Share of the averaged weights that one step keeps; 0 for no averaging.
     pub ema_decay: f64,
     /// Slow weights that follow the trained ones, which start again from them.
@@ -113,6 +119,9 @@ pub struct Recipe {
     pub lookahead: Lookahead,
     /// What pixels are brought to.
     pub normalize: Normalize,
+    /// How pictures of other proportions are brought to the network's size, in training and ever after.
+    #[serde(default)]
+    pub fit: Fit,
     /// What the parameters start from.
     pub init: InitKind,
     /// Deviation of the last layer's first weights, unless `init = "pytorch"`.

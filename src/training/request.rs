@@ -31,6 +31,9 @@ pub struct Request {
     /// Whether the network is fitted to the images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fit_data: bool,
+    /// Whether images that cannot be read are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_unreadable: bool,
     /// When it was asked for, as RFC 3339 has it.
     pub created: String,
 }
@@ -70,7 +73,7 @@ impl Request {
         Ok(Run {
             architecture: self.arch,
             data: folder.data_dir().join(&self.data_path),
-            rules,
+            rules: Rules { skip_unreadable: rules.skip_unreadable || self.skip_unreadable, ..rules },
             recipe,
             device,
             output: Output { name: folder.model(), state, models },

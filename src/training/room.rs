@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::recipe::Recipe;
-use crate::network::{Architecture, LayerShape, Memory};
+use super::updates::Updates;
+use crate::network::weights::specs;
+use crate::network::{Architecture, LayerShape, Memory, Rules};
+use crate::optim::Rule;
 
 /// Bytes of a number.
 const NUMBER: u64 = size_of::<f32>() as u64;
@@ -17,30 +20,43 @@ const FILES: u64 = 1_000_000;
 /// Bytes of an image, and its label, in CIFAR-10's files.
 const RECORD: u64 = 3073;
 
+/// Batches in memory at the same time, at least: one that is learned and one that is made.
+const BATCHES: u64 = 2;
+
 /// What a run needs, at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Needs {
+pub struct Needs {
     /// Bytes of a model's file.
     pub(super) model: u64,
     /// Bytes of a state's file.
     pub(super) state: u64,
-    /// Bytes of memory that a step holds.
-    pub(super) memory: u64,
+    /// Bytes of memory that are held beside the images: a step's, copies of the parameters, and what an epoch ends with.
+    pub memory: u64,
     /// Bytes of the images, which are in memory too.
-    pub(super) images: u64,
+    pub images: u64,
 }
 
 impl Needs {
     /// Of training `architecture`, of these layers, by `recipe` on so many images.
-    pub(super) fn of(architecture: &Architecture, layers: &[LayerShape], recipe: &Recipe, images: u64) -> Self {
-        let model = NUMBER * layers.iter().map(|layer| layer.parameter_count() as u64).sum::<u64>();
-        // Values and momentum; the average.
-        let state = model * if recipe.ema_decay > 0.0 { 3 } else { 2 };
-        let pixels = layers.first().map_or(0, |first| first.input.elements() as u64);
+    pub fn of(architecture: &Architecture, layers: &[LayerShape], recipe: &Recipe, images: u64) -> Self {
         let batch = images.min(recipe.batch_size as u64);
+        let rules = Updates::new(recipe, layers, images.div_ceil(batch.max(1)).max(1)).first();
+        let bytes = |parameters: u64| NUMBER * parameters;
+        let model = bytes(layers.iter().map(|layer| layer.parameter_count() as u64).sum());
+        let trained = specs(layers).filter(|spec| spec.role.trained()).map(|spec| spec.shape.iter().product::<usize>() as u64);
+        let trained: Vec<u64> = trained.collect();
+        let squares = trained.iter().zip(&rules).filter(|(_, rule)| matches!(rule, Rule::AdamW(_))).map(|(numbers, _)| *numbers);
+        // The average, the slow parameters and the best epoch's, where there are such: in memory and in the state.
+        let copies = [recipe.ema_decay > 0.0, recipe.lookahead.every > 0, recipe.validation_share > 0.0];
+        let copies = model * copies.into_iter().filter(|there| *there).count() as u64;
+        let state = model + bytes(trained.iter().sum()) + bytes(squares.sum()) + copies;
+        let pixels = layers.first().map_or(0, |first| first.input.elements() as u64);
         // With one thread: more of them hold more.
-        let step = Memory::of(architecture, layers, batch as usize, 1).training_bytes;
-        Self { model, state, memory: step + NUMBER * batch * pixels, images: images * pixels }
+        let step = Memory::of_training(architecture, layers, Rules::Each(&rules), batch as usize, 1);
+        // At an epoch's end the batches are gone. The state is put together and then written as one file; before that the model is
+        // evaluated, as it was made of the parameters.
+        let end = (2 * state).max(Memory::of(architecture, layers, 1, 1).forward_bytes);
+        Self { model, state, memory: step + copies + end.max(BATCHES * bytes(batch * pixels)), images: images * pixels }
     }
 
     /// Bytes that a run has yet to write which keeps so many models and has `there` of them: its state is there twice while the
@@ -150,8 +166,9 @@ fn of_group(folder: &Path, [limit, used, cached]: [&str; 3]) -> Option<Available
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::{DataSummary, Head, State};
     use super::*;
-    use crate::network::{infer, presets};
+    use crate::network::{Batch, Learner, Preprocessing, Reduction, Step, StepSettings, infer, init, presets};
 
     fn tutorial(batch: usize, images: u64) -> Needs {
         let architecture = presets::named("tutorial").unwrap();
@@ -170,6 +187,49 @@ mod tests {
         assert_eq!(needs.disk(22, 20), 2 * needs.model + needs.state, "what is there is there");
         let more = tutorial(64, 50_000);
         assert!(more.memory > needs.memory && tutorial(64, 32).memory == needs.memory, "no batch is larger than the set");
+    }
+
+    /// What is said of a state's file is what it takes, whatever it holds.
+    #[test]
+    fn a_state_takes_what_is_said_of_it_by_any_recipe() {
+        let architecture = presets::named("lenet5").unwrap();
+        let layers = infer(&architecture).unwrap();
+        let copies = "ema_decay = 0.9\nvalidation_share = 0.5\n[lookahead]\nevery = 5\n";
+        let half = "optimizer = 'adamw'\n[[groups]]\nroles = ['filters']\noptimizer = 'muon'\n";
+        for text in ["", "optimizer = 'adamw'", half, copies] {
+            let recipe = Recipe::from_toml(text).unwrap();
+            let weights = init::weights(&layers, recipe.init(), 1);
+            let mut step = Step::new(&architecture, &weights).unwrap();
+            let mut updates = Updates::new(&recipe, &layers, 10);
+            let settings =
+                StepSettings { rules: Rules::Each(updates.at(0)), label_smoothing: 0.0, reduction: Reduction::Mean, seed: 1 };
+            let images = vec![0.5; 2 * layers[0].input.elements()];
+            step.step(Batch { images: &images, labels: &[0, 1] }, &settings).unwrap();
+            let data = DataSummary {
+                preprocessing: Preprocessing::unit(architecture.input),
+                classes: Vec::new(),
+                train_images: 2,
+                train_digest: String::new(),
+                test_images: 1,
+                test_digest: String::new(),
+            };
+            let copy = |there: bool| there.then(|| weights.clone());
+            let state = State {
+                head: Head::new(architecture.clone(), recipe.clone(), data, "avx2".into()),
+                weights: step.weights().unwrap(),
+                momentum: step.momentum().unwrap(),
+                squares: step.squares().unwrap(),
+                average: copy(recipe.ema_decay > 0.0),
+                slow: copy(recipe.lookahead.every > 0),
+                best: copy(recipe.validation_share > 0.0),
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("state");
+            state.save(&path).unwrap();
+            let (file, said) = (fs::metadata(&path).unwrap().len(), Needs::of(&architecture, &layers, &recipe, 20).state);
+            // Names, and what was trained.
+            assert!(file > said && file < said + 16_384, "{text}: {file} bytes, {said} said");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A run at work: what it has in memory between epochs, and how an epoch becomes files.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -18,11 +19,11 @@ use super::updates::Updates;
 use super::{choice, images, learner, results, room};
 use crate::checkpoint::{self, Dtype};
 use crate::dataset::{Dataset, TestSet};
-use crate::evaluation;
+use crate::evaluation::{self, familiarity::Pictures, temperature};
 use crate::kernels::Tier;
 use crate::network::learner::check_batch_size;
 use crate::network::model::{FORMAT, created_by};
-use crate::network::{Accuracy, Evaluator, Metadata, Model, Parameter, Weights, infer};
+use crate::network::{Evaluator, Measured, Metadata, Model, Parameter, Weights, infer};
 use crate::optim::{Ema, Lookahead};
 
 /// Told how many images are measured; ends the measurement by breaking.
@@ -36,6 +37,8 @@ pub(super) struct Session<'a> {
     validation: Option<TestSet>,
     /// What that epoch gave.
     best: Option<Weights>,
+    /// What the images are like; looked at when a model is first written.
+    pictures: OnceCell<Pictures>,
     device: Device,
     trainee: Trainee,
     head: Head,
@@ -95,7 +98,7 @@ impl<'a> Session<'a> {
             Trainee { learner: start(&weights)?, average, slow, updates }
         };
         let spent_before = head.records.last().map_or(0.0, |record| record.elapsed_seconds);
-        Ok(Some(Self { run, dataset, validation, best, device, trainee, head, started, spent_before }))
+        Ok(Some(Self { run, dataset, validation, best, pictures: OnceCell::new(), device, trainee, head, started, spent_before }))
     }
 
     pub(super) fn epochs_over(&self) -> u32 {
@@ -114,15 +117,12 @@ impl<'a> Session<'a> {
         let Some((trained, last)) = self.trainee.pass(source, on_event)? else { return Ok(None) };
         // All steps are over, and will be for as long as this takes: to say so again is to ask whether to go on.
         let mut told = |_| on_event(&Event::Step(last.clone()));
-        let validation = match &self.validation {
-            Some(images) => {
-                let Some(found) = self.measure(epoch, images, &mut told)? else { return Ok(None) };
-                Some(Validation { loss: found.loss, accuracy: found.accuracy, images: found.images })
-            }
-            None => None,
-        };
-        let Some(test) = self.measure(epoch, &self.dataset.test, &mut told)? else { return Ok(None) };
-        let record = EpochRecord {
+        // The last step's update may have left the finite numbers, and no loss has told it yet.
+        let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
+        self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
+        let Some((model, validation)) = self.finished(&self.weights()?, &mut told)? else { return Ok(None) };
+        let Some(test) = self.measure(&model, &self.dataset.test, &mut told)? else { return Ok(None) };
+        let mut record = EpochRecord {
             epoch,
             epochs: self.run.recipe.epochs,
             train_loss: trained.loss(),
@@ -136,20 +136,28 @@ impl<'a> Session<'a> {
             elapsed_seconds: self.elapsed(),
         };
         self.head.records.push(record.clone());
-        if validation.is_some() && choice::best(&self.head.records).is_some_and(|best| best.epoch == epoch) {
+        let best = choice::best(&self.head.records).map(|best| best.epoch);
+        for record in self.head.records.last_mut().into_iter().chain([&mut record]) {
+            record.validation.iter_mut().for_each(|set| set.best_epoch = best);
+        }
+        if validation.is_some() && best == Some(epoch) {
             self.best = Some(self.weights()?);
         }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
-            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &self.model(&self.weights()?)?)?;
+            let model = test.told_by(model).with_familiarity(self.pictures()?.familiarity(&test))?;
+            checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &model)?;
+            if let Some(preferred) = choice::preferred(&self.head.records) {
+                checkpoint::preferred::write(folder, &preferred)?;
+            }
             results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
         }
         self.state()?.save(&self.run.output.state)?;
         Ok(Some(record))
     }
 
-    /// Writes the model, where it is not written yet. It was measured as it is; one that is stored as other numbers is measured
-    /// again, and nobody is asked meanwhile: the run is over.
+    /// Writes the model, where it is not written yet. What it says of itself is measured on the numbers that are stored; nobody is
+    /// asked meanwhile: the run is over.
     pub(super) fn finish(self) -> Result<Outcome, Error> {
         let (recipe, records) = (&self.run.recipe, &self.head.records);
         let chosen = choice::chosen(recipe, records).ok_or_else(|| Error::Mismatch("the run has no epochs".into()))?;
@@ -164,23 +172,36 @@ impl<'a> Session<'a> {
             elapsed_seconds: self.elapsed(),
         };
         if let Models::Last { path, dtype } = &self.run.output.models {
-            let accuracy = Accuracy { accuracy: chosen.test_accuracy, images: chosen.test_images };
-            let mut model = match &self.best {
-                Some(best) => self.model(best)?,
-                None => self.model(&self.weights()?)?,
+            let weights = self.best.clone().map_or_else(|| self.weights(), Ok)?;
+            let mut to_the_end = |_| ControlFlow::Continue(());
+            // The figures of the validation images are the epoch's, and are known.
+            let model = if recipe.calibrate {
+                self.finished(&weights, &mut to_the_end)?.map(|(model, _)| model)
+            } else {
+                Some(self.model(&weights)?)
             };
-            model = model.with_accuracy(accuracy);
-            if *dtype != Dtype::F32 {
-                let stored = checkpoint::rounded(&model, *dtype)?;
-                let test =
-                    evaluation::evaluate(&mut Evaluator::new(&stored, &self.device)?, &stored, &self.dataset.test, &mut |_| {})?;
-                (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
-                model = stored.with_accuracy(Accuracy { accuracy: test.accuracy, images: test.images });
-            }
+            let stored = model.map(|model| if *dtype == Dtype::F32 { Ok(model) } else { checkpoint::rounded(&model, *dtype) });
+            let measured = match stored.transpose()? {
+                Some(stored) => self.measure(&stored, &self.dataset.test, &mut to_the_end)?.map(|test| (stored, test)),
+                None => None,
+            };
+            // Nothing broke it off.
+            let (stored, test) = measured.unwrap_or_else(|| unreachable!("a measurement to the end"));
+            (outcome.test_accuracy, outcome.test_loss) = (test.accuracy, test.loss);
+            let model = test.told_by(stored).with_familiarity(self.pictures()?.familiarity(&test))?;
             checkpoint::save_as(path, &model, *dtype)?;
             outcome.elapsed_seconds = self.elapsed();
         }
         Ok(outcome)
+    }
+
+    fn pictures(&self) -> Result<&Pictures, Error> {
+        if let Some(pictures) = self.pictures.get() {
+            return Ok(pictures);
+        }
+        let (dataset, preprocessing) = (&self.dataset, &self.head.data.preprocessing);
+        let pictures = Pictures::of(&dataset.train, &dataset.test, preprocessing, self.run.architecture.input)?;
+        Ok(self.pictures.get_or_init(|| pictures))
     }
 
     fn elapsed(&self) -> f64 {
@@ -194,17 +215,18 @@ impl<'a> Session<'a> {
         Ok(average.or(slow).map_or_else(|| weights.clone(), |values| with(&weights, values)))
     }
 
-    /// The model of these parameters, with what the last epoch measured.
+    /// The model of these parameters, of which nothing is measured.
     fn model(&self, weights: &Weights) -> Result<Model, Error> {
-        let last = self.head.records.last();
         let metadata = Metadata {
             format: FORMAT,
             name: self.run.output.name.clone(),
             architecture: self.run.architecture.clone(),
             preprocessing: self.head.data.preprocessing.clone(),
             classes: self.head.data.classes.clone(),
-            accuracy: last.map(|record| Accuracy { accuracy: record.test_accuracy, images: record.test_images }),
+            accuracy: None,
+            measured: Measured::default(),
             recipe: serde_json::to_value(&self.run.recipe).ok(),
+            familiarity: None,
             created_by: created_by(),
         };
         Ok(Model::new(metadata, weights.iter().cloned().collect::<Vec<Parameter>>())?)
@@ -220,14 +242,31 @@ impl<'a> Session<'a> {
 }
 
 impl Session<'_> {
-    /// The figures of `images` after `epoch`; none where `progress` broke it off.
-    fn measure(&self, epoch: u32, images: &TestSet, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
-        // The last step's update may have left the finite numbers, and no loss has told it yet.
-        let steps = self.dataset.train.len().div_ceil(self.run.recipe.batch_size);
-        self.trainee.learner.weights().map_err(Error::if_diverged(&self.run.recipe, epoch, steps as u64))?;
-        let model = self.model(&self.weights()?)?;
-        let mut evaluator = Evaluator::new(&model, &self.device)?;
-        Ok(evaluation::evaluate_while(&mut evaluator, &model, images, progress)?)
+    /// The model that these parameters give, calibrated where the recipe says so, and what the validation images say of that; none
+    /// where `progress` broke it off. So a figure of an epoch is one of what would be written, and training goes on from what is not.
+    fn finished(&self, weights: &Weights, progress: Progress<'_>) -> Result<Option<(Model, Option<Validation>)>, Error> {
+        let model = self.model(weights)?;
+        let Some(images) = &self.validation else { return Ok(Some((model, None))) };
+        let found = if self.run.recipe.calibrate {
+            let mut evaluator = Evaluator::new(&model, &self.device)?;
+            let fitted = temperature::fit(&mut evaluator, &model, images, progress)?;
+            fitted.map(|(temperature, found)| Ok::<_, Error>((model.tempered(temperature)?, found))).transpose()?
+        } else {
+            self.measure(&model, images, progress)?.map(|found| (model, found))
+        };
+        let validation = |found: evaluation::Report| Validation {
+            loss: found.loss,
+            accuracy: found.accuracy,
+            images: found.images,
+            best_epoch: None,
+        };
+        Ok(found.map(|(model, found)| (model, Some(validation(found)))))
+    }
+
+    /// The figures of `images`; none where `progress` broke it off.
+    fn measure(&self, model: &Model, images: &TestSet, progress: Progress<'_>) -> Result<Option<evaluation::Report>, Error> {
+        let mut evaluator = Evaluator::new(model, &self.device)?;
+        Ok(evaluation::evaluate_while(&mut evaluator, model, images, progress)?)
     }
 }
 

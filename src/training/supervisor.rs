@@ -82,6 +82,8 @@ pub struct RunRequest {
     pub name: Option<String>,
     /// Whether the network is fitted to the images.
     pub fit_data: bool,
+    /// Whether images that cannot be read are left out.
+    pub skip_unreadable: bool,
 }
 
 /// Starts, watches and ends runs. Clones are the same supervisor.
@@ -129,7 +131,8 @@ impl Supervisor {
         let recipe = recipe.fitted(&architecture, &run.overrides)?;
         let name = run.name.as_deref().map(name::checked).transpose()?.flatten();
         let (data, data_path, created) = (run.data, self.shared.storable(&run.data_path)?, jiff::Timestamp::now().to_string());
-        let request = Request { arch: architecture, recipe, data, data_path, fit_data: run.fit_data, created };
+        let RunRequest { fit_data, skip_unreadable, .. } = run;
+        let request = Request { arch: architecture, recipe, data, data_path, fit_data, skip_unreadable, created };
         self.shared.afford(&layers, &request, 0).await?;
         self.shared.change(move |shared, shelf| shared.put(shelf, request, name)).await
     }

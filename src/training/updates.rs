@@ -55,6 +55,11 @@ impl Updates {
         self.sets[0].learning_rate(step)
     }
 
+    /// Of each trained parameter the rule that moves it when it first moves: every set has one optimizer all along.
+    pub(super) fn first(&self) -> Vec<Rule> {
+        self.parameters.iter().map(|&(set, _)| self.sets[set].rule(self.sets[set].steps[0])).collect()
+    }
+
     /// The rule of each trained parameter at `step` of the run, from 0.
     pub(super) fn at(&mut self, step: u64) -> &[Rule] {
         let sets: Vec<Rule> = self.sets.iter().map(|set| set.rule(step)).collect();
@@ -146,6 +151,8 @@ mod tests {
             (20..24).map(|step| matches!(updates.at(step)[2], Rule::Muon(muon) if muon.renormalize)).collect();
         assert_eq!(renormalized, [true, false, true, false]);
         assert!((0..40).all(|step| updates.at(step)[6..] == [Rule::Frozen; 2]));
+        let first = updates.first();
+        assert!(matches!(first[0], Rule::Muon(_)) && matches!(first[4], Rule::Sgd(_)) && first[6] == Rule::Frozen);
     }
 
     #[test]

@@ -186,3 +186,52 @@ async fn a_model_of_no_name_s_place_is_activated_from_a_bundled_one() {
     assert!(!server.data_dir().join("models/tutorial").exists());
     server.stop().await;
 }
+
+/// With a share of the training images held out a run gives its best epoch on them: so it does when it is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_that_a_run_s_validation_images_choose_is_the_one_that_answers() {
+    let server = Server::start().await;
+    let mut body = run(8);
+    for (key, value) in [("validation_share", json!(0.2)), ("learning_rate", json!(0.4)), ("schedule", json!("constant"))] {
+        body[key] = value;
+    }
+    let started = server.admin(Method::POST, "/admin/train", Some(body)).await.json();
+    let id = started["job"]["id"].as_str().unwrap().to_owned();
+    let all = events(&server.admin(Method::GET, &format!("/admin/jobs/{id}/events"), None).await);
+    let data = |wanted: &str| all.iter().filter(|(_, name, _)| name == wanted).map(|(.., data)| data.clone()).collect::<Vec<_>>();
+    let (epochs, done) = (data("epoch"), data("done"));
+    let best = done[0]["best_epoch"].as_u64().unwrap();
+    // Every epoch says which was the best by then, and the last one says what the end says.
+    let figure =
+        |epoch: &Value| (epoch["validation"]["accuracy"].as_f64().unwrap(), -epoch["validation"]["loss"].as_f64().unwrap());
+    for (at, epoch) in epochs.iter().enumerate() {
+        let told = epoch["validation"]["best_epoch"].as_u64().unwrap() as usize;
+        assert!(epochs[..=at].iter().all(|other| figure(other) <= figure(&epochs[told - 1])), "{epochs:?}");
+    }
+    assert_eq!(epochs[7]["validation"]["best_epoch"], best);
+    assert_ne!(best, 8, "this rate and seed end worse than their best: otherwise nothing is told apart");
+    let model = format!("run-{id}");
+    eventually("the model", async || {
+        server.admin(Method::POST, "/admin/models/refresh", None).await.ok();
+        (listed(&server, &model).await["versions"].as_array()?.len() == 8).then_some(())
+    })
+    .await;
+    assert_eq!(version(&server, &model).await, best);
+    let told = listed(&server, &model).await;
+    assert_eq!(
+        (&told["active"], &told["active_because"], &told["preferred"]["version"]),
+        (&json!(best), &json!("preferred"), &json!(best))
+    );
+    let because = told["preferred"]["because"].as_str().unwrap();
+    assert!(because.starts_with("the best on ") && done[0]["note"].as_str().unwrap().ends_with(because), "{because}");
+    let results = server.admin(Method::GET, &format!("/admin/jobs/{id}/results"), None).await.ok();
+    assert_eq!(results["preferred"], told["preferred"]);
+    // It is what a copy without a version is of, what stays, and what another choice comes before.
+    assert_eq!(activate(&server, "mine", json!({"from": model.as_str()})).await["activated"]["from"]["version"], best);
+    server.admin(Method::DELETE, &format!("/admin/models/{model}/versions/{best}"), None).await.refused(409, "conflict");
+    assert_eq!(activate(&server, &model, json!({"version": 8})).await["active_because"], "activated");
+    assert_eq!(version(&server, &model).await, 8);
+    assert_eq!(activate(&server, &model, json!({"version": "highest"})).await["active"], best);
+    // After a restart as well: it is said in a file.
+    server.stop().await;
+}

@@ -35,7 +35,9 @@ pub(crate) fn small(value: f32) -> Model {
         preprocessing: Preprocessing::unit(architecture.input),
         classes: vec!["one".into(), "two".into()],
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: Some(serde_json::json!({"lr": 0.1, "epochs": 3})),
+        familiarity: None,
         created_by: model::created_by(),
         architecture,
     };

@@ -46,13 +46,14 @@ async fn an_answer_is_what_the_model_says_and_in_class_order() {
     assert!(CLASSES.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{text}");
     let best = (0..10).max_by(|&a, &b| expected[a].total_cmp(&expected[b])).unwrap();
     assert_eq!(answer["label"], CLASSES[best]);
+    assert!(answer["familiarity"].is_null(), "this model's file does not say");
     assert_eq!(answer["top"][0], json!({"index": best, "label": CLASSES[best], "probability": answer["probability"]}));
     assert_eq!(answer["top"].as_array().unwrap().len(), 5);
     for phase in ["decode", "queue", "inference"] {
         assert!(answer["timing_ms"][phase].as_f64().unwrap() >= 0.0);
     }
     let keys: Vec<_> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["label", "model", "probabilities", "probability", "timing_ms", "top"]);
+    assert_eq!(keys, ["familiarity", "label", "model", "probabilities", "probability", "timing_ms", "top"]);
     server.stop().await;
 }
 

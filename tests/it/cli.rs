@@ -113,6 +113,22 @@ fn a_test_set_is_measured() {
     assert_eq!(number("accuracy"), number("correct") / 200.0);
     let [low, high] = [0, 1].map(|bound| report["interval95"][bound].as_f64().unwrap());
     assert!(low < number("accuracy") && number("accuracy") < high);
+    // Of each class, what the confusion's row has.
+    let rows = report["per_class"].as_array().unwrap();
+    let sum = |class: usize| (0..10).map(|said| cell(class, said)).sum::<f64>();
+    for (class, row) in rows.iter().enumerate() {
+        assert_eq!((row["images"].as_f64(), row["correct"].as_f64()), (Some(sum(class)), Some(cell(class, class))));
+        let accuracy = row["accuracy"].as_f64().unwrap();
+        assert_eq!(accuracy, cell(class, class) / sum(class));
+        assert!(row["interval95"][0].as_f64() <= Some(accuracy) && Some(accuracy) <= row["interval95"][1].as_f64());
+    }
+    assert_eq!((rows.len(), &rows[3]["label"]), (10, &Value::from("cat")));
+    let bins = report["calibration"]["bins"].as_array().unwrap();
+    let of = |bin: &Value, key: &str| bin[key].as_f64().unwrap();
+    let distance = |bin: &Value| of(bin, "images") * (of(bin, "confidence") - of(bin, "accuracy")).abs() / 200.0;
+    assert_eq!((bins.len(), bins.iter().map(|bin| of(bin, "images")).sum::<f64>()), (15, 200.0));
+    let error = report["calibration"]["expected_error"].as_f64().unwrap();
+    assert!((error - bins.iter().map(distance).sum::<f64>()).abs() < 1e-9, "{report}");
     // Untrained: every class about as probable as any other.
     assert!((number("loss") - 10f64.ln()).abs() < 0.5, "{report}");
     // Several views of each image are a figure of their own: the plain ones stay.
@@ -131,6 +147,9 @@ fn a_test_set_is_measured() {
     }
     let text = convscope(&arguments).succeeded();
     assert!(text.contains(&format!("{:.2} % of 200 images right", 100.0 * number("accuracy"))), "{text}");
+    assert!(text.contains(&format!("(expected calibration error {:.2} %, 15 bins):\n", 100.0 * error)), "{text}");
+    let cats = 100.0 * rows[3]["accuracy"].as_f64().unwrap();
+    assert!(text.contains(&format!("\ncat        {cats:6.2} % of {} images, ", sum(3))), "{text}");
 }
 
 #[test]
@@ -164,16 +183,18 @@ fn every_command_has_its_help() {
     Usage: convscope [OPTIONS] [COMMAND]
 
     Commands:
-      serve       Answer over HTTP and show the page (the default)
-      train       Train a network
-      eval        Measure a model on the test images of a dataset
-      classify    Say what images show
-      import      Turn PyTorch's weights into a model
-      fetch-data  Download CIFAR-10
-      health      Ask a running server whether it is ready
-      bench       Time a model on this machine
-      selftest    Find out whether this machine computes what it should
-      help        Print this message or the help of the given subcommand(s)
+      serve        Answer over HTTP and show the page (the default)
+      train        Train a network
+      eval         Measure a model on the test images of a dataset
+      calibrate    Make a model's probabilities as often right as they say
+      classify     Say what images show
+      import       Turn PyTorch's weights into a model
+      familiarize  Let a model tell how familiar an image is
+      fetch-data   Download CIFAR-10
+      health       Ask a running server whether it is ready
+      bench        Time a model on this machine
+      selftest     Find out whether this machine computes what it should
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --listen <ADDR>
@@ -195,7 +216,9 @@ fn every_command_has_its_help() {
           --log <FORMAT>
               How the log on stderr is written: pretty or json [default: pretty]
     ");
-    for command in ["serve", "train", "eval", "classify", "import", "fetch-data", "health", "bench", "selftest"] {
+    for command in
+        ["serve", "train", "eval", "calibrate", "classify", "import", "familiarize", "fetch-data", "health", "bench", "selftest"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let own = convscope(&[command, "--help"]).succeeded();
         assert!(own.contains(&format!("Usage: convscope {command} ")) && own.contains("--config <FILE>"), "{own}");

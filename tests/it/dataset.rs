@@ -256,7 +256,7 @@ fn folders_that_cannot_be_used_say_why() {
     let error = refused();
     assert!(error.contains("ant/broken.png: this is not a format read here"), "{error}");
     assert!(
-        error.starts_with("2 images cannot be read; mend or remove them, or leave them out with --skip-unreadable:"),
+        error.starts_with("2 images cannot be read; mend or remove them, or leave them out with --skip-unreadable (`skip_unreadable` in a request):"),
         "{error}"
     );
 }

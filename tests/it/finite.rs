@@ -92,6 +92,7 @@ async fn a_run_that_diverges_fails_with_what_to_change_and_keeps_the_epochs_befo
         overrides: overrides.as_object().unwrap().clone(),
         name: None,
         fit_data: false,
+        skip_unreadable: false,
     };
     let job = supervisor.start(request).await.unwrap();
     let mut events = supervisor.events(&job.id, 0).unwrap();

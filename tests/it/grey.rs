@@ -42,7 +42,9 @@ fn untrained(channels: usize) -> Result<Model, String> {
         architecture,
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     Model::new(metadata, weights.iter().cloned().collect()).map_err(|error| error.to_string())

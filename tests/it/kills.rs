@@ -28,9 +28,10 @@ fn epochs_told(folder: &RunFolder) -> usize {
     fs::read_to_string(folder.events()).unwrap_or_default().matches("\"event\":\"epoch\"").count()
 }
 
-const MOMENTS: [Moment; 7] = [
+const MOMENTS: [Moment; 8] = [
     ("the journal begins", |folder| fs::metadata(folder.events()).is_ok_and(|file| file.len() > 0)),
     ("the first model is being written, or is there", |folder| !names(&folder.models()).is_empty()),
+    ("which epoch is preferred is told", |folder| folder.models().join("preferred.json").exists()),
     ("the first state is being written, or is there", |folder| {
         folder.state().exists() || names(folder.path()).iter().any(|name| name.starts_with(".convscope-"))
     }),

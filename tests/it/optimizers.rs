@@ -99,7 +99,8 @@ fn learners(architecture: &Architecture, weights: &Weights) -> Vec<(String, Box<
     all
 }
 
-fn losses(kind: &str, learner: &mut dyn Learner, layers: &[LayerShape]) -> Vec<f64> {
+/// Loss and gradient norm of each step.
+fn steps(kind: &str, learner: &mut dyn Learner, layers: &[LayerShape]) -> (Vec<f64>, Vec<f64>) {
     let step = |step: u64| {
         let images: Vec<f32> = start(&format!("images{}", step % 10), 6 * 60).into_iter().map(|x| x * 4.0).collect();
         let labels: Vec<u32> = (0..6).map(|image| (image + step as u32 % 10) % 3).collect();
@@ -109,9 +110,9 @@ fn losses(kind: &str, learner: &mut dyn Learner, layers: &[LayerShape]) -> Vec<f
         let settings = StepSettings { rules: Rules::Each(&rules), label_smoothing: 0.125, reduction, seed: 1 };
         let report = learner.step(Batch { images: &images, labels: &labels }, &settings).unwrap();
         assert!(report.finite);
-        f64::from(report.loss)
+        (f64::from(report.loss), report.gradient_norm)
     };
-    (0..STEPS).map(step).collect()
+    (0..STEPS).map(step).unzip()
 }
 
 #[test]
@@ -123,12 +124,16 @@ fn fifty_steps_of_every_optimizer_are_pytorchs() {
     let weights = starting(&layers);
     for (kind, expected) in runs.as_object().unwrap() {
         for (name, mut learner) in learners(&architecture, &weights) {
-            let found = losses(kind, &mut *learner, &layers);
+            let (found, norms) = steps(kind, &mut *learner, &layers);
             let curve: Vec<f64> = serde_json::from_value(expected["losses"].clone()).unwrap();
             assert_eq!(found.len(), curve.len());
             let off = found.iter().zip(&curve).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             println!("{kind} {name}: the losses are off by {off:.1e} at most");
             assert!(off < 1e-4, "{kind} {name}: off by {off}\n{found:?}\n{curve:?}");
+            let expected_norms: Vec<f64> = serde_json::from_value(expected["norms"].clone()).unwrap();
+            let off = norms.iter().zip(&expected_norms).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
+            println!("{kind} {name}: the gradients' norms are off by {off:.1e} of them at most");
+            assert!(norms.len() == 50 && off < 1e-3, "{kind} {name}: off by {off}\n{norms:?}\n{expected_norms:?}");
             let now = learner.weights().unwrap();
             for (parameter, ends) in expected["parameters"].as_object().unwrap() {
                 let values = &now.get(parameter).unwrap().values;

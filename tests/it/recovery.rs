@@ -2,21 +2,21 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use convscope::dataset::Rules;
-use convscope::network::DeviceChoice;
-use convscope::training::event::{EpochRecord, Event, Outcome};
+use convscope::training::event::{EpochRecord, Event};
 use convscope::training::folder::RunFolder;
 use convscope::training::job::JobState;
-use convscope::training::journal::{Journal, Reader};
+use convscope::training::journal::Reader;
 use convscope::training::request::Request;
-use convscope::training::trainer::{Finish, train};
 use convscope::training::{Error, Recipe};
 use serde_json::json;
 
+mod disk;
+
+pub(crate) use self::disk::undisturbed;
+use self::disk::{Disk, PREFERRED};
 use crate::supervisor::{follow, over, request, supervisor};
 use crate::support::{TOKEN, eventually, models};
 use crate::training::{images, small};
@@ -25,13 +25,14 @@ const ID: &str = "1234abcd";
 const PART: &str = ".convscope-x1y2z3.tmp";
 
 fn asked(epochs: u32) -> Request {
-    let changes = json!({"epochs": epochs, "batch_size": 64, "schedule": "constant"});
+    let changes = json!({"epochs": epochs, "batch_size": 64, "schedule": "constant", "validation_share": 0.2});
     Request {
         arch: small(),
         recipe: Recipe::named("default").unwrap().with(changes.as_object().unwrap()).unwrap(),
         data: "cifar-10".into(),
         data_path: images(),
         fit_data: false,
+        skip_unreadable: false,
         created: "2026-01-01T00:00:00Z".into(),
     }
 }
@@ -46,77 +47,6 @@ pub(crate) fn put(data: &Path, epochs: u32) -> RunFolder {
 fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
-}
-
-/// A run's files after some epochs: its state, its models in order, its journal.
-#[derive(Clone, Default)]
-pub(crate) struct Disk {
-    state: Option<Vec<u8>>,
-    pub(crate) models: Vec<Vec<u8>>,
-    journal: Vec<u8>,
-    /// Files that are not whole, by their place under the data folder.
-    parts: Vec<(PathBuf, Vec<u8>)>,
-}
-
-impl Disk {
-    pub(crate) fn write(&self, folder: &RunFolder) {
-        if let Some(state) = &self.state {
-            write(&folder.state(), state);
-        }
-        for (model, epoch) in self.models.iter().zip(1..) {
-            write(&folder.models().join(format!("{epoch}.safetensors")), model);
-        }
-        if !self.journal.is_empty() {
-            write(&folder.events(), &self.journal);
-        }
-        for (path, bytes) in &self.parts {
-            write(&folder.data_dir().join(path), bytes);
-        }
-    }
-
-    fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
-        let mut disk = self.clone();
-        change(&mut disk);
-        disk
-    }
-
-    /// Every state that this becomes on the way to `next`, in the order in which a run writes; `word` is its journal's new line.
-    fn way_to(&self, next: &Self) -> Vec<Self> {
-        let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
-        let (model, state) = (next.models.last().unwrap(), next.state.as_ref().unwrap());
-        let models = PathBuf::from(format!("models/run-{ID}"));
-        let measured = self.with(|disk| disk.models.push(model.clone()));
-        let kept = measured.with(|disk| disk.state = Some(state.clone()));
-        let line = self.journal.len() + (next.journal.len() - self.journal.len()) / 2;
-        vec![
-            self.clone(),
-            self.with(|disk| disk.parts.push((models.join(PART), half(model)))),
-            measured.with(|disk| disk.parts.push((Path::new("runs").join(ID).join(PART), half(state)))),
-            measured,
-            kept.with(|disk| disk.journal = next.journal[..line].to_vec()),
-            kept,
-        ]
-    }
-}
-
-/// A run that nothing disturbed: its files before the first epoch, after each, and at its end.
-pub(crate) fn undisturbed(epochs: u32) -> Vec<Disk> {
-    let data = tempfile::tempdir().unwrap();
-    let folder = put(data.path(), epochs);
-    let run = asked(epochs).run(&folder, DeviceChoice::Cpu, Rules::default()).unwrap();
-    let mut journal = Journal::open(&folder.events()).unwrap();
-    let mut disks = vec![Disk::default()];
-    let finish = train(&run, &mut |event| {
-        if !matches!(event, Event::Step(_) | Event::Data(_)) {
-            journal.append(event).unwrap();
-            let models = (1..=disks.len()).map(|epoch| fs::read(folder.models().join(format!("{epoch}.safetensors"))).unwrap());
-            let (state, journal) = (fs::read(folder.state()).ok(), fs::read(folder.events()).unwrap());
-            disks.push(Disk { state, models: models.collect(), journal, parts: Vec::new() });
-        }
-        ControlFlow::Continue(())
-    });
-    assert!(matches!(finish.unwrap(), Finish::Done(Outcome { epochs: over, .. }) if over == epochs));
-    disks
 }
 
 /// The epochs in the journal of `folder`, whose lines are all whole, and the name of its last event.
@@ -179,6 +109,8 @@ async fn every_state_that_a_kill_can_leave_is_gone_on_from_without_loss() {
             let path = folder.models().join(format!("{epoch}.safetensors"));
             assert!(fs::read(path).unwrap() == *model, "{over}: the same bytes");
         }
+        let preferred = fs::read(folder.models().join(PREFERRED)).unwrap();
+        assert_eq!(Some(preferred), whole[2].preferred, "{over}: the same epoch answers");
         assert_eq!(half_written(data.path()), Vec::<PathBuf>::new(), "{over}");
     }
 }

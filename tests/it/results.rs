@@ -41,6 +41,27 @@ async fn the_last_epochs_evaluation_is_there_to_look_into() {
         assert!(low < share.as_f64().unwrap() && share.as_f64().unwrap() < high, "{which}: {interval}");
     }
 
+    // The steps that were told of, in order, with learning rate and gradient norm.
+    let told = events(&server.admin(Method::GET, &format!("/admin/jobs/{id}/events"), None).await);
+    let told: Vec<Value> = told.into_iter().filter(|(_, name, _)| name == "step").map(|(.., data)| data).collect();
+    assert_eq!(results["steps"], json!(told));
+    assert!(!told.is_empty() && told.iter().all(|step| step["gradient_norm"].as_f64().unwrap() > 0.0), "{told:?}");
+    assert!(told.iter().all(|step| step["learning_rate"].as_f64().unwrap() > 0.0));
+    let table = server.admin(Method::GET, &format!("{path}?format=csv&rows=steps"), None).await;
+    assert_eq!(table.header("content-type"), Some("text/csv; charset=utf-8"));
+    let table = String::from_utf8(table.body).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), told.len() + 1);
+    for (row, step) in rows[1..].iter().zip(&told) {
+        for (name, cell) in rows[0].iter().zip(row) {
+            assert_eq!(cell.parse::<f64>().unwrap(), step[name].as_f64().unwrap(), "{name}");
+        }
+    }
+    let lines = server.admin(Method::GET, &format!("{path}?format=ndjson&rows=steps"), None).await;
+    let lines: Vec<Value> = lines.body.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert_eq!(lines, told);
+    server.admin(Method::GET, &format!("{path}?rows=images"), None).await.refused(400, "bad_query");
+
     // Every test image is in the confusion once, and the diagonal is the accuracy that the epoch said.
     let confusion = server.get(&format!("/confusion?model=run-{id}")).await.ok();
     assert_eq!(confusion["model"], json!({"name": format!("run-{id}"), "version": 2}));

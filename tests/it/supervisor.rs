@@ -48,6 +48,7 @@ pub(crate) fn request(epochs: u32) -> RunRequest {
         overrides: overrides.as_object().unwrap().clone(),
         name: None,
         fit_data: false,
+        skip_unreadable: false,
     }
 }
 

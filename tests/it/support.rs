@@ -283,7 +283,9 @@ pub(crate) fn of(architecture: Architecture, seed: u64) -> Model {
         architecture,
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy: None,
+        measured: model::Measured::default(),
         recipe: None,
+        familiarity: None,
         created_by: model::created_by(),
     };
     let weights = init::weights(&layers, Init::Pytorch, seed);

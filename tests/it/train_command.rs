@@ -324,6 +324,13 @@ fn tensorboard_s_file_has_whole_records_of_every_epoch() {
     assert!(has(&records[0], b"brain.Event:2"));
     let told: Vec<&Vec<u8>> = records.iter().filter(|record| has(record, b"epoch/test_loss")).collect();
     assert_eq!(told.len(), 3);
+    let steps: Vec<&Value> = events.iter().filter(|event| event["event"] == "step").map(|event| &event["data"]).collect();
+    let of_steps: Vec<&Vec<u8>> = records.iter().filter(|record| has(record, b"step/gradient_norm")).collect();
+    assert!(!steps.is_empty() && of_steps.len() == steps.len());
+    for (record, step) in of_steps.into_iter().zip(steps) {
+        let norm = (step["gradient_norm"].as_f64().unwrap() as f32).to_le_bytes();
+        assert!(has(record, &[b"step/gradient_norm\x15", norm.as_slice()].concat()), "{record:?}");
+    }
     for (record, epoch) in told.into_iter().zip(epochs) {
         // Field 2 of the event is the step, field 2 of a value its number, after the tag.
         assert!(has(record, &[0x10, epoch["epoch"].as_u64().unwrap() as u8]), "{record:?}");

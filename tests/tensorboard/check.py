@@ -20,7 +20,7 @@ with tempfile.TemporaryDirectory() as folder:
     events = [json.loads(line) for line in run.stdout.splitlines()]
     board = EventAccumulator(f"{folder}/board")
     board.Reload()
-    names = {"epoch": ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"), "step": ("train_loss", "learning_rate")}
+    names = {"epoch": ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"), "step": ("train_loss", "learning_rate", "gradient_norm")}
     for kind, keys in names.items():
         told = [event["data"] for event in events if event["event"] == kind]
         at = lambda data: data["epoch"] if kind == "epoch" else (data["epoch"] - 1) * data["steps"] + data["step"]

@@ -210,6 +210,7 @@ mod tests {
                 train_loss,
                 train_accuracy,
                 learning_rate,
+                gradient_norm: None,
                 images_per_second,
             })
         };
@@ -231,6 +232,7 @@ mod tests {
                 train_loss: 1.0,
                 train_accuracy: 0.5,
                 learning_rate: 0.1,
+                gradient_norm: None,
                 images_per_second: 1.0,
             };
             clock.see(&record, began + Duration::from_secs(seconds));

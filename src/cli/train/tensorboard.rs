@@ -38,12 +38,13 @@ impl Writer {
         match event {
             Event::Step(step) => {
                 let over = u64::from(step.epoch.saturating_sub(1)) * step.steps as u64 + step.step as u64;
-                let scalars = [
+                let mut scalars = vec![
                     ("step/train_loss", step.train_loss),
                     ("step/train_accuracy", step.train_accuracy),
                     ("step/learning_rate", step.learning_rate),
                     ("step/images_per_second", step.images_per_second),
                 ];
+                scalars.extend(step.gradient_norm.map(|norm| ("step/gradient_norm", norm)));
                 self.scalars(over, &scalars)
             }
             Event::Epoch(epoch) => {

@@ -36,6 +36,9 @@ pub struct TrainRequest {
     /// Whether the network's input and last layer are fitted to the images.
     #[serde(default)]
     fit_data: bool,
+    /// Whether images that cannot be read are left out, with a note; otherwise all of them are named before the first step.
+    #[serde(default)]
+    skip_unreadable: bool,
     /// Keys of the recipe beside these.
     #[serde(flatten)]
     #[schema(value_type = shapes::RecipeKeys)]
@@ -77,6 +80,7 @@ pub async fn post(
         overrides: request.overrides,
         name: request.name,
         fit_data: request.fit_data,
+        skip_unreadable: request.skip_unreadable,
     };
     let job = app.supervisor.start(run).await?;
     if preferred(&headers, &["application/json", EVENT_STREAM]) == Some(EVENT_STREAM) {

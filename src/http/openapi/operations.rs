@@ -197,11 +197,11 @@ fn admin() -> Vec<Operation> {
             .gives_bytes(200, "", "application/x-ndjson")
             .refuses(&[Code::BadRequest, Code::UnknownJob])
             .curl("curl -N -H \"Authorization: Bearer $TOKEN\" $HOST/admin/jobs/$ID/events"),
-        Operation::new("GET /admin/jobs/{id}/results", "A run's figures, epoch by epoch")
+        Operation::new("GET /admin/jobs/{id}/results", "A run's figures, epoch by epoch and step by step")
             .about("With what the evaluation of its last epoch found: by class, confusion, calibration.")
             .gives::<RunResults<'_>>(
                 200,
-                "All of it; with `format` the epochs as a table (`csv`) or a line of JSON each (`ndjson`).",
+                "All of it; with `format` the epochs, or with `rows=steps` the steps, as a table (`csv`) or a line of JSON each (`ndjson`).",
             )
             .gives_bytes(200, "", "text/csv")
             .gives_bytes(200, "", "application/x-ndjson")
@@ -229,7 +229,10 @@ fn datasets() -> Vec<Operation> {
             .refuses(&[Code::UnknownDataset]),
         Operation::new("PUT /admin/datasets/{name}", "Send a folder of images, as .zip or .tar.gz")
             .takes_bytes(BYTES)
+            .about("With `Accept: application/x-ndjson` the answer is a line of JSON for how far it is, again and again, and at last what it was \
+                    understood as, or the error.")
             .gives_bytes(201, "As it was understood.", "application/json")
+            .gives_bytes(200, "How far it is, line by line, and at last how it was understood, or `error` and `code`.", "application/x-ndjson")
             .refuses(&[Code::Conflict, Code::Unprocessable, Code::NoRoom])
             .curl("curl -T pets.zip -H \"Authorization: Bearer $TOKEN\" $HOST/admin/datasets/pets"),
         Operation::new("DELETE /admin/datasets/{name}", "Remove a dataset")
@@ -241,7 +244,10 @@ fn datasets() -> Vec<Operation> {
 fn models() -> Vec<Operation> {
     vec![
         Operation::new("POST /admin/models/{name}/activate", "Let a version answer where none is asked for")
-            .about("One of its own, or with `from` a copy of another model's; kept over a restart. `highest` ends that.")
+            .about(
+                "One of its own, or with `from` a copy of another model's; kept over a restart. `highest` ends that: \
+                    then what a run prefers answers, its best epoch on its validation images, or the highest.",
+            )
             .takes_json(&json!({"version": 3}))
             .gives::<Activated<'_>>(200, "How the model stands then.")
             .refuses(&[Code::BadRequest, Code::UnknownModel, Code::Conflict, Code::Unprocessable])

@@ -30,6 +30,7 @@ fn query(name: &str) -> Option<(Value, &'static str)> {
             text(),
             "The form of the answer, instead of `Accept`: `json`, `npy`, `f32`, where there is a picture `png`; of epochs `csv` and `ndjson`.",
         ),
+        "rows" => (words(&["epochs", "steps"]), "What a table, or lines, are of; `epochs` unless it is said."),
         "true" => (text(), "Only images of this class."),
         "said" => (text(), "Only images that are taken for this class."),
         "limit" => (whole(1), "How many are listed, 100 unless it is said."),

@@ -75,6 +75,30 @@ pub struct Bin {
     accuracy: f64,
 }
 
+/// A step of training.
+#[derive(Serialize, ToSchema)]
+pub struct Step {
+    /// The epoch it belongs to, from 1.
+    epoch: u32,
+    /// Epochs of the run.
+    epochs: u32,
+    /// Steps of this epoch that are over.
+    step: usize,
+    /// Steps an epoch.
+    steps: usize,
+    /// Mean loss of this epoch so far.
+    train_loss: f64,
+    /// Share of this epoch's images so far that were right.
+    train_accuracy: f64,
+    /// Of this step.
+    learning_rate: f64,
+    /// Length of this step's gradients as one vector, before weight decay; of the summed losses where the recipe sums them. Absent
+    /// where it is beyond what can be told.
+    gradient_norm: Option<f64>,
+    /// Training speed of this epoch so far.
+    images_per_second: f64,
+}
+
 /// A training run.
 #[derive(Serialize, ToSchema)]
 pub struct Job {

@@ -26,7 +26,7 @@ fn inference() -> Vec<Operation> {
             .infers()
             .takes_json(&example)
             .takes_bytes(BYTES)
-            .gives_as(200, "`probabilities`, as numbers or, with the parameter `classification`, as classes.", JSON, &answer())
+            .gives_as(200, "`probabilities`, as numbers or, with the parameter `classification`, as classes; and `familiarity`, FP32 [-1, 1], of a model that can tell.", JSON, &answer())
             .gives_bytes(200, "The same with its tensor behind the JSON.", BYTES)
     };
     vec![

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::error::Error;
-use super::OUTPUT;
+use super::FAMILIARITY;
 use super::body::JSON_LENGTH;
 use super::output::Wanted;
 use crate::classification::Classification;
@@ -29,7 +29,7 @@ struct Inferred<'a> {
     model_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    outputs: [Output; 1],
+    outputs: Vec<Output>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,22 +83,29 @@ impl Values {
 }
 
 impl Answer<'_> {
-    /// As it was wanted.
-    pub fn into_response(self, wanted: Wanted) -> Result<Response, Error> {
-        let values = self.values(wanted);
-        let (images, count) = (self.replies.len(), values.count());
-        let datatype = values.datatype();
-        let bytes = wanted.binary.then(|| values.bytes());
-        let output = Output {
-            name: OUTPUT,
-            datatype,
-            shape: [images, count / images.max(1)],
-            parameters: bytes.as_ref().map(|bytes| Parameters { binary_data_size: bytes.len() }),
-            data: bytes.is_none().then_some(values),
-        };
+    /// As it was wanted; what is wanted as bytes lies in the outputs' order.
+    pub fn into_response(self, wanted: &[Wanted]) -> Result<Response, Error> {
+        let mut bytes = Vec::new();
+        let outputs = wanted.iter().map(|&wanted| {
+            let values = self.values(wanted);
+            let own = wanted.binary.then(|| values.bytes());
+            let images = self.replies.len();
+            let output = Output {
+                name: wanted.name,
+                datatype: values.datatype(),
+                shape: [images, values.count() / images.max(1)],
+                parameters: own.as_ref().map(|own| Parameters { binary_data_size: own.len() }),
+                data: own.is_none().then_some(values),
+            };
+            bytes.extend(own.into_iter().flatten());
+            output
+        });
+        let outputs = outputs.collect();
         let (model_name, model_version) = (&*self.served.name, self.served.version.to_string());
-        let inferred = Inferred { model_name, model_version, id: self.id.as_deref(), outputs: [output] };
-        let Some(bytes) = bytes else { return Ok(Json(inferred).into_response()) };
+        let inferred = Inferred { model_name, model_version, id: self.id.as_deref(), outputs };
+        if !wanted.iter().any(|wanted| wanted.binary) {
+            return Ok(Json(inferred).into_response());
+        }
         let mut body = serde_json::to_vec(&inferred).map_err(Error::internal)?;
         let headers = [
             (HeaderName::from_static(JSON_LENGTH), HeaderValue::from(body.len())),
@@ -109,6 +116,10 @@ impl Answer<'_> {
     }
 
     fn values(&self, wanted: Wanted) -> Values {
+        if wanted.name == FAMILIARITY {
+            // It was asked of a model that can tell, and so is there.
+            return Values::Fp32(self.replies.iter().map(|reply| reply.familiarity.unwrap_or_default()).collect());
+        }
         let Some(count) = wanted.classes else {
             return Values::Fp32(self.replies.iter().flat_map(|reply| reply.probabilities.iter().copied()).collect());
         };

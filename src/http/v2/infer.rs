@@ -20,6 +20,7 @@ use super::super::whole::Whole;
 use super::answer::Answer;
 use super::body::Body;
 use super::output::Wanted;
+use super::outputs;
 use super::request::Inference;
 use super::tensor::{self, Images};
 use crate::network::Probe;
@@ -49,7 +50,7 @@ pub async fn post_to_version(
 /// A request that has been read.
 struct Order {
     id: Option<String>,
-    wanted: Wanted,
+    wanted: Vec<Wanted>,
     images: Images,
 }
 
@@ -62,9 +63,9 @@ enum Start {
 async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, body: Body) -> Result<Response, Error> {
     let served = app.model(Some(model.0), model.1).await?;
     let Body { bytes, json, mut places, made } = body;
-    let dimensions = served.dimensions();
+    let (dimensions, known) = (served.dimensions(), outputs(&served.model));
     // Numbers are parsed at about the rate at which others are summed up.
-    let Order { id, wanted, images } = offload(bytes.len(), move || read(&bytes, json, dimensions)).await??;
+    let Order { id, wanted, images } = offload(bytes.len(), move || read(&bytes, json, dimensions, known)).await??;
     let (count, most) = (images.count(), app.config.limits.queue_images);
     if count > most {
         return Err(engine::Error::TooMany { wanted: count, places: most }.into());
@@ -80,14 +81,14 @@ async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, b
     };
     let replies = evaluate(app, starts, &question).await?;
     drop(made);
-    Answer { served: &question.served, id, replies: &replies }.into_response(wanted)
+    Answer { served: &question.served, id, replies: &replies }.into_response(&wanted)
 }
 
-fn read(bytes: &[u8], json: usize, dimensions: Dimensions) -> Result<Order, Error> {
+fn read(bytes: &[u8], json: usize, dimensions: Dimensions, known: &[&'static str]) -> Result<Order, Error> {
     let (json, binary) = bytes.split_at(json);
     let unreadable = |e| Error::new(Code::BadRequest, format!("the body is no inference request of version 2: {e}"));
     let mut inference: Inference<'_> = serde_json::from_slice(json).map_err(unreadable)?;
-    let wanted = Wanted::of(&inference)?;
+    let wanted = Wanted::of(&inference, known)?;
     let images = tensor::read(&mut inference, binary, dimensions)?;
     Ok(Order { id: inference.id, wanted, images })
 }

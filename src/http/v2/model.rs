@@ -10,7 +10,7 @@ use super::super::error::Error;
 use super::super::extract::Path;
 use super::super::state::App;
 use super::super::whole::Whole;
-use super::{INPUT, OUTPUT};
+use super::{INPUT, OUTPUT, outputs};
 use crate::serving::Served;
 
 /// A model.
@@ -21,7 +21,7 @@ pub struct Model {
     versions: Vec<String>,
     platform: &'static str,
     inputs: [Tensor; 1],
-    outputs: [Tensor; 1],
+    outputs: Vec<Tensor>,
 }
 
 /// A tensor that it takes or gives.
@@ -77,11 +77,15 @@ async fn describe(app: &App, served: &Served) -> Result<Json<Model>, Error> {
     let versions = known.map_or_else(|| vec![served.version], |listed| listed.versions.keys().copied().collect());
     let (image, classes) = (served.dimensions(), served.model.metadata().classes.len());
     let input = [image.channels.count(), image.height, image.width].map(|side| side as i64);
+    let output = |&name: &&'static str| {
+        let each = if name == OUTPUT { classes as i64 } else { 1 };
+        Tensor { name, datatype: "FP32", shape: vec![-1, each] }
+    };
     Ok(Json(Model {
         name: served.name.clone(),
         versions: versions.iter().map(u64::to_string).collect(),
         platform: "convscope_safetensors",
         inputs: [Tensor { name: INPUT, datatype: "FP32", shape: [&[-1], &input[..]].concat() }],
-        outputs: [Tensor { name: OUTPUT, datatype: "FP32", shape: vec![-1, classes as i64] }],
+        outputs: outputs(&served.model).iter().map(output).collect(),
     }))
 }

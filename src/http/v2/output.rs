@@ -5,9 +5,11 @@ use super::super::extract::unknown;
 use super::OUTPUT;
 use super::request::{Inference, OutputParameters};
 
-/// The output as a request wants it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// An output as a request wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
+    /// Which one.
+    pub name: &'static str,
     /// As bytes behind the JSON.
     pub binary: bool,
     /// Not the probabilities: the names of so many of the most probable classes.
@@ -15,38 +17,66 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What `request` says; another output, or one twice, is refused.
-    pub fn of(request: &Inference<'_>) -> Result<Self, Error> {
-        let mut asked = None;
+    /// What `request` says of a model's `known` outputs, in the request's order: all of them where it says nothing. Another output, or
+    /// one twice, is refused.
+    pub fn of(request: &Inference<'_>, known: &[&'static str]) -> Result<Vec<Self>, Error> {
+        let all = request.parameters.unwrap_or_default().binary_data_output;
+        let wanted = |name: &'static str, parameters: OutputParameters| {
+            // Clients send 0 where they want none; only probabilities have classes.
+            let classes = parameters.classification.filter(|&count| count > 0 && name == OUTPUT);
+            let classes = classes.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+            Self { name, binary: parameters.binary_data.or(all).unwrap_or(false), classes }
+        };
+        let mut asked: Vec<Self> = Vec::new();
         for output in request.outputs.iter().flat_map(|outputs| &outputs.0) {
-            if output.name != OUTPUT {
-                return Err(Error::new(Code::BadRequest, unknown("output", &output.name, &[OUTPUT])));
+            let Some(&name) = known.iter().find(|name| **name == output.name) else {
+                return Err(Error::new(Code::BadRequest, unknown("output", &output.name, known)));
+            };
+            if asked.iter().any(|other| other.name == name) {
+                return Err(Error::new(Code::BadRequest, format!("the output `{name}` is asked for twice: ask once")));
             }
-            if asked.replace(output.parameters.unwrap_or_default()).is_some() {
-                return Err(Error::new(Code::BadRequest, format!("the output `{OUTPUT}` is asked for twice: ask once")));
-            }
+            asked.push(wanted(name, output.parameters.unwrap_or_default()));
         }
-        let OutputParameters { binary_data, classification } = asked.unwrap_or_default();
-        let binary = binary_data.or(request.parameters.unwrap_or_default().binary_data_output).unwrap_or(false);
-        // Clients send 0 where they want none.
-        let classes = classification.filter(|&count| count > 0).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        Ok(Self { binary, classes })
+        if asked.is_empty() {
+            asked.extend(known.iter().map(|name| wanted(name, OutputParameters::default())));
+        }
+        Ok(asked)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::FAMILIARITY;
     use super::*;
 
-    fn wanted(rest: &str) -> Result<Wanted, String> {
+    fn all_wanted(rest: &str, known: &[&'static str]) -> Result<Vec<Wanted>, String> {
         let text = format!(r#"{{"inputs": []{rest}}}"#);
-        Wanted::of(&serde_json::from_str(&text).unwrap()).map_err(|e| format!("{e:?}"))
+        Wanted::of(&serde_json::from_str(&text).unwrap(), known).map_err(|e| format!("{e:?}"))
+    }
+
+    fn wanted(rest: &str) -> Result<Wanted, String> {
+        all_wanted(rest, &[OUTPUT]).map(|all| {
+            assert_eq!(all.len(), 1);
+            all[0]
+        })
+    }
+
+    #[test]
+    fn a_model_gives_what_it_has_and_in_the_order_that_was_asked_for() {
+        let names = |rest: &str| all_wanted(rest, &[OUTPUT, FAMILIARITY]).unwrap().iter().map(|w| w.name).collect::<Vec<_>>();
+        assert_eq!(names(""), [OUTPUT, FAMILIARITY]);
+        assert_eq!(names(r#", "outputs": [{"name": "familiarity"}, {"name": "probabilities"}]"#), [FAMILIARITY, OUTPUT]);
+        let only = r#", "outputs": [{"name": "familiarity", "parameters": {"classification": 2, "binary_data": true}}]"#;
+        let binary = Wanted { name: FAMILIARITY, binary: true, classes: None };
+        assert_eq!(all_wanted(only, &[OUTPUT, FAMILIARITY]), Ok(vec![binary]));
+        let unknown = wanted(only).unwrap_err();
+        assert!(unknown.contains("no output `familiarity`") && unknown.contains("probabilities"), "{unknown}");
     }
 
     #[test]
     fn an_output_says_more_than_its_request() {
-        let json = Wanted::default();
-        let binary = Wanted { binary: true, classes: None };
+        let json = Wanted { name: OUTPUT, binary: false, classes: None };
+        let binary = Wanted { binary: true, ..json };
         for (rest, expected) in [
             ("", json),
             (r#", "outputs": []"#, json),
@@ -56,7 +86,7 @@ mod tests {
             (
                 r#", "parameters": {"binary_data_output": true},
                    "outputs": [{"name": "probabilities", "parameters": {"binary_data": false, "classification": 2}}]"#,
-                Wanted { binary: false, classes: Some(2) },
+                Wanted { classes: Some(2), ..json },
             ),
             (
                 r#", "parameters": {"binary_data_output": true},

@@ -1,4 +1,4 @@
-//! The gradient of the input, and what is done with that of the weights.
+//! The gradient of the input, what is done with that of the weights, and how long that is.
 
 use std::ops::Range;
 
@@ -28,11 +28,13 @@ pub struct Backward<'a, A> {
 }
 
 impl<A: Apply> Kernel for Backward<'_, A> {
-    type Output = ();
+    /// The sum of the squares of the weights' gradient; 0 where it is not computed.
+    type Output = f64;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(self, l: L) -> f64 {
         let Self { dense, batch, gradient, input, mut to_input, mut apply } = self;
+        let mut squares = 0.0;
         let panel = product([batch, WIDTH]);
         let weights = product([dense.outputs, WIDTH]);
         assert!(batch.is_multiple_of(WIDTH) && gradient.len() == product([dense.outputs, batch]), "dense: gradient");
@@ -58,10 +60,12 @@ impl<A: Apply> Kernel for Backward<'_, A> {
                 continue;
             }
             let input = &input[block * panel..][..columns * panel];
-            let mut tiles = Moves { dense, batch, gradient, input, first: slice.start, apply: &mut apply };
+            let mut tiles = Moves { dense, batch, gradient, input, first: slice.start, apply: &mut apply, squares: [0.0; WIDTH] };
             // SAFETY: the weights have `columns` blocks of `outputs` rows.
             unsafe { sweep(l, Extent { rows: dense.outputs, columns, again: false }, &mut tiles) };
+            squares += tiles.squares.into_iter().map(f64::from).sum::<f64>();
         }
+        squares
     }
 }
 
@@ -107,6 +111,8 @@ struct Moves<'a, A> {
     /// Where these blocks' weights begin.
     first: usize,
     apply: &'a mut A,
+    /// Sums of the gradients' squares.
+    squares: [f32; WIDTH],
 }
 
 impl<A: Apply> Tiles for Moves<'_, A> {
@@ -130,12 +136,16 @@ impl<A: Apply> Tiles for Moves<'_, A> {
                 self.apply.prefetch(l, place(r, c));
             }
             operands.accumulate(l, &mut sums, self.batch);
+            let mut squares = [l.zero(); C];
             for (r, sums) in sums.into_iter().enumerate() {
                 for (c, sum) in sums.into_iter().enumerate() {
                     let place = self.first + ((column + c) * outputs + row + r) * WIDTH;
+                    squares[c] = l.mul_add(sum, sum, squares[c]);
                     self.apply.apply(l, sum, place);
                 }
             }
+            let squares = squares.into_iter().fold(l.read(&self.squares), |all, squares| l.add(all, squares));
+            l.write(&mut self.squares, squares);
         }
     }
 }

@@ -189,16 +189,19 @@ fn every_rule_takes_the_same_gradient_and_weights_that_stay_give_the_same_inputs
     for tier in Tier::all() {
         let (mut inputs_gradient, mut plain) = (vec![f32::NAN; input.len()], vec![f32::NAN; input.len()]);
         let (apply, to_input) = (Keep { weights: &old }, Some(&mut plain[..]));
-        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
+        let unseen = tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
+        assert_eq!(unseen, 0.0);
         // Momentum's first step without looking ahead is the gradient.
         let (mut momentum, mut step) = (zeros.clone(), zeros.clone());
         let apply = ToMomentum { kept: (0.5, false), weights: &old, momentum: &mut momentum, step: &mut step };
         let to_input = Some(&mut inputs_gradient[..]);
-        tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
+        let squares = tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input, apply });
         assert_eq!(inputs_gradient, plain, "{tier}");
         let taken = step.clone();
         let dw = filled(case.w.len(), |dw| formula::backward_weight(&case.shape, &wide(&case.x), &wide(&case.dy), dw));
         Sums::new(dw, &[batch as f64 / 9.0]).assert_are(&case.unpack(&taken), &format!("{tier}: the gradient"));
+        let expected = wide(&taken).iter().map(|x| x * x).sum::<f64>();
+        assert!((squares / expected - 1.0).abs() < 1e-5, "{tier}: {squares} for {expected}");
 
         let apply = ToMomentum { kept: (0.5, true), weights: &old, momentum: &mut momentum, step: &mut step };
         tier.run(Backward { dense: case.dense, batch: padded, gradient: &gradient, input: &input, to_input: None, apply });

@@ -63,6 +63,39 @@ unsafe impl<'a, T: Send> Parts for Chunks<'a, T> {
     }
 }
 
+/// A slice in parts of any lengths, side by side.
+pub struct Cut<'a, T> {
+    start: *mut T,
+    ends: &'a [usize],
+    slice: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> Cut<'a, T> {
+    /// `slice` in parts that end at `ends`, which rise; what is beyond the last is in none.
+    pub fn new(slice: &'a mut [T], ends: &'a [usize]) -> Self {
+        assert!(ends.is_sorted() && ends.last().is_none_or(|&end| end <= slice.len()), "parts inside the slice");
+        Self { start: slice.as_mut_ptr(), ends, slice: PhantomData }
+    }
+}
+
+// SAFETY: as of `Chunks`.
+unsafe impl<T: Send> Sync for Cut<'_, T> {}
+
+// SAFETY: part `i` is the elements from the end of the one before it up to its own end.
+unsafe impl<'a, T: Send> Parts for Cut<'a, T> {
+    type Part = &'a mut [T];
+
+    fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    unsafe fn part(&self, index: usize) -> &'a mut [T] {
+        let first = if index == 0 { 0 } else { self.ends[index - 1] };
+        // SAFETY: the slice was borrowed exclusively for 'a, ends rise and lie inside it, and no other part overlaps.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), self.ends[index] - first) }
+    }
+}
+
 // SAFETY: part `i` of both halves is disjoint from every other part of them.
 unsafe impl<A: Parts, B: Parts> Parts for (A, B) {
     type Part = (A::Part, B::Part);

@@ -44,6 +44,22 @@ impl Order {
         }
     }
 
+    /// PyTorch's feature that lies at `place`; none where that is a filler.
+    pub(super) fn feature(self, place: usize) -> Option<usize> {
+        let feature = match self {
+            Self::Plain(_) => place,
+            Self::Blocked(maps) => {
+                let (block, lane) = (place / WIDTH, place % WIDTH);
+                let (channel, pixel) = (block / maps.plane() * WIDTH + lane, block % maps.plane());
+                if channel >= maps.channels {
+                    return None;
+                }
+                channel * maps.plane() + pixel
+            }
+        };
+        (feature < self.features()).then_some(feature)
+    }
+
     /// Where PyTorch's feature lies.
     pub(super) fn place(self, feature: usize) -> usize {
         match self {
@@ -52,6 +68,22 @@ impl Order {
                 let (channel, pixel) = (feature / maps.plane(), feature % maps.plane());
                 (channel / WIDTH * maps.plane() + pixel) * WIDTH + channel % WIDTH
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_has_a_place_and_every_other_place_has_none() {
+        let maps = Maps { channels: 19, height: 3, width: 5 };
+        for order in [Order::Plain(37), Order::Blocked(maps)] {
+            let mut found: Vec<usize> = (0..order.padded()).filter_map(|place| order.feature(place)).collect();
+            assert!((0..order.features()).all(|feature| order.feature(order.place(feature)) == Some(feature)));
+            found.sort_unstable();
+            assert!(found.into_iter().eq(0..order.features()), "{order:?}");
         }
     }
 }

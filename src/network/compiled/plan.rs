@@ -119,7 +119,7 @@ impl Plan {
             compiled.vectors.run(&self.machine, &compiled.program, dense, &mut sight);
         }
         let classes = layers.last().map_or(0, |last| last.output.elements());
-        Ok(Evaluation { probabilities: compiled.vectors.probabilities(batch, classes), taps: sight.taps })
+        Ok(Evaluation { probabilities: compiled.vectors.probabilities(batch, classes), taps: sight.taps, familiarity: Vec::new() })
     }
 }
 

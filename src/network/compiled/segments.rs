@@ -72,8 +72,7 @@ mod tests {
 
     #[test]
     fn a_network_whose_planes_are_small_is_one_segment_but_for_batch_norm() {
-        let speedrun = Architecture::from_toml(include_str!("../../../benches/speedrun.toml")).unwrap();
-        for architecture in [speedrun, presets::named("tutorial").unwrap()] {
+        for architecture in ["speedrun", "tutorial"].map(|name| presets::named(name).unwrap()) {
             assert_eq!(segments(&architecture, Purpose::Evaluation).len(), 1);
             let training = segments(&architecture, Purpose::Training);
             assert!(training.windows(2).all(|pair| pair[0].group == pair[1].group), "{training:?}");

@@ -11,9 +11,11 @@ mod filters;
 mod head;
 mod moves;
 mod norm;
+mod orthogonal;
 mod parameters;
 mod passes;
 mod run;
+mod seen;
 mod sizes;
 mod trained;
 
@@ -137,11 +139,12 @@ impl Learner for Step {
         let measured = self.head.loss(batch.labels, mix, settings);
         let first = std::mem::take(&mut self.first);
         let moves = Moves { rules: settings.rules, first: &first };
-        let mut finite = self.head.backward(run, moves);
+        let head = self.head.backward(run, moves);
         self.backward(settings.seed);
-        finite &= self.update(moves);
+        let seen = head.and(self.update(moves));
         self.first = first;
-        Ok(StepReport { loss: measured.loss as f32, correct: measured.correct, finite })
+        let gradient_norm = seen.squares.sqrt();
+        Ok(StepReport { loss: measured.loss as f32, correct: measured.correct, finite: seen.finite, gradient_norm })
     }
 
     fn weights(&self) -> Result<Weights, Error> {

@@ -2,5 +2,6 @@
 
 mod eigen;
 pub mod init;
+pub mod temper;
 pub mod weights;
 pub mod whitening;

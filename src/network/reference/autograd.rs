@@ -8,6 +8,7 @@ use crate::network::learner::{
     Batch, Learner, Mix, StepReport, StepSettings, check_batch, check_mix, check_momentum, check_squares,
 };
 use crate::network::probe::Probe;
+use crate::network::rules::Rules;
 use crate::network::shape::{LayerShape, ParameterSpec, Role};
 use crate::network::spec::{Architecture, LayerKind};
 use crate::network::weights::{Parameter, Weights, specs};
@@ -78,18 +79,28 @@ impl Autograd {
         }
         let factor = settings.reduction.factor(batch.labels.len());
         let store = if factor == 1.0 { loss.backward()? } else { (&loss * f64::from(factor))?.backward()? };
-        let finite = self.finite(&store)?;
-        Ok((store, StepReport { loss: loss.to_scalar()?, correct, finite }, pass.statistics))
+        let (finite, gradient_norm) = self.seen(&store, settings.rules)?;
+        Ok((store, StepReport { loss: loss.to_scalar()?, correct, finite, gradient_norm }, pass.statistics))
     }
 
-    /// Whether all gradients are finite numbers: their sum is nothing else.
-    fn finite(&self, store: &candle_core::backprop::GradStore) -> Result<bool, Error> {
-        let gradients = self.parameters.iter().filter_map(|parameter| store.get(&parameter.value));
-        let sums = gradients.map(Tensor::sum_all).collect::<candle_core::Result<Vec<_>>>()?;
-        if sums.is_empty() {
-            return Ok(true);
+    /// Whether all gradients are finite numbers (their sum is nothing else), and how long those are that `rules` move something by.
+    /// All of it comes from the device at once.
+    fn seen(&self, store: &candle_core::backprop::GradStore, rules: Rules<'_>) -> Result<(bool, f64), Error> {
+        let mut told = Vec::new();
+        let trained = self.parameters.iter().filter(|parameter| parameter.spec.role.trained());
+        for (at, parameter) in trained.enumerate() {
+            if let Some(gradient) = store.get(&parameter.value) {
+                let moved = rules.of(at, parameter.spec.role) != Rule::Frozen;
+                told.push(gradient.sum_all()?);
+                told.push(if moved { gradient.sqr()?.sum_all()? } else { Tensor::zeros((), gradient.dtype(), &self.device)? });
+            }
         }
-        Ok(Tensor::stack(&sums, 0)?.to_vec1::<f32>()?.iter().all(|sum| sum.is_finite()))
+        if told.is_empty() {
+            return Ok((true, 0.0));
+        }
+        let told = Tensor::stack(&told, 0)?.to_vec1::<f32>()?;
+        let squares = told.iter().skip(1).step_by(2).map(|&squares| f64::from(squares));
+        Ok((told.iter().step_by(2).all(|sum| sum.is_finite()), squares.sum::<f64>().sqrt()))
     }
 
     /// `running ← (1 − momentum) · running + momentum · batch`, as PyTorch has it.
@@ -195,7 +206,7 @@ fn plain(spec: &ParameterSpec, tensor: &Tensor) -> Result<Parameter, Error> {
 mod tests {
     use super::*;
     use crate::network::learner::Reduction;
-    use crate::network::{Rules, random};
+    use crate::network::random;
     use crate::optim::Sgd;
 
     /// Every kind's gradient is held to PyTorch's elsewhere; here the sum of them, along one random direction, is held to the

@@ -60,6 +60,9 @@ impl Recipe {
         if self.patience > 0 && self.validation_share == 0.0 {
             faults.push("`patience` waits for a better epoch on the validation images: set `validation_share` above 0".into());
         }
+        if self.calibrate && self.validation_share == 0.0 {
+            faults.push("`calibrate` fits a temperature to the validation images: set `validation_share` above 0".into());
+        }
         for (at, group) in self.groups.iter().enumerate() {
             let place = format!("groups[{at}].");
             // A number that is the recipe's own is said once.

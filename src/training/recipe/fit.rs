@@ -2,7 +2,7 @@
 
 use super::{Recipe, ScheduleKind};
 use crate::network::shape::{LayerShape, Source};
-use crate::network::{Architecture, LayerKind, Preprocessing, infer};
+use crate::network::{Architecture, LayerKind, Preprocessing, infer, temper};
 use crate::training::error::Error;
 
 impl Recipe {
@@ -27,6 +27,11 @@ impl Recipe {
         }
         faults.extend(self.group_faults(&layers));
         faults.extend(self.whitening_fault(architecture, &layers));
+        if self.calibrate
+            && let Err(fault) = temper::head(architecture, &layers)
+        {
+            faults.push(format!("`calibrate`: {fault}"));
+        }
         if self.schedule != ScheduleKind::Step && !self.milestones.is_empty() {
             faults.push("`milestones` are a step schedule's: let `schedule` be `step`, or leave them out".into());
         }

@@ -1,7 +1,7 @@
 //! What each key of a recipe means, in a line: what `convscope train --help` prints.
 
 /// Every key with its line, in the order of a recipe; a table's keys behind its name.
-pub(super) const KEYS: [(&str, &str); 48] = [
+pub(super) const KEYS: [(&str, &str); 50] = [
     ("optimizer", "sgd, adamw, or muon (orthogonal steps; for filters and matrices)"),
     ("learning_rate", "step length at the schedule's peak"),
     ("momentum", "share of the previous step that sgd and muon keep"),
@@ -34,11 +34,13 @@ pub(super) const KEYS: [(&str, &str); 48] = [
     ("mixup", "two images in one, by shares from Beta(mixup, mixup); 0 for none"),
     ("validation_share", "share of training images to choose the best epoch by; 0: the last"),
     ("patience", "epochs without a better one there until the run ends; 0 for all epochs"),
+    ("calibrate", "bring probabilities to what they reach on those images (temperature)"),
     ("ema_decay", "share of the averaged weights that a step keeps; 0 for no average"),
     ("lookahead.every", "steps between meetings of slow and trained weights; 0 for none"),
     ("lookahead.alpha", "share of the way that slow weights go at the end of the run"),
     ("lookahead.power", "the share falls from 1 to alpha by progress to this power; 0: alpha"),
     ("normalize", "pixels by channel (mean 0, deviation 1) or unit ([0, 1])"),
+    ("fit", "pictures of other proportions: crop, pad or stretch, as the model will have it"),
     ("init", "pytorch, pytorch_head (last layer by last_std), or kaiming"),
     ("last_std", "deviation of the last layer's first weights"),
     ("whitening", "start the first convolution as what whitens patches of the images"),

@@ -117,7 +117,7 @@ fn recipes_of_before_have_what_they_had() {
     let table = old.as_object_mut().unwrap();
     for key in ["betas", "eps", "ns_steps", "groups", "warmup_epochs", "milestones", "reduction", "lookahead", "whitening", "dirac"]
         .into_iter()
-        .chain(["mixup", "validation_share", "patience"])
+        .chain(["mixup", "validation_share", "patience", "calibrate", "fit"])
     {
         table.remove(key).unwrap();
     }
@@ -155,5 +155,8 @@ fn augmentations_and_the_choice_of_an_epoch_are_held_to_what_makes_sense() {
         assert!(message.contains(part), "{part}: {message}");
     }
     assert!(refusal(serde_json::json!({"patience": 3})).contains("set `validation_share` above 0"));
+    assert!(
+        refusal(serde_json::json!({"calibrate": true})).contains("`calibrate` fits a temperature to the validation images: set")
+    );
     assert!(refusal(serde_json::json!({"augmentation": {"cutout": 33}})).contains("`augmentation.cutout` must be at most 32"));
 }

@@ -1,4 +1,4 @@
-"""Writes optimizers.json: the losses of 50 steps of a small network by PyTorch's optimizers, and where its parameters end.
+"""Writes optimizers.json: losses and gradient norms of 50 steps of a small network by PyTorch's optimizers, and where it ends.
 
     python tests/data/pytorch/optimizers.py
 
@@ -119,20 +119,22 @@ def run(kind):
     for optimizer in all_optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
-    losses = []
+    losses, norms = [], []
     for step in range(STEPS):
         images = start(f"images{step % 10}", (6, 2, 6, 5)) * 4
         labels = torch.tensor([(image + step % 10) % 3 for image in range(6)])
         loss = F.cross_entropy(network(images), labels, label_smoothing=0.125)
         network.zero_grad()
         (loss * 6 if kind == "airbench" else loss).backward()
+        # Measured, and cut to no length.
+        norms.append(round(nn.utils.clip_grad_norm_(network.parameters(), math.inf).item(), 7))
         for optimizer in all_optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor(step)
             optimizer.step()
         losses.append(round(loss.item(), 7))
     ends = {name: [round(p.mean().item(), 7), round(p.square().mean().sqrt().item(), 7)] for name, p in network.named_parameters()}
-    return {"losses": losses, "parameters": ends}
+    return {"losses": losses, "norms": norms, "parameters": ends}
 
 
 kinds = ["sgd", "adamw", "adamw_cosine", "muon", "airbench"]

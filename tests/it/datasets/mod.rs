@@ -1,6 +1,7 @@
 //! Classes of one's own: a folder of images sent as an archive, trained on, and its labels answered by the same routes.
 
 mod packing;
+mod unusual;
 
 use std::fs;
 use std::path::Path;
@@ -286,6 +287,15 @@ async fn a_set_that_is_coming_is_seen_and_one_that_never_came_whole_is_gone() {
 }
 
 /// Grey pictures of another size, from a folder, by the command.
+/// A grey picture of one shade.
+fn grey_png([width, height]: [u32; 2], shade: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&vec![shade; (width * height) as usize]).unwrap();
+    bytes
+}
+
 #[test]
 fn a_network_is_fitted_to_images_only_where_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -296,13 +306,16 @@ fn a_network_is_fitted_to_images_only_where_that_is_said() {
     };
     for number in 0..6_u8 {
         for (class, base) in [("dark", 20), ("light", 200)] {
-            let mut bytes = Vec::new();
-            let mut encoder = png::Encoder::new(&mut bytes, 40, 36);
-            encoder.set_color(png::ColorType::Grayscale);
-            encoder.write_header().unwrap().write_image_data(&[base + number; 1440]).unwrap();
+            let bytes = grey_png([40, 36], base + number);
             write("sets", &format!("train/{class}/{number}.png"), &bytes);
             write("sets", &format!("test/{class}/{number}.png"), &bytes);
             write("mixed", &format!("train/{class}/{number}.png"), &bytes);
+            for side in [224, 225].into_iter().filter(|_| number < 2) {
+                let bytes = grey_png([side, side], base + number);
+                ["train", "test"]
+                    .iter()
+                    .for_each(|part| write(&format!("{side}"), &format!("{part}/{class}/{number}.png"), &bytes));
+            }
         }
     }
     write("mixed", "train/dark/other.png", &file("horse.png"));
@@ -330,6 +343,10 @@ fn a_network_is_fitted_to_images_only_where_that_is_said() {
     );
     let said = train("mixed", &["--fit-data"]).succeeded();
     assert!(said.contains("the images are of several sizes, so they are resized to 32×32"), "{said}");
+    let said = train("224", &["--fit-data"]).succeeded();
+    assert!(said.contains("its input is 1×224×224 in place of 3×32×32"), "{said}");
+    let said = train("225", &["--fit-data"]).succeeded();
+    assert!(said.contains("the images are larger than 224×224, so they are resized to 32×32"), "{said}");
     // The same network is found again, and gone on with.
     train("sets", &["--fit-data"]).succeeded();
     let arguments =

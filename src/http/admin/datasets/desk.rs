@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::dataset;
 use crate::dataset::survey::{Survey, survey};
+
+/// Whoever follows a set that is coming is told no more often, but of every stage.
+const EVERY: Duration = Duration::from_millis(500);
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -49,6 +53,15 @@ pub enum Stage {
 pub struct Ticket {
     coming: Arc<Mutex<BTreeMap<String, Stand>>>,
     name: String,
+    follower: Mutex<Follower>,
+}
+
+/// Who is told how far it is, if anybody.
+#[derive(Debug, Default)]
+struct Follower {
+    lines: Option<UnboundedSender<Stand>>,
+    /// When that was done last, and of which stage.
+    last: Option<(Instant, Stage)>,
 }
 
 impl Desk {
@@ -60,7 +73,7 @@ impl Desk {
         }
         let stand = Stand { stage: Stage::Receiving, received_bytes: 0, total_bytes, unpacked_bytes: 0 };
         coming.insert(name.into(), stand);
-        Some(Ticket { coming: Arc::clone(&self.coming), name: name.into() })
+        Some(Ticket { coming: Arc::clone(&self.coming), name: name.into(), follower: Mutex::default() })
     }
 
     /// Names of those that are coming.
@@ -88,10 +101,31 @@ impl Desk {
 }
 
 impl Ticket {
+    /// Tells `lines` from here on how far it is.
+    pub fn followed_by(&self, lines: UnboundedSender<Stand>) {
+        *locked(&self.follower) = Follower { lines: Some(lines), last: None };
+    }
+
     /// Changes what is known of it.
     pub fn note(&self, change: impl FnOnce(&mut Stand)) {
-        if let Some(stand) = locked(&self.coming).get_mut(&self.name) {
+        let now = locked(&self.coming).get_mut(&self.name).map(|stand| {
             change(stand);
+            *stand
+        });
+        if let Some(stand) = now {
+            locked(&self.follower).see(stand);
+        }
+    }
+}
+
+impl Follower {
+    fn see(&mut self, stand: Stand) {
+        let Some(lines) = &self.lines else { return };
+        let due = self.last.is_none_or(|(told, stage)| stage != stand.stage || told.elapsed() >= EVERY);
+        if due {
+            self.last = Some((Instant::now(), stand.stage));
+            // Nobody listens any more where this fails.
+            let _ = lines.send(stand);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `/admin/datasets`: the sets of images there are, sent, looked at and removed.
 //!
-//! [`put`] takes one in, [`desk`] is what is known while that goes on, and of those that are there.
+//! [`put`] takes one in, `follow` tells whoever sends it how far it is, [`desk`] is what is known while that goes on, and of those that are there.
 
 pub mod desk;
+mod follow;
 pub mod put;
 
 use std::path::PathBuf;

@@ -11,13 +11,16 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::StreamExt;
 
 use super::desk::{Stage, Ticket};
+use super::follow::{self, LINES};
 use super::{OneSet, Set, Standing, blocking, folder, named};
 use crate::dataset::archive::{self, Allowed};
 use crate::dataset::disk;
 use crate::dataset::shelf::Draft;
+use crate::http::accept::preferred;
 use crate::http::body::{cut_off, dripping};
 use crate::http::error::{Code, Error};
 use crate::http::extract::Path;
@@ -27,7 +30,8 @@ use crate::http::state::App;
 /// Files and folders of one set.
 const ENTRIES: u64 = 2_000_000;
 
-/// Takes a set in. Answers 201 and what is in it; how far it is meanwhile, `GET` of the same path says.
+/// Takes a set in. Answers 201 and what is in it; how far it is meanwhile, `GET` of the same path says, or this answer itself, line by
+/// line, where `Accept` asks for that.
 pub async fn put(State(app): State<Arc<App>>, Path(name): Path<String>, request: Request) -> Result<Response, Error> {
     let name = named(name)?;
     let length = request.headers().get(header::CONTENT_LENGTH);
@@ -37,10 +41,28 @@ pub async fn put(State(app): State<Arc<App>>, Path(name): Path<String>, request:
     let ticket = app.datasets.begin(&name, length).ok_or_else(coming)?;
     let (server, asked) = (Arc::clone(&app), name.clone());
     let draft = blocking(move || begin(&server, &asked, length)).await?;
-    receive(&app, request.into_body(), &draft, &ticket).await?;
+    let told = (preferred(request.headers(), &["application/json", LINES]) == Some(LINES)).then(|| {
+        let (tell, told) = unbounded_channel();
+        ticket.followed_by(tell);
+        told
+    });
+    let work = take(app, name.clone(), request.into_body(), draft, ticket);
+    match told {
+        None => Ok(created(work.await?)),
+        Some(told) => follow::answer(name, tokio::spawn(work), told).await,
+    }
+}
+
+/// The answer that all is done.
+pub(super) fn created(set: Set) -> Response {
+    (StatusCode::CREATED, Json(OneSet { dataset: set })).into_response()
+}
+
+/// From the body to the set in its place.
+async fn take(app: Arc<App>, name: String, body: Body, draft: Draft, ticket: Ticket) -> Result<Set, Error> {
+    receive(&app, body, &draft, &ticket).await?;
     // To its end, whether or not whoever sent it is still there.
-    let set = blocking(move || finish(&app, name, draft, &ticket)).await?;
-    Ok((StatusCode::CREATED, Json(OneSet { dataset: set })).into_response())
+    blocking(move || finish(&app, name, draft, &ticket)).await
 }
 
 /// Whether there is any sense in reading the body, and where it goes.

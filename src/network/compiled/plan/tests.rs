@@ -62,7 +62,7 @@ impl Case {
         let plain = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
         let tap = |(&layer, t): (&usize, &_)| crate::network::Tap { layer, shape: self.layers[layer].output, values: plain(t) };
         let taps = probe.taps.iter().zip(&pass.taps).map(tap).collect();
-        Evaluation { probabilities: plain(&probabilities(&pass.scores).unwrap()), taps }
+        Evaluation { probabilities: plain(&probabilities(&pass.scores).unwrap()), taps, familiarity: vec![] }
     }
 
     fn all_taps(&self) -> Probe {
@@ -182,7 +182,10 @@ fn what_is_no_batch_of_images_is_refused_and_no_images_are_answered() {
     let mut plan = case.plan(Tier::detect(), 1);
     let message = plan.evaluate(&case.images[1..], &Probe::default()).unwrap_err().to_string();
     assert!(message.contains("images of 3072 numbers, and was given 3071"), "{message}");
-    assert_eq!(plan.evaluate(&[], &Probe::default()).unwrap(), Evaluation { probabilities: vec![], taps: vec![] });
+    assert_eq!(
+        plan.evaluate(&[], &Probe::default()).unwrap(),
+        Evaluation { probabilities: vec![], taps: vec![], familiarity: vec![] }
+    );
 }
 
 #[test]

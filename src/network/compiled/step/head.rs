@@ -5,6 +5,7 @@
 use super::dense::DenseLayer;
 use super::moves::Moves;
 use super::run::Run;
+use super::seen::Seen;
 use crate::kernels::Buffer;
 use crate::kernels::blocked::Maps;
 use crate::kernels::blocked::activate::{Activate, ActivateBackward};
@@ -184,14 +185,14 @@ impl Head {
         measured
     }
 
-    /// From the gradient of the scores to those of the panels, moving all parameters on the way. Says whether the gradients of
-    /// the biases were finite.
-    pub(super) fn backward(&mut self, run: Run<'_>, moves: Moves<'_>) -> bool {
+    /// From the gradient of the scores to those of the panels, moving all parameters on the way. Says what it saw of these
+    /// parameters' gradients.
+    pub(super) fn backward(&mut self, run: Run<'_>, moves: Moves<'_>) -> Seen {
         let (batch, exits) = (self.batch, self.entries.len());
         self.written.fill(false);
         // The scores', by the loss.
         self.written[self.values.len() - 1] = true;
-        let mut finite = true;
+        let mut seen = Seen::default();
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(exits + at);
             let (to, output) = (&mut before[node.input], &after[0]);
@@ -199,7 +200,7 @@ impl Head {
             if let (VectorOp::Dense { dense, .. }, Some(Entry { panels, to_panels, wanted, .. })) = (&node.op, entry) {
                 let to_input = wanted.then_some(&mut to_panels[..]);
                 let (layer, dense) = &mut self.dense[*dense];
-                finite &= dense.backward(run, moves.dense(*layer), (panels, &output[..node.features * batch]), to_input);
+                seen = seen.and(dense.backward(run, moves.dense(*layer), (panels, &output[..node.features * batch]), to_input));
                 continue;
             }
             let again = std::mem::replace(&mut self.written[node.input], true);
@@ -214,7 +215,7 @@ impl Head {
                     untranspose(batch, &self.values[node.input], input);
                     let (layer, dense) = &mut self.dense[dense];
                     let gradient = &output[..node.features * batch];
-                    finite &= dense.backward(run, moves.dense(*layer), (input, gradient), Some(to_input));
+                    seen = seen.and(dense.backward(run, moves.dense(*layer), (input, gradient), Some(to_input)));
                     transpose(batch, to_input, target);
                 }
                 VectorOp::Activate(activation) => {
@@ -239,7 +240,7 @@ impl Head {
             }
         }
         self.enter_panels(run);
-        finite
+        seen
     }
 
     /// Brings what came in columns to what is in panels of the entries' gradients.

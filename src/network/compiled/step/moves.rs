@@ -4,9 +4,8 @@ use super::trained::Trained;
 use crate::kernels::adamw::{self, AdamW};
 use crate::kernels::lanes::{Kernel, Lanes};
 use crate::kernels::matrix::norm;
-use crate::kernels::newton_schulz::Square;
 use crate::kernels::sgd::{self, Sgd};
-use crate::kernels::{Team, Tier, muon};
+use crate::kernels::{Tier, muon};
 use crate::network::rules::Rules;
 use crate::network::shape::{LayerShape, Role};
 use crate::optim::{Muon, Rule};
@@ -39,11 +38,6 @@ impl Moves<'_> {
         let has_bias = self.first[layer + 1] - self.first[layer] > 1;
         [self.of(layer, 0, Role::Weight), self.of(layer, usize::from(has_bias), Role::Bias)]
     }
-}
-
-/// Whether all numbers are finite. (In pieces without a way out, which are a few instructions.)
-pub(super) fn finite(values: &[f32]) -> bool {
-    values.chunks(256).all(|piece| piece.iter().fold(true, |finite, value| finite & value.is_finite()))
 }
 
 impl Trained {
@@ -98,30 +92,9 @@ impl Kernel for Accumulate<'_> {
     }
 }
 
-/// A matrix that moves by Muon, as it lies.
-pub(super) struct Matrix<'a, P> {
-    /// Rows and columns.
-    pub(super) sides: [usize; 2],
-    pub(super) weights: &'a mut [f32],
-    /// What is to be made orthogonal.
-    pub(super) step: &'a [f32],
-    /// Where an entry lies in both, given row and column.
-    pub(super) place: P,
-}
-
-impl<P: Fn(usize, usize) -> usize> Matrix<'_, P> {
-    /// Moves it. Numbers beyond those that have a place are zeros, and stay.
-    pub(super) fn step(self, (tier, team): (Tier, &Team), rule: Muon, square: &mut Square) {
-        let Self { sides: [rows, columns], weights, step, place } = self;
-        square.load([rows, columns], |row, column| step[place(row, column)]);
-        square.run(tier, team, &rule.into());
-        let norm = if rule.renormalize { norm(weights) } else { 0.0 };
-        let (kept, length) = (rule.kept(rows, norm) as f32, rule.step_length(rows, columns) as f32);
-        for row in 0..rows {
-            for column in 0..columns {
-                let w = &mut weights[place(row, column)];
-                *w = kept * *w - length * square.entry(row, column);
-            }
-        }
-    }
+/// What the weights of a matrix of these `sides`, which moves by Muon, are multiplied by, and what is then taken from them of what was
+/// made orthogonal.
+pub(super) fn lengths(rule: &Muon, [rows, columns]: [usize; 2], weights: &[f32]) -> [f32; 2] {
+    let norm = if rule.renormalize { norm(weights) } else { 0.0 };
+    [rule.kept(rows, norm) as f32, rule.step_length(rows, columns) as f32]
 }

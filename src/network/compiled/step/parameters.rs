@@ -1,10 +1,9 @@
 //! The parameters of convolutions and batch norms, in PyTorch's order.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::moves::{Matrix, Moves, finite};
+use super::moves::Moves;
+use super::orthogonal::Orthogonal;
+use super::seen::Seen;
 use super::trained::Trained;
-use crate::kernels::newton_schulz::Square;
 use crate::kernels::team::Chunks;
 use crate::kernels::{Buffer, Team, Tier};
 use crate::network::rules::matrix;
@@ -18,17 +17,19 @@ pub(super) struct Plain {
     pub(super) role: Role,
     pub(super) trained: Trained,
     /// Room for its gradient, and for the step that is made of it.
-    gradient: Buffer,
+    pub(super) gradient: Buffer,
+    /// Of its gradient in the last step.
+    seen: Seen,
     /// Rows and columns, where it has both.
-    sides: Option<[usize; 2]>,
+    pub(super) sides: Option<[usize; 2]>,
 }
 
 /// All of them, layer by layer.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     pub(super) layers: Vec<Vec<Plain>>,
-    /// Room for one matrix that is made orthogonal.
-    square: Square,
+    /// What moves those of them that move by Muon.
+    orthogonal: Orthogonal,
 }
 
 impl Parameters {
@@ -42,11 +43,11 @@ impl Parameters {
                 let gradient = Buffer::zeros(if trained { values.len() } else { 0 });
                 let trained = if trained { Trained::new(values) } else { Trained { values, ..Trained::default() } };
                 let sides = (spec.shape.len() > 1).then(|| matrix(&spec.shape));
-                Plain { role: spec.role, trained, gradient, sides }
+                Plain { role: spec.role, trained, gradient, seen: Seen::default(), sides }
             });
             plain.collect()
         };
-        Self { layers: layers.iter().map(of).collect(), square: Square::default() }
+        Self { layers: layers.iter().map(of).collect(), orthogonal: Orthogonal::default() }
     }
 
     /// The values of a layer's parameter with this role; empty where it has none.
@@ -54,33 +55,23 @@ impl Parameters {
         self.layers[layer].iter().find(|plain| plain.role == role).map_or(&[], |plain| &plain.trained.values)
     }
 
-    /// Moves all by their gradients, which `gradient` writes, given the layer and the role; says whether these were finite.
+    /// Moves all by their gradients, which `gradient` writes, given the layer and the role; says what it saw of these.
     pub(super) fn update(
         &mut self,
         (tier, team): (Tier, &Team),
         moves: Moves<'_>,
         gradient: impl Fn(usize, Role, &mut [f32]) + Sync,
-    ) -> bool {
-        let all_finite = AtomicBool::new(true);
+    ) -> Seen {
         team.each(Chunks::new(&mut self.layers, 1), |at, layer| {
             for (own, plain) in layer.iter_mut().flatten().filter(|plain| plain.role.trained()).enumerate() {
                 gradient(at, plain.role, &mut plain.gradient);
-                if !finite(&plain.gradient) {
-                    all_finite.store(false, Ordering::Relaxed);
-                }
-                plain.trained.step(tier, moves.of(at, own, plain.role), &mut plain.gradient);
+                let rule = moves.of(at, own, plain.role);
+                plain.seen = Seen::of(&plain.gradient, rule != Rule::Frozen);
+                plain.trained.step(tier, rule, &mut plain.gradient);
             }
         });
-        // All threads are on one matrix at a time.
-        for (at, layer) in self.layers.iter_mut().enumerate() {
-            for (own, plain) in layer.iter_mut().filter(|plain| plain.role.trained()).enumerate() {
-                if let (Rule::Muon(rule), Some(sides)) = (moves.of(at, own, plain.role), plain.sides) {
-                    let place = |row: usize, column: usize| row * sides[1] + column;
-                    let (weights, step) = (&mut plain.trained.values[..], &plain.gradient[..]);
-                    Matrix { sides, weights, step, place }.step((tier, team), rule, &mut self.square);
-                }
-            }
-        }
-        all_finite.into_inner()
+        let seen = self.layers.iter().flatten().fold(Seen::default(), |all, plain| all.and(plain.seen));
+        self.orthogonal.step((tier, team), moves, &mut self.layers);
+        seen
     }
 }

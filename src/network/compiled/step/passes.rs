@@ -5,6 +5,7 @@ use super::backward::{Backward, Way};
 use super::filters::Trained;
 use super::moves::Moves;
 use super::norm::{Groups, NormParameters};
+use super::seen::Seen;
 use crate::kernels::blocked::pointwise::Accumulate;
 use crate::kernels::lanes::WIDTH;
 use crate::kernels::stripes::{Share, Stripes};
@@ -211,8 +212,8 @@ impl Step {
         }
     }
 
-    /// Moves the parameters before the head by their gradients; says whether these were finite.
-    pub(super) fn update(&mut self, moves: Moves<'_>) -> bool {
+    /// Moves the parameters before the head by their gradients; says what it saw of these.
+    pub(super) fn update(&mut self, moves: Moves<'_>) -> Seen {
         let Self { program, parameters, norms, buffers, filters, machine, .. } = self;
         parameters.update((machine.tier, &machine.team), moves, |layer, role, to| {
             if let Some(at) = program.convs.iter().position(|node| node.layer == layer) {

@@ -1,26 +1,27 @@
 //! What a step will take of memory, told by its program before there is any.
 
-use super::Step;
+use super::moves::{Moves, first};
+use super::{Step, orthogonal};
 use crate::kernels::blocked::blocks;
 use crate::kernels::buffer::held;
 use crate::kernels::dense::{Dense, padded};
 use crate::kernels::lanes::WIDTH;
+use crate::kernels::newton_schulz::Squares;
 use crate::network::compiled::Network;
-use crate::network::compiled::program::{Program, Purpose};
-use crate::network::shape::{LayerShape, Shape};
-use crate::network::spec::Architecture;
+use crate::network::compiled::program::{DenseNode, Program, Purpose};
+use crate::network::rules::{Rules, matrix};
+use crate::network::shape::{LayerShape, Role, Shape};
+use crate::optim::Rule;
 
 impl Step {
-    /// Bytes that training `architecture` on batches of `batch` images holds, with `threads` threads: parameters in every order they
-    /// are kept in, the momentum, gradients and activations. The batch itself comes on top.
-    pub(in crate::network::compiled) fn bytes(
-        architecture: &Architecture,
-        layers: &[LayerShape],
-        batch: usize,
-        threads: usize,
-    ) -> usize {
-        let program = Program::new(Network { architecture, layers }, Purpose::Training);
-        parameters(&program, layers) + maps(&program, batch, threads) + vectors(&program, layers, batch)
+    /// Bytes that training `network` by `rules` on batches of so many images holds, with so many threads: parameters in every order
+    /// they are kept in, what the rules remember of them, gradients and activations. The batch itself comes on top.
+    pub(in crate::network::compiled) fn bytes(network: Network<'_>, rules: Rules<'_>, batch: usize, threads: usize) -> usize {
+        let (program, layers) = (Program::new(network, Purpose::Training), network.layers);
+        parameters(&program, layers)
+            + remembered(&program, layers, rules)
+            + maps(&program, batch, threads)
+            + vectors(&program, layers, batch)
     }
 }
 
@@ -32,14 +33,39 @@ fn parameters(program: &Program, layers: &[LayerShape]) -> usize {
         let conv = &node.conv;
         held(conv.packed_len()) + held(conv.adjoint_len()) + held(blocks(conv.sizes().output.channels) * WIDTH)
     });
-    let dense = program.dense.iter().map(|node| {
-        let outputs = layers[node.layer].output.elements();
-        // Value and momentum of the weights; those of the bias, and its gradient.
-        2 * held(Dense { blocks: node.order.padded() / WIDTH, outputs }.weights()) + 3 * held(outputs)
-    });
+    // Value and momentum of the weights; those of the bias, and its gradient.
+    let dense = program.dense.iter().map(|node| 2 * held(weights(node, layers)) + 3 * held(layers[node.layer].output.elements()));
     // Moments (in f64), means, scale, shift, three factors, two gradients.
     let norms = program.norms.iter().map(|norm| held(12 * norm.channels()));
     plain.chain(convs).chain(dense).chain(norms).sum()
+}
+
+/// Of a fully connected layer, fillers included.
+fn weights(node: &DenseNode, layers: &[LayerShape]) -> usize {
+    Dense { blocks: node.order.padded() / WIDTH, outputs: layers[node.layer].output.elements() }.weights()
+}
+
+/// What rules other than SGD hold: AdamW's second means, and what Muon makes matrices orthogonal in.
+fn remembered(program: &Program, layers: &[LayerShape], rules: Rules<'_>) -> usize {
+    let first = first(layers);
+    let moves = Moves { rules, first: &first };
+    let (mut bytes, mut filters) = (0, Vec::new());
+    for (at, layer) in layers.iter().enumerate() {
+        let dense = program.dense.iter().find(|node| node.layer == at).map(|node| weights(node, layers));
+        for (own, spec) in layer.parameters.iter().filter(|spec| spec.role.trained()).enumerate() {
+            let numbers = dense.filter(|_| spec.role == Role::Weight).unwrap_or_else(|| spec.shape.iter().product());
+            bytes += match moves.of(at, own, spec.role) {
+                Rule::AdamW(_) => held(numbers),
+                Rule::Muon(_) if dense.is_some() => held(numbers) + Squares::bytes([matrix(&spec.shape)].into_iter()),
+                Rule::Muon(_) => {
+                    filters.push(matrix(&spec.shape));
+                    0
+                }
+                Rule::Sgd(_) | Rule::Frozen => 0,
+            };
+        }
+    }
+    bytes + orthogonal::bytes(&filters)
 }
 
 fn maps(program: &Program, batch: usize, threads: usize) -> usize {

@@ -52,6 +52,11 @@ fn off(before: &Weights, [found, expected]: [&Weights; 2], at: &str) -> f32 {
     distance(&found, &expected, 1e-9)
 }
 
+/// Their length as one vector.
+fn norm_of(gradients: &[Parameter]) -> f64 {
+    gradients.iter().flat_map(|gradient| &gradient.values).map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
 #[test]
 fn every_rule_moves_random_networks_as_by_the_reference() {
     for seed in 0..40 {
@@ -64,10 +69,13 @@ fn every_rule_moves_random_networks_as_by_the_reference() {
             let mut reference = Autograd::new(&case.architecture, &case.weights, &Device::Cpu).unwrap();
             let (gradients, _) = reference.gradients(case.batch(), &settings).unwrap();
             let largest = gradients.iter().map(|gradient| rms(&gradient.values)).fold(0.0, f32::max);
-            reference.step(case.batch(), &settings).unwrap();
+            let norm = norm_of(&gradients);
+            let told = reference.step(case.batch(), &settings).unwrap().gradient_norm;
+            assert!((told / norm - 1.0).abs() < 1e-4, "{} by the reference: {told} for {norm}", case.architecture.name);
             for tier in Tier::all() {
                 let mut step = case.step(tier, 2);
-                step.step(case.batch(), &settings).unwrap();
+                let told = step.step(case.batch(), &settings).unwrap().gradient_norm;
+                assert!((told / norm - 1.0).abs() < 1e-3, "{} {tier}: {told} for {norm}", case.architecture.name);
                 let after = [&step.weights().unwrap(), &reference.weights().unwrap()];
                 for (gradient, rule) in gradients.iter().zip(&rules) {
                     // What has no gradient but rounding errors is made whole steps of by Muon.
@@ -145,9 +153,15 @@ fn what_is_frozen_stays_and_lets_gradients_through() {
     };
     let rules: Vec<Rule> = specs.iter().map(rule).collect();
     let mut frozen = case.step(Tier::detect(), 2);
-    frozen.step(case.batch(), &by(Rules::Each(&rules), 1)).unwrap();
+    let report = frozen.step(case.batch(), &by(Rules::Each(&rules), 1)).unwrap();
+    // SGD's first momentum is the gradient, and decay.
     let mut all = case.step(Tier::detect(), 2);
-    all.step(case.batch(), &settings(1)).unwrap();
+    let plain = by(Rules::All(Rule::Sgd(Sgd { weight_decay: 0.0, ..SGD })), 1);
+    let of_all = all.step(case.batch(), &plain).unwrap().gradient_norm;
+    let (every, moved): (Vec<_>, Vec<_>) = (all.momentum().unwrap(), all.momentum().unwrap());
+    assert!((of_all / norm_of(&every) - 1.0).abs() < 1e-5);
+    let moved: Vec<Parameter> = moved.into_iter().filter(|buffer| buffer.name.starts_with("conv2")).collect();
+    assert!((report.gradient_norm / norm_of(&moved) - 1.0).abs() < 1e-5, "of what moves, {report:?}");
     let zeros = |buffer: &Parameter| buffer.values.iter().all(|&x| x == 0.0);
     for (buffer, trained) in frozen.momentum().unwrap().iter().zip(all.momentum().unwrap()) {
         if buffer.name == "conv2.bias" {
@@ -168,10 +182,10 @@ fn gradients_of_a_sum_are_the_batchs_size_times_those_of_the_mean() {
         let settings = StepSettings { reduction, ..by(rules, 1) };
         let mut step = case.step(Tier::detect(), 1);
         let report = step.step(case.batch(), &settings).unwrap();
-        (report.loss, step.momentum().unwrap())
+        (report, step.momentum().unwrap())
     };
-    let ((mean_loss, mean), (sum_loss, sum)) = (momentum(Reduction::Mean), momentum(Reduction::Sum));
-    assert_eq!(mean_loss, sum_loss);
+    let ((of_mean, mean), (of_sum, sum)) = (momentum(Reduction::Mean), momentum(Reduction::Sum));
+    assert_eq!((of_mean.loss, 4.0 * of_mean.gradient_norm), (of_sum.loss, of_sum.gradient_norm));
     for (mean, sum) in mean.iter().zip(&sum) {
         // A power of two: the same digits.
         assert!(mean.values.iter().zip(&sum.values).all(|(mean, sum)| 4.0 * mean == *sum), "{}", mean.name);
