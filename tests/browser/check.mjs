@@ -164,11 +164,11 @@ async function adding() {
     await step("classes called 1 to 12 keep their order", () => networks.inOrder(page, server.url, model));
     await step("every number of another network adds up", () => sums.everyNumber(page, networks.MIXED.layers.map(({ kind }) => kind)));
     await step("shows another network on one screen", () => access.clean(page));
-    const quick = await networks.written(resolve(HERE, "../../benches/speedrun.toml"));
+    const quick = await networks.written(resolve(HERE, "../../src/network/architecture/presets/speedrun.toml"));
     for (const [name, arch, data] of [["speedrun", quick, CIFAR], ["resnet20", "resnet20", CIFAR], ["grey", networks.GREY, folder]]) {
       const another = await networks.train(server.url, TOKEN, { arch, data });
       await step(`shows a network like ${name}`, () => networks.choose(page, server.url, another));
-      if (arch === quick) await step("shows every stage and layer of it, and its class", () => networks.whole(page));
+      if (arch === quick) await step("shows every stage and layer of it, and its class", () => networks.whole(page, quick));
       if (arch === networks.GREY) await step("shows a grey picture", () => networks.grey(page));
       if (arch === "resnet20") await step("keeps a deep network's stage in sight", () => networks.deep(page, server.url, another));
       await step(`every number of ${name} adds up`, () => sums.everyNumber(page, arch.layers?.map(({ kind }) => kind) ?? ["batch_norm2d", "add"]));
@@ -208,7 +208,7 @@ async function blueprint() {
     await networks.inOrder(page, server.url, model);
     const ran = async (of) => run({ model: of, name: await page.$eval(".line", (node) => node.textContent.match(/class (\w+)/)[1]), weights: join(server.folder, `data/models/${of}/1.safetensors`) });
     await ran(model);
-    const quick = await networks.train(server.url, TOKEN, { arch: await networks.written(resolve(HERE, "../../benches/speedrun.toml")), data: CIFAR });
+    const quick = await networks.train(server.url, TOKEN, { arch: await networks.written(resolve(HERE, "../../src/network/architecture/presets/speedrun.toml")), data: CIFAR });
     await networks.choose(page, server.url, quick);
     await ran(quick);
     await close();
