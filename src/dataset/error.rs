@@ -124,8 +124,11 @@ fn first(lines: &[String]) -> String {
 
 fn unreadable(count: usize) -> String {
     match count {
-        1 => "1 image cannot be read; mend or remove it, or leave it out with --skip-unreadable (`skip_unreadable` in a request):".into(),
-        _ => format!("{count} images cannot be read; mend or remove them, or leave them out with --skip-unreadable (`skip_unreadable` in a request):"),
+        1 => "1 image cannot be read; mend or remove it, or leave it out with --skip-unreadable (`skip_unreadable` in a request):"
+            .into(),
+        _ => format!(
+            "{count} images cannot be read; mend or remove them, or leave them out with --skip-unreadable (`skip_unreadable` in a request):"
+        ),
     }
 }
 

@@ -50,8 +50,12 @@ async fn unreadable_images_of_a_set_that_was_sent_are_named_at_once_or_left_out_
     let server = Server::start().await;
     let mut entries = pets();
     let cut = picture("ant", 3)[..60].to_vec();
-    let faults: [(&str, &[u8]); 4] =
-        [("train/ant/cut.png", &cut), ("train/bee/empty.jpg", b""), ("train/bee/page.jpg", b"<html>no picture</html>"), ("val/bee/text.png", b"text")];
+    let faults: [(&str, &[u8]); 4] = [
+        ("train/ant/cut.png", &cut),
+        ("train/bee/empty.jpg", b""),
+        ("train/bee/page.jpg", b"<html>no picture</html>"),
+        ("val/bee/text.png", b"text"),
+    ];
     entries.extend(faults.map(|(name, content)| (format!("pets/{name}"), content.to_vec())));
     assert_eq!(put(&server, "pets", zip(&entries)).await.status, StatusCode::CREATED);
     let mut body = json!({"arch": "lenet5", "data": "pets", "epochs": 1, "batch_size": 8, "fit_data": true});
