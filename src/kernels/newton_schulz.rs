@@ -117,8 +117,12 @@ impl Squares {
             self.columns.add(at, [long, short]);
             self.grams.add(at, [short, short]);
         }
-        [&mut self.matrix, &mut self.next, &mut self.transposed].into_iter().for_each(|buffer| buffer.grow(first));
-        [&mut self.gram, &mut self.scaled, &mut self.polynomial].into_iter().for_each(|buffer| buffer.grow(square));
+        for buffer in [&mut self.matrix, &mut self.next, &mut self.transposed] {
+            buffer.grow(first);
+        }
+        for buffer in [&mut self.gram, &mut self.scaled, &mut self.polynomial] {
+            buffer.grow(square);
+        }
     }
 
     /// Bytes of the room for matrices of these shapes.
@@ -165,7 +169,9 @@ impl Squares {
         let of = |pieces: &Pieces, task: usize| (matrices[pieces.of[task].0], pieces.of[task].1);
         team.each(Cut::new(matrix, ends), |_, matrix| {
             let scale = 1.0 / (norm(matrix) + f64::from(rule.eps));
-            matrix.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+            for x in matrix {
+                *x = (f64::from(*x) * scale) as f32;
+            }
         });
         for _ in 0..rule.steps {
             team.each(columns.cut(transposed), |task, to| {

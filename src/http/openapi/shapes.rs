@@ -77,6 +77,7 @@ pub struct Bin {
 
 /// A step of training.
 #[derive(Serialize, ToSchema)]
+#[allow(clippy::struct_field_names, reason = "the answer has these names on the wire")]
 pub struct Step {
     /// The epoch it belongs to, from 1.
     epoch: u32,

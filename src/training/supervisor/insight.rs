@@ -18,10 +18,10 @@ pub struct Rate {
 }
 
 impl Supervisor {
-    /// Runs that wait or are at work on what lies at `path` or under it.
+    /// Runs that wait or are at work on what lies at `path` or under it; one that has said its last word reads nothing any more.
     pub fn users_of(&self, path: &Path) -> Vec<String> {
         let runs = self.shared.runs();
-        let live = |id: &&str| runs.queue.at_work(id) || runs.queue.state(id).is_some_and(JobState::is_live);
+        let live = |id: &&str| runs.queue.state(id).is_some_and(JobState::is_live);
         let uses = |id: &&str| {
             let data = runs.entries.get(*id).map(|entry| self.shared.settings.data_dir.join(&entry.request.data_path));
             data.is_some_and(|data| data.starts_with(path))

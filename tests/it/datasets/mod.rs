@@ -312,9 +312,9 @@ fn a_network_is_fitted_to_images_only_where_that_is_said() {
             write("mixed", &format!("train/{class}/{number}.png"), &bytes);
             for side in [224, 225].into_iter().filter(|_| number < 2) {
                 let bytes = grey_png([side, side], base + number);
-                ["train", "test"]
-                    .iter()
-                    .for_each(|part| write(&format!("{side}"), &format!("{part}/{class}/{number}.png"), &bytes));
+                for part in ["train", "test"] {
+                    write(&format!("{side}"), &format!("{part}/{class}/{number}.png"), &bytes);
+                }
             }
         }
     }
