@@ -176,7 +176,7 @@ fn a_trained_model_is_calibrated_on_images_apart() {
         |more: &[&str]| convscope(&[&["calibrate", "--model", &source, "--data", &apart, "--out", &out][..], more].concat());
     let refusal = command(&["--validation", &apart]).failed(2);
     assert!(refusal.contains("have the same test images"), "{refusal}");
-    assert!(command(&["--temperature", "-1"]).failed(2).contains("above 0"));
+    assert!(command(&["--temperature", "0"]).failed(2).contains("above 0"));
     let said = command(&["--validation", data, "--dtype", "f16"]).succeeded();
     let calm = checkpoint::load(&folder.path().join("calm.safetensors")).unwrap();
     let temperature = calm.metadata().measured.temperature.unwrap();
