@@ -10,7 +10,7 @@
 //! | [`http`] | routes, extractors, the one error table | a tensor |
 //! | [`serving`] | named models: which there are, which are in memory, which answer; the queue and the thread that evaluates | status codes, training |
 //! | [`training`] | recipe, trainer, journal, runs as child processes | status codes, serving; the trainer also tokio |
-//! | [`evaluation`] | accuracy, interval and confusion on a test set | where model and data came from |
+//! | [`evaluation`] | accuracy, confusion and calibration on a test set | where model and data came from |
 //! | [`selftest`] | whether this machine computes what it should | the command line, how fast anything is |
 //! | [`checkpoint`] | models as files, and files of other programs | how a model is computed |
 //! | [`dataset`] | labelled images, train and test kept apart by type; augmentation | networks |

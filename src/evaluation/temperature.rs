@@ -76,9 +76,9 @@ pub fn temperature(scores: &[f32], labels: &[u32]) -> f64 {
             break;
         }
         if slope > 0.0 {
-            high = inverse
+            high = inverse;
         } else {
-            low = inverse
+            low = inverse;
         }
         let newton = inverse - slope / bend;
         // Halved in the logarithm, as both ends are factors; NaN is between none.

@@ -39,6 +39,7 @@ const RECIPES: &[(&str, &str)] = &[
 /// Everything that decides a run besides the network and the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key that is switched on or not")]
 pub struct Recipe {
     /// The update rule.
     pub optimizer: Optimizer,

@@ -40,7 +40,7 @@ pub(super) const KEYS: [(&str, &str); 50] = [
     ("lookahead.alpha", "share of the way that slow weights go at the end of the run"),
     ("lookahead.power", "the share falls from 1 to alpha by progress to this power; 0: alpha"),
     ("normalize", "pixels by channel (mean 0, deviation 1) or unit ([0, 1])"),
-    ("fit", "pictures of other proportions: crop, pad or stretch, as the model will have it"),
+    ("fit", "pictures of other proportions: crop, pad or stretch"),
     ("init", "pytorch, pytorch_head (last layer by last_std), or kaiming"),
     ("last_std", "deviation of the last layer's first weights"),
     ("whitening", "start the first convolution as what whitens patches of the images"),
