@@ -52,7 +52,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let (trained, tested) = (data.train.len(), data.test.len());
     let name = found.name;
     let out = args.out.display();
-    Ok(print(&format!("{name} -> {out}\n  looked at {trained} images it was trained on and {tested} test images, stored as {dtype}\n"))?)
+    Ok(print(&format!(
+        "{name} -> {out}\n  looked at {trained} images it was trained on and {tested} test images, stored as {dtype}\n"
+    ))?)
 }
 
 /// The smallest type that holds every weight exactly: what the file was stored as, or no larger.

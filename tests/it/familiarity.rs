@@ -77,7 +77,8 @@ fn the_numbers_are_those_that_numpy_finds() {
 fn familiar() -> Model {
     let model = untrained("tutorial", 1);
     let data = convscope::dataset::open(&images(), 0).unwrap();
-    let report = evaluate(&mut Evaluator::new(&model, &candle_core::Device::Cpu).unwrap(), &model, &data.test, &mut |_| {}).unwrap();
+    let report =
+        evaluate(&mut Evaluator::new(&model, &candle_core::Device::Cpu).unwrap(), &model, &data.test, &mut |_| {}).unwrap();
     let metadata = model.metadata();
     let pictures = Pictures::of(&data.train, &data.test, &metadata.preprocessing, metadata.architecture.input).unwrap();
     model.with_familiarity(pictures.familiarity(&report)).unwrap()
