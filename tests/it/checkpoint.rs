@@ -95,8 +95,7 @@ fn edited_file(edit: impl Fn(String) -> String) -> Result<Model, Error> {
 #[test]
 fn what_a_later_program_adds_is_passed_over_unless_it_changes_answers() {
     let known = small(0.0);
-    let later =
-        edited_file(|header| header.replace("{\\\"format\\\":1", "{\\\"format\\\":1,\\\"familiarity\\\":[0.5,{}]")).unwrap();
+    let later = edited_file(|header| header.replace("{\\\"format\\\":1", "{\\\"format\\\":1,\\\"provenance\\\":[0.5,{}]")).unwrap();
     assert_eq!((later.metadata(), later.weights()), (known.metadata(), known.weights()));
     for (inside, part) in [
         ("\\\"preprocessing\\\":{", "unknown field `gamma`"),

@@ -90,6 +90,7 @@ impl Moments {
     }
 
     /// Their distribution; of none, one around 0.
+    #[allow(clippy::needless_range_loop, reason = "rows and columns, as the formula has them")]
     pub fn gaussian(&self) -> Gaussian {
         let (size, count) = (self.sums.len(), self.count.max(1.0));
         let means: Vec<f64> = self.sums.iter().map(|sum| sum / count).collect();
@@ -111,6 +112,7 @@ impl Moments {
 }
 
 /// The lower triangular matrix whose product with its transpose is `matrix`, of which the lower triangle is read.
+#[allow(clippy::needless_range_loop, reason = "rows and columns, as the formula has them")]
 fn cholesky(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut factor = vec![vec![0.0; matrix.len()]; matrix.len()];
     for row in 0..matrix.len() {
@@ -125,6 +127,7 @@ fn cholesky(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// The inverse of a lower triangular matrix.
+#[allow(clippy::needless_range_loop, reason = "rows and columns, as the formula has them")]
 fn inverted(factor: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut inverse = vec![vec![0.0; factor.len()]; factor.len()];
     for column in 0..factor.len() {

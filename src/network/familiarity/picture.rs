@@ -40,7 +40,9 @@ pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
         light.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
     }
     let share = 1.0 / channels as f32;
-    light.iter_mut().for_each(|sum| *sum *= share);
+    for sum in &mut light {
+        *sum *= share;
+    }
     let mut steps = vec![0.0; plane];
     let mut colours = Vec::new();
     if channels > 1 {

@@ -2,7 +2,9 @@ use super::*;
 
 fn known() -> Familiarity {
     let mut moments = Moments::new(2);
-    [[0.0, 0.0], [1.0, 0.5], [0.5, 1.0], [0.25, 0.5]].iter().for_each(|vector| moments.add(vector));
+    for vector in [[0.0, 0.0], [1.0, 0.5], [0.5, 1.0], [0.25, 0.5]] {
+        moments.add(&vector);
+    }
     let distances: Vec<f64> = (0..200).map(|i| f64::from(i % 20) / 10.0).collect();
     let doubts: Vec<f64> = (0..200).map(|i| -f64::from(i % 7)).collect();
     Familiarity::new(moments.gaussian(), &distances, &doubts)
@@ -30,7 +32,7 @@ fn the_stranger_the_less_familiar_from_1_to_0() {
         assert!(at <= last && (known.share(f64::from(score)) - known.shares[last]).abs() < 1e-6, "{at}");
     }
     let between = f64::from(known.scores[40] + known.scores[41]) / 2.0;
-    assert!((known.share(between) - (known.shares[40] + known.shares[41]) / 2.0).abs() < 1e-3);
+    assert!((known.share(between) - f32::midpoint(known.shares[40], known.shares[41])).abs() < 1e-3);
 }
 
 #[test]
