@@ -181,11 +181,14 @@ fn a_trained_model_is_calibrated_on_images_apart() {
     let calm = checkpoint::load(&folder.path().join("calm.safetensors")).unwrap();
     let temperature = calm.metadata().measured.temperature.unwrap();
     let expected = fitted(&model(folder.path()), &dataset::open(&official, 0).unwrap());
-    assert_eq!((temperature, calm.metadata().name.as_str()), (expected, "calm"));
+    assert_eq!((temperature.images, calm.metadata().name.as_str()), (expected.images, "calm"));
+    assert!((temperature.value - expected.value).abs() < 1e-12, "{temperature:?} {expected:?}");
     assert!(said.contains(&format!("divided by {:.4}, fitted to 200 images", temperature.value)), "{said}");
     let report = measured(&calm, &dataset::open(Path::new(&apart), 0).unwrap());
-    assert_eq!(calm.metadata().measured.expected_calibration_error, Some(report.findings.calibration.expected_error));
-    assert_eq!(calm.metadata().accuracy.unwrap().accuracy, report.accuracy);
+    // JSON's numbers are read to the last bit but one.
+    let alike = |said: f64, found: f64| (said - found).abs() < 1e-12;
+    assert!(alike(calm.metadata().measured.expected_calibration_error.unwrap(), report.findings.calibration.expected_error));
+    assert!(alike(calm.metadata().accuracy.unwrap().accuracy, report.accuracy));
     // What was divided once is divided on.
     assert!(command(&["--temperature", "2"]).failed(2).contains("--force"));
     command(&["--temperature", "2", "--force"]).succeeded();
