@@ -4,9 +4,10 @@
 //! million costs as much memory again. Both orders give the same picture, as long as odd margins are rounded to the side
 //! that ends up left and above.
 
-use image::imageops::{self, FilterType};
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
-use image::{DynamicImage, GenericImageView, ImageBuffer, Luma, Pixel, Rgb};
+use image::{DynamicImage, ImageBuffer, Luma, Pixel, Rgb, imageops};
 
 use super::header::Header;
 use super::pixels::{Channels, luma};
@@ -50,7 +51,7 @@ impl Plan {
             }
         }
         let filter = match filter {
-            Filter::Triangle => FilterType::Triangle,
+            Filter::Triangle => FilterType::Bilinear,
         };
         Self { stored, orientation, part, scaled, canvas, offset, filter, channels, background }
     }
@@ -60,15 +61,17 @@ impl Plan {
         if swaps(self.orientation) { (self.stored.1, self.stored.0) } else { self.stored }
     }
 
-    /// Bytes held beside the image while it is brought to size: it is resampled rows first, into four floats a pixel, and the results
-    /// stand beside one another.
+    /// Bytes held beside the image while it is brought to size: its rows are resampled first, then the columns of these, each by a
+    /// table of weights, and the results stand beside one another.
     pub(super) fn memory(&self) -> u64 {
         let [_, _, columns, rows] = self.part;
-        let floats = if (columns, rows) == self.scaled { 0 } else { 16 * u64::from(columns) * u64::from(self.scaled.1) };
+        let sides = [columns, rows, self.scaled.0, self.scaled.1].map(u64::from);
+        let tables = 64 * sides.iter().sum::<u64>();
+        let between = if (columns, rows) == self.scaled { 0 } else { 3 * sides[0] * sides[3] + tables };
         let moved = self.part != [0, 0, self.stored.0, self.stored.1] || self.scaled != self.stored;
         let results = [moved, self.scaled != self.canvas, self.orientation != Orientation::NoTransforms];
         let result = 3 * u64::from(self.canvas.0) * u64::from(self.canvas.1);
-        floats + result * results.into_iter().filter(|&made| made).count() as u64
+        between + result * results.into_iter().filter(|&made| made).count() as u64
     }
 
     /// `samples` are the stored image's, in the target's channels; the result has the target's size.
@@ -79,18 +82,29 @@ impl Plan {
         }
     }
 
+    /// The part that is kept, at its new size: by the same weights and roundings as Pillow.
+    fn resampled<P: Pixel<Subpixel = u8> + 'static>(&self, image: &ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
+        let [left, top, columns, rows] = self.part;
+        let pixels = if P::CHANNEL_COUNT == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let (width, height) = self.scaled;
+        let mut scaled = Image::new(width, height, pixels);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(self.filter));
+        // The buffer is the image's, both have these pixels, and the part lies in it. (A crop among the options would let the margin
+        // beside it have a say.)
+        let source = ImageRef::new(image.width(), image.height(), image.as_raw(), pixels).unwrap_or_else(|e| unreachable!("{e}"));
+        let part = CroppedImage::new(&source, left, top, columns, rows).unwrap_or_else(|e| unreachable!("{e}"));
+        Resizer::new().resize(&part, &mut scaled, &options).unwrap_or_else(|e| unreachable!("{e}"));
+        ImageBuffer::from_raw(width, height, scaled.into_vec())
+            .unwrap_or_else(|| unreachable!("a picture of the size it was made for"))
+    }
+
     fn fitted<P: Pixel<Subpixel = u8> + 'static>(&self, samples: Vec<u8>, background: P) -> Vec<u8>
     where
         DynamicImage: From<ImageBuffer<P, Vec<u8>>>,
     {
         let whole = [0, 0, self.stored.0, self.stored.1];
         let image = ImageBuffer::<P, _>::from_raw(self.stored.0, self.stored.1, samples).unwrap_or_default();
-        let [left, top, columns, rows] = self.part;
-        let fitted = if self.part == whole && self.scaled == self.stored {
-            image
-        } else {
-            imageops::resize(&*image.view(left, top, columns, rows), self.scaled.0, self.scaled.1, self.filter)
-        };
+        let fitted = if self.part == whole && self.scaled == self.stored { image } else { self.resampled(&image) };
         let placed = if self.scaled == self.canvas {
             fitted
         } else {
