@@ -34,7 +34,7 @@ const TURNS: usize = 8;
 /// one, 1,000 callers on two cores were refused 7,000 times a second, which took a third of the machine.)
 const SPACING: u32 = 8;
 /// Of those who are refused nobody is told to wait for longer than all places are taken so many times.
-const MOST_TURNS: u32 = 16;
+const MOST_TURNS: u32 = 64;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
