@@ -14,7 +14,7 @@ const RARE = 0.05;
  * what the picture really shows (`truth`) where that is known.
  */
 export function draw({ answer, classes, scores, before, truth }) {
-  $("label").replaceChildren(h("b", {}, answer.label), ` ${percent(answer.probability)}`);
+  $("label").replaceChildren(h("b", {}, answer.label), `${t("answer.also", answer.label)} ${percent(answer.probability)}`);
   const rows = classes.map((name, i) => ({ name, share: answer.probabilities[name], score: scores[i], was: before?.probabilities[name] }));
   // Of very many, the most probable.
   bars(rows.length <= MOST ? rows : rows.sort((a, b) => b.share - a.share).slice(0, MOST), answer.label);
@@ -73,7 +73,7 @@ const row = (name) =>
   h(
     "li",
     { "data-name": name },
-    h("span.name", { title: name }, name),
+    h("span.name", { title: `${name}${t("answer.also", name)}` }, name),
     h("span.score"),
     h("span.track", {}, h("span.fill"), h("i.was", { hidden: true })),
     h("span.value"),

@@ -83,6 +83,7 @@ export function lay(network, choose, point) {
   let pointed = null;
   const tell = (line) => {
     pointed = line;
+    nodes.forEach(({ firstChild }, i) => firstChild.classList.toggle("explained", all[i] === line));
     told.replaceChildren(...about(network, line));
     point(line.layer?.name ?? null);
   };

@@ -67,7 +67,7 @@ const where = () => (parts.vector ? [Math.floor(view.channel / parts.columns), v
 
 /** Shows the chosen channel of what was found. */
 export function draw({ layer, found }) {
-  const { vector, columns, rows, canvas, pulse, value, title, facts, toggle, twin } = parts;
+  const { vector, columns, rows, canvas, pulse, value, title, facts, toggle, twin, network } = parts;
   parts.found = found;
   const size = vector ? found.values.length : rows * columns;
   const start = vector ? 0 : view.channel * size;
@@ -76,7 +76,8 @@ export function draw({ layer, found }) {
   const [row, column] = where();
   place(pulse, { left: column + 0.5, top: row + 0.5, width: 0, height: 0 }, [columns, rows]);
   const index = vector ? view.channel : start + row * columns + column;
-  title.textContent = vector ? t("channel.value", view.channel) : t("channel.of.all", view.channel, layer.output[0]);
+  const called = vector && layer === network.layers.at(-1) ? network.classes[view.channel] : "";
+  title.textContent = vector ? [t("channel.value", view.channel), called].filter(Boolean).join(": ") : t("channel.of.all", view.channel, layer.output[0]);
   value.textContent = vector ? t("value.vector", view.channel, exact(found.values[index])) : t("value.cell", row, column, exact(found.values[index]));
   value.dataset.value = String(found.values[index]);
   const own = found.values.subarray(start, start + size);

@@ -75,6 +75,7 @@ export default {
   "brief.batch_norm2d": "批归一化",
   "stage.open": (name, shape) => `${name}：${shape}。细看`,
 
+  "answer.also": (label) => (CLASSES[label] ? `（${CLASSES[label]}）` : ""),
   "answer.wrong": (truth) => `答错了：这是${both(truth)}。`,
   "answer.was": (share) => `之前：${share}`,
   familiarity: (share) => `它看着平常：测试它的图里有 ${share} 更让它陌生。`,
@@ -265,6 +266,9 @@ export default {
   "take.saved": "已保存",
   "take.copied": "已复制",
   "take.answer": "答案",
+  "take.shares": "份额",
+  "take.kept": (layer, channel) => `${layer}-${channel}-kept`,
+  "take.now": (layer, channel) => `${layer}-${channel}-now`,
   "take.model": "模型文件",
   "take.run": "这次训练的结果",
   "model.file": "把这个网络存成文件",

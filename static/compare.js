@@ -7,6 +7,7 @@ import { exact, number, percent } from "./format.js";
 import { legend } from "./legend.js";
 import { Look } from "./look.js";
 import { isVector, paint, vectorColumns } from "./maps.js";
+import { pictured, row } from "./take.js";
 import { t } from "./texts.js";
 import { maskText, view } from "./view.js";
 
@@ -17,7 +18,7 @@ let drawn = 0;
 
 /** Keeps `state` to be compared with what comes, or lets go of what was kept. */
 export function keep(state) {
-  kept = kept ? null : { look: new Look(state.look.body, state.look.query), answer: state.told.answer, network: state.network, name: said() };
+  kept = kept ? null : { look: new Look(state.look.body, state.look.query), answer: state.told.answer, network: state.network, name: said(), picture: pictured() };
   $("keep").setAttribute("aria-pressed", String(Boolean(kept)));
   if (!kept) $("compare").replaceChildren();
 }
@@ -44,7 +45,7 @@ export async function draw({ network, look, told }) {
   const [left, right] = [
     [t("compare.kept", kept.name), kept.answer],
     [t("compare.now", said()), told.answer],
-  ].map(([name, { label, probability }]) => h("p", {}, h("b", {}, name), h("br"), `${label} ${percent(probability)}`));
+  ].map(([name, { label, probability }]) => h("p", {}, h("b", {}, name), h("br"), `${label}${t("answer.also", label)} ${percent(probability)}`));
   if (!alike) return $("compare").replaceChildren(head, h("div.sides", {}, left, right), h("p", {}, t("compare.unlike", view.layer)));
   const [a, b] = [then, now].map(part);
   const difference = Float32Array.from(b.values, (value, i) => value - a.values[i]);
@@ -52,10 +53,17 @@ export async function draw({ network, look, told }) {
   const most = Math.max(...range(difference).map(Math.abs));
   const signed = { low: -most, high: most, signed: true };
   const at = isVector(now.shape) ? view.channel : view.cell[0] * b.width + view.cell[1];
-  const figure = (about, values, colours) =>
-    h("figure", { "data-value": String(values[at]) }, about, map({ ...b, values }, colours), h("p.legend", {}, legend(colours)), h("p.fine", {}, exact(values[at])));
+  const figure = (about, values, colours, along) =>
+    h("figure", { "data-value": String(values[at]) }, about, map({ ...b, values }, colours), h("p.legend", {}, legend(colours)), h("p.fine", {}, exact(values[at])), along);
   const change = h("p", {}, h("b", {}, t("compare.difference")), h("br"), changeOf(told.answer));
-  $("compare").replaceChildren(head, h("div.sides", {}, figure(left, a.values, scale), figure(right, b.values, scale), figure(change, difference, signed)));
+  $("compare").replaceChildren(head, h("div.sides", {}, figure(left, a.values, scale, along("kept", kept)), figure(right, b.values, scale, along("now", { look })), figure(change, difference, signed)));
+}
+
+/** The numbers of one side, as a file and as a command. */
+function along(side, { look, picture }) {
+  const numbers = { channel: view.channel, format: "npy" };
+  const ask = () => ({ body: look.body, query: { ...look.query, ...numbers }, picture });
+  return row(t(`take.${side}`, view.layer, view.channel), `featuremaps/${encodeURIComponent(view.layer)}`, ask, ["npy"]);
 }
 
 /** What became of the kept answer. */

@@ -62,6 +62,7 @@ export default {
   "brief.batch_norm2d": "batch norm",
   "stage.open": (name, shape) => `${name}: ${shape}. Look closer`,
 
+  "answer.also": (_label) => "", // the class has no other name here
   "answer.wrong": (truth) => `Wrong: this is ${one(truth)}.`,
   "answer.was": (share) => `before: ${share}`,
   familiarity: (share) => `An ordinary sight to it: ${share} of the pictures it was tested on looked stranger.`,
@@ -254,6 +255,9 @@ export default {
   "take.saved": "saved",
   "take.copied": "copied",
   "take.answer": "the answer",
+  "take.shares": "the shares",
+  "take.kept": (layer, channel) => `${layer}-${channel}-kept`,
+  "take.now": (layer, channel) => `${layer}-${channel}-now`,
   "take.model": "the model file",
   "take.run": "the run’s results",
   "model.file": "Save this network as a file",

@@ -56,6 +56,8 @@ export function lay(network, choose, switchOver) {
   const scale = tiles ? scales(choose) : null;
   const enlarged = channel.lay({ network, layer, choose, switchOver });
   const shares = h("div");
+  const asked = () => ({ body: parts.look?.body, query: query() });
+  const sharing = last ? h("div", {}, shares, row(t("take.shares"), "classify", asked)) : null;
   const ranking = rank.possible(layer) ? rank.lay(layer, () => parts.look, choose) : null;
   const filter = h("div.filter");
   const along = row(layer.name, `featuremaps/${encodeURIComponent(layer.name)}`, () => ({ body: parts.look?.body, query: { ...query(), scale: view.scale } }), ["png", "npy", "json"]);
@@ -65,8 +67,7 @@ export function lay(network, choose, switchOver) {
   $("opened").replaceChildren(
     h("header", {}, h("h3", { id: "opened-title", tabIndex: -1 }, layer.name, " ", h("small", {}, has(`kind.${layer.kind}`) ? t(`kind.${layer.kind}`) : layer.kind)), facts(layer)),
     h("p.what", {}, [has(`what.${layer.kind}`) && t(`what.${layer.kind}`), last && t("what.last")].filter(Boolean).join(" ")),
-    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, scale, tiles, values, key, along, ranking?.node, filter), enlarged),
-    shares,
+    h(tiles ? "div.both" : "div.both.single", {}, h("div.maps", {}, scale, tiles, values, key, along, sharing, ranking?.node, filter), enlarged),
   );
 }
 

@@ -38,18 +38,23 @@ async function save(path, { body, query }, format, label) {
   return "take.saved";
 }
 
+/** The picture in view, as a command can name it. */
+export function pictured() {
+  const { sample, file } = view.picture;
+  return { sample, file: file?.name, altered: Boolean(view.cover) || Object.values(view.alter).some(Boolean) };
+}
+
 /** A command for a shell. A sample is asked for by name; a picture of one's own is a file that is at hand. */
-export function curl(path, { body, query, admin }) {
+export function curl(path, { body, query, admin, picture = null }) {
   const given = Object.entries(query).filter(([, value]) => value != null && value !== "");
   const url = (to, parameters = []) => quoted(`${new URL(to, location.href.split("#")[0])}${parameters.length ? `?${new URLSearchParams(parameters)}` : ""}`);
   const how = admin ? '-H "Authorization: Bearer $TOKEN" ' : path.endsWith("/file") ? "-OJ " : "";
   if (!body) return `curl ${how}${url(path, given)}`;
-  const { sample, file } = view.picture;
-  const altered = view.cover || Object.values(view.alter).some(Boolean);
+  const { sample, file, altered } = picture ?? pictured();
   if (sample && !altered && /^(featuremaps|layers)\//.test(path)) return `curl ${url(path, [...given, ["sample", sample]])}`;
   if (sample && !altered) return `curl -s ${url(`samples/${encodeURIComponent(sample)}`)} | curl --data-binary @- ${url(path, given)}`;
   // What is covered or altered is a picture of its own: “What the network gets” can be saved.
-  return `curl --data-binary ${quoted(`@${altered ? "input.png" : file.name || "picture.png"}`)} ${url(path, given)}`;
+  return `curl --data-binary ${quoted(`@${altered ? "input.png" : file || "picture.png"}`)} ${url(path, given)}`;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -138,6 +138,25 @@ export async function commands(page) {
   assert.equal(weights.parameters[0].values.length, 27);
   const effects = JSON.parse(await shell(await copied("effects of conv1")));
   assert.equal(effects.channels.length, 32);
+  await page.click("#keep");
+  await page.click('.sample[data-name="ship"]');
+  await page.waitForFunction(() => /Now: ship/.test(document.querySelector("#compare").innerText));
+  await settled(page);
+  const sides = await page.locator("#compare figure").evaluateAll((all) => all.map(({ dataset }) => Number(dataset.value)));
+  const cell = (await page.inputValue('#pixel [data-step="row"]')) * 32 + Number(await page.inputValue('#pixel [data-step="column"]'));
+  for (const [side, value] of [["kept", sides[0]], ["now", sides[1]]]) {
+    const map = await shell(await copied(`conv1-${channel}-${side}`));
+    assert.equal(map.readFloatLE(map.length - 4 * 32 * 32 + 4 * cell), value, `the command for what is ${side} asks for something else`);
+  }
+  await page.click("#keep");
+  await page.click('.sample[data-name="horse"]');
+  await answered(page, "horse");
+  await page.click('.chip >> text="fc4"');
+  await page.locator(".softmax tbody tr").nth(10).waitFor();
+  const shares = JSON.parse(await shell(await copied("the shares"))).probabilities;
+  for (const row of await page.locator(".softmax tr[data-told]").all()) {
+    assert.equal(Number(await row.getAttribute("data-told")), shares[await row.locator("th").innerText()]);
+  }
   const folder = await mkdtemp(join(tmpdir(), "convscope-curl-"));
   const model = await copied("the model file");
   await shell(`cd ${folder} && ${model}`);

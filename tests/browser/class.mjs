@@ -57,6 +57,7 @@ export async function explained(page) {
   for (const [text, about] of [["__init__(self)", /run once/], ["super()", /prepare itself/], ["def forward", /wiring/], ["return x", /scores/]]) {
     await line(text).focus();
     assert.match(await page.innerText(".told"), about);
+    assert.ok((await page.innerText(".line.explained")).includes(text), "another line is marked than the one that is explained");
   }
   await line("self.pool2 = ").click();
   await page.waitForFunction(() => document.querySelector("#opened-title").textContent.startsWith("pool2"));

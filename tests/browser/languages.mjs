@@ -68,6 +68,7 @@ export async function speaks(page, url) {
   await page.goto(url);
   await answered(page, "horse");
   assert.equal(await page.getAttribute("html", "lang"), "zh-Hans");
+  assert.match(await page.innerText("#label"), /^horse（马）/);
   await page.click('.chip >> text="fc4"');
   await page.waitForFunction(() => document.querySelector(".softmax table"));
   const texts = await page.evaluate(() => [...document.querySelectorAll("h2, h4, button, label, p.how, p.what, p.lead, summary, figcaption b")].filter((node) => node.offsetParent && !node.classList.contains("line")).map((node) => node.innerText.trim()));
