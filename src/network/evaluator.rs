@@ -15,6 +15,7 @@ use super::shape::Shape;
 use super::spec::{Architecture, Input};
 use super::weights::Weights;
 use crate::kernels::Team;
+use crate::kernels::team::Chunks;
 
 /// A model, ready to be evaluated on a device.
 pub struct Evaluator {
@@ -76,15 +77,27 @@ impl Evaluator {
         let mut evaluation = self.network.evaluate(images, probe)?;
         if let Some(familiarity) = &self.familiarity {
             let Input { channels, height, width } = self.input;
-            let classes = evaluation.probabilities.len() / (images.len() / (channels * height * width)).max(1);
-            let images = images.chunks_exact(channels * height * width).zip(evaluation.probabilities.chunks_exact(classes.max(1)));
-            evaluation.familiarity = images.map(|(image, answer)| familiarity.of(image, self.input, answer)).collect();
+            let (pixels, batch) = (channels * height * width, images.len() / (channels * height * width));
+            let classes = evaluation.probabilities.len() / batch.max(1);
+            let answers = &evaluation.probabilities;
+            evaluation.familiarity = vec![0.0; batch];
+            self.network.each(&mut evaluation.familiarity, |at, place| {
+                *place = familiarity.of(&images[at * pixels..][..pixels], self.input, &answers[at * classes..][..classes]);
+            });
         }
         Ok(evaluation)
     }
 }
 
 impl Network {
+    /// Calls `job` with the number and place of every image, on the threads that there are.
+    fn each(&self, places: &mut [f32], job: impl Fn(usize, &mut f32) + Sync) {
+        match self {
+            Self::Plan(plan) => plan.team().each(Chunks::new(places, 1), |at, place| place.iter_mut().for_each(|place| job(at, place))),
+            Self::Candle { .. } => places.iter_mut().enumerate().for_each(|(at, place)| job(at, place)),
+        }
+    }
+
     fn evaluate(&mut self, images: &[f32], probe: &Probe) -> Result<Evaluation, Error> {
         match self {
             Self::Plan(plan) => plan.evaluate(images, probe),

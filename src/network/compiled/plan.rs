@@ -90,6 +90,11 @@ impl Plan {
         Self::of(Arc::clone(&self.network), fast, Machine { tier: self.machine.tier, team })
     }
 
+    /// The threads that it computes on.
+    pub fn team(&self) -> &Team {
+        &self.machine.team
+    }
+
     /// Evaluates a batch of preprocessed images (image × channel × height × width).
     ///
     /// # Errors

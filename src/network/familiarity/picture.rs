@@ -4,6 +4,8 @@
 //! In a page of text, in noise, in a pattern or an even surface these stand in proportions that photographs do not have. They are
 //! computed of a network's input, in f32 with sums of a fixed order: the same on every processor and device.
 
+use crate::kernels::Tier;
+use crate::kernels::lanes::{Kernel, Lanes};
 use crate::network::spec::Input;
 
 /// Added within logarithms: a change that is no more than a grey level's rounding is none.
@@ -28,6 +30,26 @@ fn scales(input: Input) -> usize {
 /// differences of neighbours' brightness, across and then down, root mean square and mean size of each; and of each channel without
 /// the brightness the standard deviation, then the root mean square difference of neighbours. Those from the third on are logarithms.
 pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
+    Tier::detect().run(Statistics { image, input })
+}
+
+/// Compiled for every instruction set as it is: its sums are [`LANES`] wide whatever the registers are, so the bits are the same.
+struct Statistics<'a> {
+    image: &'a [f32],
+    input: Input,
+}
+
+impl Kernel for Statistics<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) -> Vec<f64> {
+        found(self.image, self.input)
+    }
+}
+
+#[inline(always)]
+fn found(image: &[f32], input: Input) -> Vec<f64> {
     let Input { channels, height, width } = input;
     let plane = height * width;
     let mut found = Vec::with_capacity(count(input));
@@ -60,10 +82,11 @@ pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
             light = halved(&light, rows, columns);
             (rows, columns) = (rows / 2, columns / 2);
         }
-        for differences in [across, down] {
-            let steps = differences(&light, columns, &mut steps);
-            found.extend([steps.root_mean_square(), steps.mean_size()].map(logarithm));
-        }
+        // Not one loop over both functions: through a pointer neither would be compiled for the instruction set.
+        let steps_across = across(&light, columns, &mut steps);
+        found.extend([steps_across.root_mean_square(), steps_across.mean_size()].map(logarithm));
+        let steps_down = down(&light, columns, &mut steps);
+        found.extend([steps_down.root_mean_square(), steps_down.mean_size()].map(logarithm));
     }
     found.extend(colours.iter().map(|[spread, _]| spread));
     found.extend(colours.iter().map(|[_, steps]| steps));
@@ -94,6 +117,7 @@ pub fn softened(image: &[f32], input: Input, share: f32) -> Vec<f32> {
 }
 
 /// Means of two by two pixels; a last row or column that has no other is left out.
+#[inline(always)]
 fn halved(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut half = Vec::with_capacity(rows / 2 * (columns / 2));
     for pair in values.chunks_exact(2 * columns) {
@@ -112,16 +136,19 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
+    #[inline(always)]
     fn root_mean_square(&self) -> f64 {
         (total(self.values, |step| step * step) / self.count.max(1) as f64).sqrt()
     }
 
+    #[inline(always)]
     fn mean_size(&self) -> f64 {
         total(self.values, f32::abs) / self.count.max(1) as f64
     }
 }
 
 /// Of neighbours in a row. `room` is at least as long as `values`.
+#[inline(always)]
 fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
     let steps = &mut room[..values.len() - 1];
     steps.copy_from_slice(&values[1..]);
@@ -132,6 +159,7 @@ fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> 
 }
 
 /// Of neighbours in a column.
+#[inline(always)]
 fn down<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
     let steps = &mut room[..values.len() - columns];
     steps.copy_from_slice(&values[columns..]);
@@ -143,16 +171,19 @@ fn logarithm(value: f64) -> f64 {
     (FLOOR + value).ln()
 }
 
+#[inline(always)]
 fn mean(values: &[f32]) -> f64 {
     total(values, |value| value) / values.len().max(1) as f64
 }
 
 /// Standard deviation about `mean`.
+#[inline(always)]
 fn spread(values: &[f32], mean: f64) -> f64 {
     let mean = mean as f32;
     (total(values, |value| (value - mean) * (value - mean)) / values.len().max(1) as f64).sqrt()
 }
 
+#[inline(always)]
 fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
@@ -188,6 +219,17 @@ mod tests {
         close(stripes[6], (FLOOR + 1.0).ln());
         close(stripes[7], (FLOOR + 1.0).ln());
         (8..14).for_each(|at| close(stripes[at], FLOOR.ln()));
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        for (channels, height, width) in [(1, 1, 1), (3, 7, 33), (3, 32, 32)] {
+            let input = Input { channels, height, width };
+            let image: Vec<f32> = (0..channels * height * width).map(|i| ((i * 7919) % 97) as f32 / 97.0 - 0.4).collect();
+            for tier in Tier::all() {
+                assert_eq!(tier.run(Statistics { image: &image, input }), found(&image, input), "{tier} {input:?}");
+            }
+        }
     }
 
     #[test]
