@@ -44,7 +44,8 @@ def about(client, known):
     assert model == client.get_model_metadata(MODEL, "1") and "1" in model["versions"], model
     image, classes = [-1, *known.pixels.shape[1:]], [-1, len(known.classes)]
     assert model["inputs"] == [{"name": "image", "datatype": "FP32", "shape": image}], model
-    assert model["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": classes}], model
+    outputs = [("probabilities", classes), ("familiarity", [-1, 1])]
+    assert model["outputs"] == [{"name": name, "datatype": "FP32", "shape": shape} for name, shape in outputs], model
     print("  health and metadata")
 
 
@@ -69,6 +70,8 @@ def tensors(client, known):
             known.check(answer.as_numpy("probabilities"), f"{datatype} {list(values.shape)} as {ways[0]}, answered as {ways[1]}")
     alone = [client.infer(MODEL, [tensor("UINT8", image[None], True)], model_version="1") for image in known.pixels]
     known.check(np.concatenate([answer.as_numpy("probabilities") for answer in alone]), "one by one")
+    familiar = np.concatenate([answer.as_numpy("familiarity").ravel() for answer in alone])
+    assert np.abs(familiar - known.familiarity).max() <= 1e-6, familiar
     pending = [client.async_infer(MODEL, [tensor("FP32", floats, True)], headers={"x-timeout-ms": "20000"}) for _ in range(4)]
     for one in pending:
         known.check(one.get_result().as_numpy("probabilities"), "several at once")

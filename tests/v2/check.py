@@ -27,7 +27,7 @@ START, STOP = 60.0, 20.0  # seconds
 
 
 class Known:
-    """Images, and what `/classify` says of them: `files`, `pixels` (N × C × H × W), `probabilities` (N × classes), `classes`."""
+    """Images, and what `/classify` says of them: `files`, `pixels` (N × C × H × W), `probabilities` (N × classes), `classes`, `familiarity` (N)."""
 
     def __init__(self, url):
         self.url = url
@@ -35,9 +35,10 @@ class Known:
         self.files = [self.get(f"/samples/{name}") for name in names]
         pictures = [np.asarray(Image.open(self.sample(file)).convert("RGB")) for file in self.files]
         self.pixels = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-        answers = [json.loads(self.get("/classify", file))["probabilities"] for file in self.files]
-        self.classes = list(answers[0])
-        self.probabilities = np.array([list(answer.values()) for answer in answers])
+        answers = [json.loads(self.get("/classify?model=tutorial", file)) for file in self.files]
+        self.classes = list(answers[0]["probabilities"])
+        self.probabilities = np.array([list(answer["probabilities"].values()) for answer in answers])
+        self.familiarity = [answer["familiarity"] for answer in answers]
 
     def get(self, path, body=None):
         with urllib.request.urlopen(self.url + path, body, timeout=30) as answer:

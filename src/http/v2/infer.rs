@@ -86,6 +86,10 @@ async fn infer(app: &Arc<App>, model: (&str, Option<u64>), deadline: Deadline, b
 
 fn read(bytes: &[u8], json: usize, dimensions: Dimensions, known: &[&'static str]) -> Result<Order, Error> {
     let (json, binary) = bytes.split_at(json);
+    if json.is_empty() && !binary.is_empty() {
+        // Triton's raw binary request: the tensor alone, and outputs as bytes.
+        return Ok(Order { id: None, wanted: Wanted::bytes(known), images: tensor::raw(binary, dimensions)? });
+    }
     let unreadable = |e| Error::new(Code::BadRequest, format!("the body is no inference request of version 2: {e}"));
     let mut inference: Inference<'_> = serde_json::from_slice(json).map_err(unreadable)?;
     let wanted = Wanted::of(&inference, known)?;

@@ -17,6 +17,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// All `known` outputs, as bytes.
+    pub fn bytes(known: &[&'static str]) -> Vec<Self> {
+        known.iter().map(|&name| Self { name, binary: true, classes: None }).collect()
+    }
+
     /// What `request` says of a model's `known` outputs, in the request's order: all of them where it says nothing. Another output, or
     /// one twice, is refused.
     pub fn of(request: &Inference<'_>, known: &[&'static str]) -> Result<Vec<Self>, Error> {

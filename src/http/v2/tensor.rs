@@ -83,6 +83,19 @@ pub fn read<'a>(request: &mut Inference<'a>, binary: &'a [u8], wanted: Dimension
     }
 }
 
+/// Images of `wanted`'s size out of `bytes` that no JSON describes: FP32, as many rows as there are.
+pub fn raw(bytes: &[u8], wanted: Dimensions) -> Result<Images, Error> {
+    let each = wanted.samples() * size_of::<f32>();
+    if !bytes.len().is_multiple_of(each) {
+        let [c, h, w] = [wanted.channels.count(), wanted.height, wanted.width];
+        return Err(refused(format!(
+            "without JSON the body is `{INPUT}` as FP32 [-1, {c}, {h}, {w}], {each} bytes an image, and this one has {} bytes",
+            bytes.len()
+        )));
+    }
+    planes(Elements::Binary(bytes), bytes.len() / each, wanted).map(Images::Inputs)
+}
+
 /// How many images a tensor of this shape holds.
 fn rows(shape: &[u64], datatype: Datatype, wanted: Dimensions) -> Result<usize, Error> {
     let image = [wanted.channels.count(), wanted.height, wanted.width].map(|side| side as u64);

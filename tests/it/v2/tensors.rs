@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{INFER, classified, close, floats, numbers, planes, post_binary, shape};
-use crate::support::{CLASSES, Server, horse};
+use crate::support::{Answer, CLASSES, Server, horse};
 
 /// Two image files and what `/classify` says of each.
 struct Known {
@@ -98,12 +99,31 @@ async fn a_tensor_behind_the_json_is_what_the_files_are() {
 }
 
 /// An answer's JSON, and the bytes behind it.
-fn split(answer: &crate::support::Answer) -> (Value, Vec<u8>) {
+fn split(answer: &Answer) -> (Value, Vec<u8>) {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
     let length: usize = answer.header("inference-header-content-length").unwrap().parse().unwrap();
     let (json, tensors) = answer.body.split_at(length);
     (serde_json::from_slice(json).unwrap(), tensors.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tensor_alone_is_answered_by_tensors() {
+    let server = Server::start().await;
+    let known = Known::of(&server).await;
+    let values: Vec<u8> = floats(&known.samples()).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let raw = async |body: &[u8]| {
+        let request = server.request(Method::POST, INFER).header("inference-header-content-length", "0");
+        Answer::of(request.body(body.to_vec())).await
+    };
+    let (json, tensor) = split(&raw(&values).await);
+    assert_eq!(json["outputs"][0]["shape"], json!([2, 10]));
+    let found = tensor.as_chunks().0.iter().map(|&bytes| f64::from(f32::from_le_bytes(bytes)));
+    close(&found.collect::<Vec<_>>(), &known.probabilities);
+    let sentence = raw(&values[1..]).await.refused(400, "bad_request");
+    assert!(sentence.contains("12288 bytes an image") && sentence.contains("24575 bytes"), "{sentence}");
+    raw(&[]).await.refused(400, "bad_request");
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
