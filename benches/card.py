@@ -139,6 +139,18 @@ def recipe_of(own):
     return ", ".join(f"`{key} = {json.dumps(recipe[key])}`" for key in keys if key in recipe)
 
 
+def uncalibrated(given, temperature):
+    """Expected calibration error (15 bins) of the scores before they were divided by `temperature`."""
+    pixels, labels = asked.images(given.data)
+    with asked.Asked(given.convscope, given.model) as model:
+        after, _ = model.answers([changes.file(image) for image in pixels])
+    powers = np.exp(temperature * np.log(np.maximum(after, 1e-30)))
+    before = powers / powers.sum(1, keepdims=True)
+    sure, right = before.max(1), before.argmax(1) == labels
+    bins = np.minimum((sure * 15).astype(int), 14)
+    return sum(abs((right[bins == at] - sure[bins == at]).sum()) for at in range(15)) / len(labels)
+
+
 def section(given, own, report, run):
     name, file = given.model.stem, given.model
     _, epochs, done = run
@@ -165,7 +177,10 @@ def section(given, own, report, run):
     yield f"\n### How far its probabilities can be believed\n\n![Reliability of {name}](card/{name}-reliability.svg)\n"
     temperature = own.get("temperature")
     error = 100 * report["calibration"]["expected_error"]
-    done_for = f", after scores were divided by {temperature['value']:.3f}, fitted to {temperature['images']:,} validation images" if temperature else ""
+    done_for = ""
+    if temperature:
+        before = f"{100 * uncalibrated(given, temperature['value']):.2f} %"
+        done_for = f"; {before} before scores were divided by {temperature['value']:.3f}, fitted to {temperature['images']:,} validation images"
     yield f"Expected calibration error {error:.2f} % (15 bins){done_for}. A bar is a fifteenth of the scale, its number the images in it."
 
 

@@ -26,7 +26,7 @@ class Contender:
     environment: dict
 
 
-def all_of(convscope, models, settings):
+def all_of(convscope, model, settings):
     """Ours as it is shipped, log included; each peer in the settings that are its best."""
     import onnxruntime
 
@@ -34,7 +34,8 @@ def all_of(convscope, models, settings):
     if library is None:
         raise SystemExit("onnxruntime has no library of its own beside it: install it from PyPI's wheel")
     ort = {"ORT_DYLIB_PATH": str(library)}
-    yield Contender("Convscope", "", [str(convscope), "--listen", "127.0.0.1:0"], {"CONVSCOPE_MODELS__DIR": str(models)})
+    own = {"CONVSCOPE_MODELS__DIR": str(model.parent), "CONVSCOPE_MODELS__DEFAULT": model.stem}
+    yield Contender("Convscope", "", [str(convscope), "--listen", "127.0.0.1:0"], own)
     rust = [str(PEERS / "target/release/axum-ort"), str(settings)]
     settings_of_ort = {(CORES, 1), (1, CORES)}
     for sessions, threads in sorted(settings_of_ort, reverse=True):

@@ -103,7 +103,7 @@ def main(image, seconds, *command):
         try:
             host, port = listening(server, log.name)
             body = Path(image).read_bytes()
-            head = f"POST /classify HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = f"POST /classify?model=tutorial HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-length: {len(body)}\r\n\r\n"
             request = head.encode() + body
             status, answer = Connection((host, port)).ask(request)
             if status != 200:

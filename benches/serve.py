@@ -182,8 +182,8 @@ def main():
         files = {picture: file for picture, file in pictures(folder).items() if picture in given.pictures}
         models = Path(folder) / "models"
         models.mkdir()
-        (models / "tutorial.safetensors").write_bytes(given.model.read_bytes())
-        all_contenders = list(contenders.all_of(given.convscope, models, served(model, folder)))
+        (models / f"{model.name}.safetensors").write_bytes(given.model.read_bytes())
+        all_contenders = list(contenders.all_of(given.convscope, models / f"{model.name}.safetensors", served(model, folder)))
         differences = compare(all_contenders, files)
         rows = measure(all_contenders, files, given)
         about = machine(given, load)

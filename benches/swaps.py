@@ -79,7 +79,7 @@ def load(server, given, seconds):
         for step in range(int(seconds / interval)):
             due = start + step * interval
             time.sleep(max(0.0, due - time.perf_counter()))
-            connection.request("POST", "/classify", image)
+            connection.request("POST", "/classify?model=tutorial", image)
             answer = connection.getresponse()
             text = answer.read()
             mine.append((time.perf_counter() - due) * 1000)

@@ -273,7 +273,7 @@ def two_servers(given, server, table):
 
 def callers(server, seconds):
     """Milliseconds of each request of one caller who sends one after the other on one connection."""
-    head = f"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(HORSE)}\r\n\r\n".encode()
+    head = f"POST /classify?model=tutorial HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(HORSE)}\r\n\r\n".encode()
     times, end = [], time.perf_counter() + seconds
     with socket.create_connection(server.address) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

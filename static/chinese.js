@@ -147,7 +147,7 @@ export default {
   "pixel.made.input": "图片里 0 是中等亮度：大于 0 更亮，小于 0 更暗。",
   "pixel.move": "指着特征图或图片，就能移动窗口。",
   "pixel.window": (name) => `${name} × 滤波器`,
-  "pixel.depends": (parts) => `它取决于${parts}。`,
+  "pixel.depends": (parts) => `它取决于${/^[a-z0-9]/i.test(parts) ? " " : ""}${parts}。`,
   "pixel.part": (layer, height, width) => `${of(layer)} ${height} × ${width}`,
   "pixel.picture": "图片",
   "pixel.all.layers": (n) => `${number(n)} 层的全部`,

@@ -322,7 +322,7 @@ function begin() {
   $("model").addEventListener("change", () => chooseModel($("model").value));
   $("version").addEventListener("change", () => chooseModel(view.model, Number($("version").value)));
   picture.listen(choose, failed);
-  strip.onTurn(() => {
+  strip.watch(() => {
     if (!state.network) return;
     strip.lay(state.network, point);
     if (state.look) guard(() => strip.draw(state.look).then(drawChosen));

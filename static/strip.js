@@ -24,10 +24,15 @@ export function lay(network, choose) {
   columns = all.slice(0, -1).map((stage, i) => column(network, stage, all[i - 1], choose));
   $("stages").replaceChildren(...columns.map(({ node }) => node));
   retell(network);
+  fade();
 }
 
-/** Calls `again` when the grids need another number of columns. */
-export const onTurn = (again) => NARROW.addEventListener("change", again);
+/** Calls `again` when the grids need another number of columns; from now on, its ends fade where more is to be seen. */
+export function watch(again) {
+  NARROW.addEventListener("change", again);
+  $("stages").addEventListener("scroll", fade, { passive: true });
+  new ResizeObserver(fade).observe($("stages"));
+}
 
 /** Says everything again, in another language. */
 export function retell(network) {
@@ -151,6 +156,14 @@ export function mark(network) {
   const box = found.get("input");
   $("field").hidden = !box;
   if (box) place($("field"), rectangle(box), [network.input.width, network.input.height]);
+}
+
+/** Many stages scroll; those that are out of sight fade, so that they are looked for. */
+function fade() {
+  const list = $("stages");
+  const rest = list.scrollWidth - list.clientWidth - list.scrollLeft;
+  list.classList.toggle("before", list.scrollLeft > 1);
+  list.classList.toggle("after", rest > 1);
 }
 
 /** Many stages scroll: the one that is opened is brought into sight, once. */

@@ -21,6 +21,7 @@ from sklearn.cluster import MiniBatchKMeans
 from torch.nn import functional as F
 
 FLOOR = 0.004
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
 def load(path):
@@ -191,13 +192,26 @@ def main():
     parser.add_argument("--choose", action="store_true", help="measure on the last 5,000 training images and pictures of another seed")
     parser.add_argument("--count", type=int, default=300, help="pictures a set")
     parser.add_argument("--training", type=int, default=20_000, help="training images to look at")
+    parser.add_argument("--left-out", metavar="CLASS", help="the model was trained without it (left_out.py): its test images are the strange ones")
     args = parser.parse_args()
     network = Network(args.model)
-    (images, labels), (test, _) = cifar10(args.data)
+    (images, labels), (test, truth) = cifar10(args.data)
+    if args.left_out:
+        missing = CLASSES.index(args.left_out)
+        unseen, known, kept = test[truth == missing], test[truth != missing], labels != missing
+        left = labels[kept] - (labels[kept] > missing)
+        some = np.linspace(0, len(left) - 1, args.training).astype(int)
+        groups = {"strange": {args.left_out: unseen}}
+        return report(network, candidates(network, (network(images[kept][some]), left[some])), known, groups)
     kept = np.linspace(0, (45_000 if args.choose else 50_000) - 1, args.training).astype(int)
     scores = candidates(network, (network(images[kept]), labels[kept]))
     known = images[45_000:] if args.choose else test
     groups = {"strange": sets.strange(1 if args.choose else 2, args.count, known), "changed": sets.familiar(known[: args.count])}
+    report(network, scores, known, groups)
+
+
+def report(network, scores, known, groups):
+    """AUROC of every score for every set of `groups`, against the pictures in `known`."""
     seen = {name: network(pictures) for group in groups.values() for name, pictures in group.items()}
     # All strange pictures together.
     seen["all"] = [np.concatenate(parts) for parts in zip(*(seen[name] for name in groups["strange"]))]

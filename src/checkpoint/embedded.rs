@@ -7,7 +7,7 @@ macro_rules! bundled {
 }
 
 /// Name and file of each.
-pub const MODELS: &[(&str, &[u8])] = bundled!["tutorial"];
+pub const MODELS: &[(&str, &[u8])] = bundled!["tutorial", "speedrun"];
 
 /// The file of the embedded model called `name`.
 pub fn named(name: &str) -> Option<&'static [u8]> {

@@ -157,7 +157,7 @@ impl Models {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
             dir: reader.path("models.dir", "models"),
-            default: reader.text("models.default", "tutorial", model_name),
+            default: reader.text("models.default", "speedrun", model_name),
             poll: Duration::from_secs(reader.number("models.poll_seconds", 1, 1..=3600)),
         }
     }

@@ -93,7 +93,9 @@ impl Network {
     /// Calls `job` with the number and place of every image, on the threads that there are.
     fn each(&self, places: &mut [f32], job: impl Fn(usize, &mut f32) + Sync) {
         match self {
-            Self::Plan(plan) => plan.team().each(Chunks::new(places, 1), |at, place| place.iter_mut().for_each(|place| job(at, place))),
+            Self::Plan(plan) => {
+                plan.team().each(Chunks::new(places, 1), |at, place| place.iter_mut().for_each(|place| job(at, place)));
+            }
             Self::Candle { .. } => places.iter_mut().enumerate().for_each(|(at, place)| job(at, place)),
         }
     }

@@ -168,6 +168,8 @@ export async function commands(page) {
 
 /** PNG, NPY and JSON of a layer. */
 export async function files(page) {
+  await page.click('.chip >> text="conv1"');
+  await page.waitForFunction(() => document.querySelector("#opened-title").textContent.startsWith("conv1"));
   for (const [format, begins] of [["PNG", "\x89PNG"], ["NPY", "\x93NUMPY"], ["JSON", "{"]]) {
     const [download] = await Promise.all([page.waitForEvent("download"), page.click(`[aria-label="Save conv1 as ${format}"]`)]);
     assert.equal(download.suggestedFilename(), `conv1.${format.toLowerCase()}`);

@@ -89,7 +89,7 @@ const server = await start(program);
 const between = await proxy(server.url);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 try {
-  const { layers } = await (await fetch(`${server.url}layers`)).json();
+  const { layers } = await (await fetch(`${server.url}layers?model=tutorial`)).json();
   await sameNumbersEitherWay(server.url);
   for (const [name, part] of Object.entries(PARTS)) if (wanted.includes(name)) await part(layers);
   console.log("browser: the page is right");

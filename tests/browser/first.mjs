@@ -51,7 +51,7 @@ export async function oneScreen(page, phone) {
   assert.deepEqual(parts, [...parts].sort((a, b) => a - b), "what is done is said after it");
   assert.deepEqual(await page.locator("#pixel .window-name").allTextContents(), ["red × filter", "green × filter", "blue × filter"]);
   const [shown, best] = await page.evaluate(async () => {
-    const values = new Float32Array(await (await fetch("featuremaps/conv1?sample=horse&channel=0&format=f32")).arrayBuffer());
+    const values = new Float32Array(await (await fetch("featuremaps/conv1?model=tutorial&sample=horse&channel=0&format=f32")).arrayBuffer());
     const inside = values.filter((_, i) => i % 32 > 0 && i % 32 < 31 && i > 31 && i < 992);
     return [Number(document.querySelector("#pixel .server").dataset.value), inside.reduce((most, value) => Math.max(most, value))];
   });
@@ -210,7 +210,7 @@ export async function hurries(page) {
     await page.waitForFunction((name) => document.querySelector("#given").alt === name && document.querySelector("#strip").getAttribute("aria-busy") === "false" && document.querySelector("#label b"), names.at(-1));
     const [shown, told] = await page.evaluate(async (name) => {
       const picture = await (await fetch(`samples/${name}`)).blob();
-      const { label } = await (await fetch("classify", { method: "POST", body: picture })).json();
+      const { label } = await (await fetch("classify?model=tutorial", { method: "POST", body: picture })).json();
       return [document.querySelector("#label b").textContent, label];
     }, names.at(-1));
     assert.equal(shown, told, `${gap} ms apart, another picture's answer stands`);

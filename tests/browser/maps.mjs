@@ -13,7 +13,7 @@ export async function colours(page) {
   for (const layer of ["conv1", "act1"]) {
     await open(page, layer);
     const far = await page.evaluate(async (name) => {
-      const bitmap = await createImageBitmap(await (await fetch(`featuremaps/${name}?sample=horse&channel=3&zoom=1`)).blob());
+      const bitmap = await createImageBitmap(await (await fetch(`featuremaps/${name}?model=tutorial&sample=horse&channel=3&zoom=1`)).blob());
       const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
       const pixels = (source) => source.getContext("2d").getImageData(0, 0, 32, 32).data;
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -49,7 +49,7 @@ export async function exactValue(page) {
   await page.waitForFunction(() => /\b9\b.*\b20\b/.test(document.querySelector(".value-here").textContent));
   const channel = Number(await page.inputValue('#pixel [data-step="channel"]'));
   const [shown, told, written] = await page.evaluate(async (at) => {
-    const values = new Float32Array(await (await fetch("featuremaps/conv2?sample=horse&format=f32")).arrayBuffer());
+    const values = new Float32Array(await (await fetch("featuremaps/conv2?model=tutorial&sample=horse&format=f32")).arrayBuffer());
     const node = document.querySelector(".value-here");
     return [Number(node.dataset.value), values[(at * 32 + 9) * 32 + 20], Number(node.textContent.match(/[−\d.e-]+$/)[0].replaceAll("−", "-"))];
   }, channel);
@@ -64,7 +64,7 @@ export async function asInTheTutorial(page) {
   await page.click("input[value=tutorial]");
   await page.waitForFunction(() => /tenfold/.test(document.querySelector(".honest").textContent));
   const expected = await page.evaluate(async () => {
-    const { range, channels } = await (await fetch("featuremaps/conv2?sample=horse&format=json")).json();
+    const { range, channels } = await (await fetch("featuremaps/conv2?model=tutorial&sample=horse&format=json")).json();
     return channels.filter(({ min, max }) => max > min && (range[1] - range[0]) / (max - min) > 10).length;
   });
   assert.match(await page.innerText(".honest"), new RegExp(`of 32 maps, ${expected} (is|are) blown up`));

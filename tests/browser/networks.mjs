@@ -112,6 +112,10 @@ export async function deep(page, url, model) {
     const [all, own] = ["#stages", '.stage:has(.open[aria-pressed="true"])'].map((selector) => document.querySelector(selector).getBoundingClientRect());
     return own.left >= all.left && own.right <= all.right;
   });
+  // Where more stages are to be seen, those at the edge fade.
+  assert.ok(await page.$eval("#stages", (node) => node.classList.contains("before")), "the stages on the left end at an edge");
+  await page.$eval("#stages", (node) => (node.scrollLeft = 0));
+  await page.waitForFunction(() => document.querySelector("#stages").className === "stages after");
   assert.match(await page.innerText("#pixel .depends"), /It depends on all of \d+ layers, all of the picture\./);
   assert.match(await page.innerText("#answer-how"), /of all 64, made/);
   const rows = await page.locator("#pixel .cells .cell").evaluateAll((all) => new Set(all.map((node) => node.offsetTop)).size);

@@ -48,7 +48,7 @@ export async function written(page) {
   }
   await open("conv2");
   const [kept, there] = await page.evaluate(async () => {
-    const ask = async (layer) => new Float32Array(await (await fetch(`featuremaps/${layer}?sample=horse&format=f32`)).arrayBuffer());
+    const ask = async (layer) => new Float32Array(await (await fetch(`featuremaps/${layer}?model=tutorial&sample=horse&format=f32`)).arrayBuffer());
     const [bent, pool] = [await ask("act2"), await ask("pool2")];
     const [channel, row, column] = [...document.querySelectorAll("#pixel input")].map((node) => Number(node.value));
     const largest = pool[(channel * 16 + (row >> 1)) * 16 + (column >> 1)];

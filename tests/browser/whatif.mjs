@@ -18,8 +18,8 @@ export async function ranks(page) {
   effects.reduce((before, each) => (assert.ok(Math.abs(before[1]) >= Math.abs(each[1]), "not in order"), each));
   const told = await page.evaluate(async (channel) => {
     const picture = await (await fetch("samples/horse")).blob();
-    const ask = async (query) => (await (await fetch(`classify${query}`, { method: "POST", body: picture })).json()).probabilities.horse;
-    return (await ask(`?mask=conv1:${channel}`)) - (await ask(""));
+    const ask = async (query) => (await (await fetch(`classify?model=tutorial${query}`, { method: "POST", body: picture })).json()).probabilities.horse;
+    return (await ask(`&mask=conv1:${channel}`)) - (await ask(""));
   }, effects[0][0]);
   assert.ok(Math.abs(told - effects[0][1]) < 1e-6, `${told} is written as ${effects[0][1]}`);
   await page.click(".chip >> text=/^fc3$/");
@@ -78,7 +78,7 @@ export async function compares(page, model) {
   const [then, now, difference] = await values();
   const told = await page.evaluate(async () => {
     const [channel, row, column] = [...document.querySelectorAll("#pixel input")].map((node) => Number(node.value));
-    const ask = async (name) => new Float32Array(await (await fetch(`featuremaps/conv2?sample=${name}&format=f32`)).arrayBuffer())[(channel * 32 + row) * 32 + column];
+    const ask = async (name) => new Float32Array(await (await fetch(`featuremaps/conv2?model=tutorial&sample=${name}&format=f32`)).arrayBuffer())[(channel * 32 + row) * 32 + column];
     return [await ask("horse"), await ask("ship")];
   });
   assert.deepEqual([then, now], told);

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use convscope::checkpoint;
 use convscope::network::spec::KINDS;
 use serde_json::Value;
 
 use crate::cli::convscope;
+use crate::support::untrained;
 
 /// The checks of a report that passed: every kind forward and backward, whole steps, the stored answer.
 fn assert_sound(report: &Value) {
@@ -16,7 +18,7 @@ fn assert_sound(report: &Value) {
     for kind in KINDS {
         assert!(has(kind, "forward") && has(kind, "backward"), "{kind} is not tested: {report}");
     }
-    for (what, pass) in [("tutorial", "step"), ("resnet20", "step"), ("tutorial", "answer")] {
+    for (what, pass) in [("tutorial", "step"), ("resnet20", "step"), ("tutorial", "answer"), ("speedrun", "answer")] {
         assert!(has(what, pass), "{what} {pass} is not tested: {report}");
     }
     for check in checks {
@@ -30,7 +32,13 @@ fn assert_sound(report: &Value) {
 
 #[test]
 fn a_machine_is_tested_with_the_instructions_that_are_asked_for() {
-    let asked = convscope(&["selftest", "--kernels", "portable", "--device", "cpu", "--json"]).succeeded();
+    // A model of one's own hides a bundled one, and says nothing about the machine.
+    let folder = tempfile::tempdir().unwrap();
+    let (config, models) = (folder.path().join("config.toml"), folder.path().join("models"));
+    std::fs::write(&config, format!("[models]\ndir = {models:?}\n")).unwrap();
+    checkpoint::save(&models.join("tutorial.safetensors"), &untrained("tutorial", 1)).unwrap();
+    let config = config.to_str().unwrap();
+    let asked = convscope(&["selftest", "--kernels", "portable", "--device", "cpu", "--json", "--config", config]).succeeded();
     let report: Value = serde_json::from_str(&asked).unwrap();
     assert_eq!((report["kernels"].as_str(), report["device"].as_str()), (Some("portable"), Some("cpu")));
     assert_sound(&report);

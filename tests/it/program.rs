@@ -213,7 +213,7 @@ async fn who_asks_for_a_large_matrix_and_reads_nothing_costs_no_copy_of_it() {
     let mut program = Program::start(&[]);
     let ask = async || {
         let mut stream = tokio::net::TcpStream::connect(&program.address).await.unwrap();
-        let head = b"GET /layers/fc3/weights?format=npy HTTP/1.1\r\nhost: test\r\n\r\n";
+        let head = b"GET /layers/fc3/weights?model=tutorial&format=npy HTTP/1.1\r\nhost: test\r\n\r\n";
         tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap();
         let mut begun = [0; 15];
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut begun).await.unwrap();

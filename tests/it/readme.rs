@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convscope::checkpoint::Contents;
+use convscope::config::Config;
 use convscope::network::{LayerShape, infer, presets};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -137,7 +138,11 @@ async fn sent(server: &Server, name: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_it_shows_is_answered_as_it_says() {
     // With the model in the program, as one who tries it has.
-    let server = Server::with(|config| config.models.dir = config.data_dir.join("none")).await;
+    let server = Server::with(|config| {
+        config.models = Config::default().models;
+        config.models.dir = config.data_dir.join("none");
+    })
+    .await;
     let mut tried = 0;
     for Example { words, shown } in examples() {
         if words.iter().any(|word| word.contains("$TOKEN")) {

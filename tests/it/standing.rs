@@ -114,7 +114,7 @@ async fn a_json_log_is_json_in_every_line_and_a_requests_line_says_whose_it_was(
     assert_eq!(listening.expect("where it listens")["level"], "INFO");
     let line = lines.iter().find(|line| line["fields"]["route"] == "/classify").expect("the request's line");
     let (fields, horse) = (&line["fields"], horse());
-    assert_eq!((&fields["model"], &fields["status"]), (&"tutorial/1".into(), &200.into()), "{line}");
+    assert_eq!((&fields["model"], &fields["status"]), (&"speedrun/1".into(), &200.into()), "{line}");
     assert_eq!((fields["bytes_in"].as_u64(), fields["bytes_out"].as_u64()), (Some(horse.len() as u64), Some(length as u64)));
     assert!(fields["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
     assert_eq!(line["span"]["id"], "trace-7");
@@ -136,13 +136,14 @@ async fn answers_that_nobody_reads_take_bounded_memory_and_are_given_up() {
         links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     };
     let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
-    let whole = client.get(program.url("/layers/fc3/weights?format=f32")).send().await.unwrap().bytes().await.unwrap();
+    let whole =
+        client.get(program.url("/layers/fc3/weights?model=tutorial&format=f32")).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(whole.len(), WHOLE);
     let (before, idle) = (crate::program::peak(program.child.id()), sockets());
     let mut unread = Vec::new();
     for _ in 0..16 {
         let mut stream = TcpStream::connect(&program.address).await.unwrap();
-        stream.write_all(b"GET /layers/fc3/weights?format=f32 HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /layers/fc3/weights?model=tutorial&format=f32 HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
         unread.push(stream);
     }
     // What is small goes on meanwhile.
@@ -157,7 +158,8 @@ async fn answers_that_nobody_reads_take_bounded_memory_and_are_given_up() {
         let _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut begun)).await.expect("an end");
         assert!(begun.len() < WHOLE, "the answer was kept for a reader that did not read");
     }
-    let whole = client.get(program.url("/layers/fc3/weights?format=f32")).send().await.unwrap().bytes().await.unwrap();
+    let whole =
+        client.get(program.url("/layers/fc3/weights?model=tutorial&format=f32")).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(whole.len(), WHOLE);
     program.stop().await;
 }

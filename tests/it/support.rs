@@ -56,6 +56,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
         models().clone_into(&mut config.models.dir);
+        config.models.default = "tutorial".into();
         config.server.admin_token = Some(Token::new(TOKEN).unwrap());
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

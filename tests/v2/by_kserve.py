@@ -8,7 +8,7 @@ from kserve import InferenceRESTClient, InferInput, InferRequest
 from kserve.inference_client import RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
-MODEL = "tutorial"
+MODEL = "speedrun"
 
 
 def check(address, known):

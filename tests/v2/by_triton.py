@@ -6,7 +6,7 @@ import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-MODEL = "tutorial"
+MODEL = "speedrun"
 
 
 def tensor(datatype, values, binary, shape=None):

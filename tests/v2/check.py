@@ -35,7 +35,7 @@ class Known:
         self.files = [self.get(f"/samples/{name}") for name in names]
         pictures = [np.asarray(Image.open(self.sample(file)).convert("RGB")) for file in self.files]
         self.pixels = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-        answers = [json.loads(self.get("/classify?model=tutorial", file)) for file in self.files]
+        answers = [json.loads(self.get("/classify?model=speedrun", file)) for file in self.files]
         self.classes = list(answers[0]["probabilities"])
         self.probabilities = np.array([list(answer["probabilities"].values()) for answer in answers])
         self.familiarity = [answer["familiarity"] for answer in answers]

@@ -56,7 +56,8 @@ impl FromRequest<Arc<App>> for Body {
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Error> {
     let Some(value) = headers.get(JSON_LENGTH) else { return Ok(None) };
     let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let sentence = || format!("`{JSON_LENGTH}` must be the length of the JSON in bytes, a whole number (0 where there is only a tensor)");
+    let sentence =
+        || format!("`{JSON_LENGTH}` must be the length of the JSON in bytes, a whole number (0 where there is only a tensor)");
     length.map(Some).ok_or_else(|| Error::new(Code::BadRequest, sentence()))
 }
 
