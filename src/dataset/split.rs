@@ -1,4 +1,7 @@
 //! Training images held out to choose an epoch by, so that nothing is chosen on the test set.
+//!
+//! A share that suits a large dataset leaves a small one with an image or two, and what those choose is chance; so small datasets give
+//! more.
 
 use rand::seq::SliceRandom;
 
@@ -6,10 +9,14 @@ use super::error::Error;
 use super::images::{TestSet, TrainSet};
 use super::random::{Purpose, generator};
 
+/// As many are held out, whatever the share, where a tenth of the images is as many: a share of 50 is known to 7 in 100.
+const ENOUGH: f64 = 50.0;
+
 impl TrainSet {
-    /// The images to train on, and about a `share` of each class to choose by: at least one, and never all. Both keep their order;
-    /// `seed` decides which.
+    /// The images to train on, and about a `share` of each class to choose by, or as much more as makes 50 images or a tenth of all:
+    /// at least one of a class, and never all. Both keep their order; `seed` decides which.
     pub fn split(&self, share: f64, seed: u64) -> Result<(Self, TestSet), Error> {
+        let share = share.max((ENOUGH / self.len() as f64).min(0.1));
         let classes = self.labels().iter().max().map_or(0, |&label| label as usize + 1);
         let mut of_class = vec![Vec::new(); classes];
         for (index, &label) in self.labels().iter().enumerate() {
@@ -39,7 +46,7 @@ mod tests {
     /// Grey images of one pixel, which is their number.
     fn set(labels: &[u32]) -> TrainSet {
         let dimensions = Dimensions { height: 1, width: 1, channels: Channels::Grey };
-        TrainSet(Images::new((0..labels.len() as u8).collect(), labels.to_vec(), dimensions))
+        TrainSet(Images::new((0..labels.len()).map(|index| index as u8).collect(), labels.to_vec(), dimensions))
     }
 
     fn pixels(images: &Images) -> Vec<u8> {
@@ -66,8 +73,14 @@ mod tests {
         let of = |seed| pixels(&set(&labels).split(0.25, seed).unwrap().1);
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
-        assert_eq!(set(&labels).split(0.001, 1).unwrap().1.len(), 1);
+        assert_eq!(set(&labels).split(0.001, 1).unwrap().1.len(), 4, "a tenth of a small set");
         assert_eq!(set(&labels).split(0.999, 1).unwrap().0.len(), 1);
+        let large: Vec<u32> = (0..2000).map(|index| index % 20).collect();
+        assert_eq!(
+            [0.001, 0.02, 0.05].map(|share| set(&large).split(share, 1).unwrap().1.len()),
+            [60, 60, 100],
+            "about 50, of every class"
+        );
         let fault = set(&[0, 1, 2]).split(0.5, 1).unwrap_err().to_string();
         assert!(fault.contains("`validation_share`") && fault.contains("two"), "{fault}");
     }
