@@ -41,12 +41,13 @@ mod tests {
             assert!(metadata.created_by.starts_with("convscope "), "{name}");
             // Released models are stored as F16: nothing of them is lost when they are written so.
             assert!(write(&model, Dtype::F16).len().abs_diff(bytes.len()) < 4096, "{name}: {} bytes", bytes.len());
+            // Their probabilities mean something, and they know what is like nothing they were shown.
             let measured = &metadata.measured;
-            if let Some(error) = measured.expected_calibration_error {
-                assert!((0.0..0.1).contains(&error) && measured.accuracy_by_class.len() == metadata.classes.len(), "{name}");
-                let images: usize = measured.accuracy_by_class.iter().map(|of| of.images).sum();
-                assert_eq!(images, accuracy.images, "{name}");
-            }
+            assert!(measured.temperature.is_some() && metadata.familiarity.is_some(), "{name}");
+            assert!(measured.expected_calibration_error.is_some_and(|error| (0.0..0.015).contains(&error)), "{name}");
+            assert_eq!(measured.accuracy_by_class.len(), metadata.classes.len(), "{name}");
+            let images: usize = measured.accuracy_by_class.iter().map(|of| of.images).sum();
+            assert_eq!(images, accuracy.images, "{name}");
         }
     }
 }

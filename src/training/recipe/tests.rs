@@ -60,7 +60,7 @@ fn dropout_is_changed_for_training_only_where_there_is_some() {
         other => panic!("{other:?}"),
     };
     let prepared = recipe.prepare(&tutorial()).unwrap();
-    assert_eq!([p(&prepared, 2), p(&prepared, 9)], [0.1, 0.5]);
+    assert_eq!([p(&prepared, 2), p(&prepared, 9)], [0.0, 0.3]);
     assert_eq!([p(&tutorial(), 2), p(&tutorial(), 9)], [0.3, 0.5]);
     let changes = serde_json::json!({"dropout": {"act1": 0.2}, "augmentation": {"crop_padding": 32}});
     let message = recipe.fitted(&tutorial(), changes.as_object().unwrap()).unwrap_err().to_string();
@@ -113,7 +113,7 @@ fn schedules_count_epochs_in_steps() {
 
 #[test]
 fn recipes_of_before_have_what_they_had() {
-    let mut old = serde_json::to_value(Recipe::named("tutorial").unwrap()).unwrap();
+    let mut old = serde_json::to_value(Recipe::named("default").unwrap()).unwrap();
     let table = old.as_object_mut().unwrap();
     for key in ["betas", "eps", "ns_steps", "groups", "warmup_epochs", "milestones", "reduction", "lookahead", "whitening", "dirac"]
         .into_iter()
@@ -124,7 +124,7 @@ fn recipes_of_before_have_what_they_had() {
     for key in ["alternating", "rotation", "brightness", "contrast", "cutout"] {
         table["augmentation"].as_object_mut().unwrap().remove(key).unwrap();
     }
-    assert_eq!(serde_json::from_value::<Recipe>(old).unwrap(), Recipe::named("tutorial").unwrap());
+    assert_eq!(serde_json::from_value::<Recipe>(old).unwrap(), Recipe::named("default").unwrap());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn bundled_groups_fit_the_bundled_networks() {
 #[test]
 fn augmentations_and_the_choice_of_an_epoch_are_held_to_what_makes_sense() {
     let refusal = |changes: serde_json::Value| {
-        Recipe::of(&tutorial()).unwrap().fitted(&tutorial(), changes.as_object().unwrap()).unwrap_err().to_string()
+        Recipe::named("default").unwrap().fitted(&tutorial(), changes.as_object().unwrap()).unwrap_err().to_string()
     };
     let message = refusal(serde_json::json!({
         "augmentation": {"flip": false, "alternating": true, "rotation": 200, "brightness": -0.1, "contrast": 1.5},
