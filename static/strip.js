@@ -158,12 +158,14 @@ export function mark(network) {
   if (box) place($("field"), rectangle(box), [network.input.width, network.input.height]);
 }
 
+const EDGE = 8; // px out of sight that hide nothing: the list's padding, where the last stage's frame has room
+
 /** Many stages scroll; those that are out of sight fade, so that they are looked for. */
 function fade() {
   const list = $("stages");
   const rest = list.scrollWidth - list.clientWidth - list.scrollLeft;
-  list.classList.toggle("before", list.scrollLeft > 1);
-  list.classList.toggle("after", rest > 1);
+  list.classList.toggle("before", list.scrollLeft > EDGE);
+  list.classList.toggle("after", rest > EDGE);
 }
 
 /** Many stages scroll: the one that is opened is brought into sight, once. */

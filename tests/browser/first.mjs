@@ -58,6 +58,8 @@ export async function oneScreen(page, phone) {
   assert.equal(shown, best, "the first number is not one that the filter answers to");
   for (const canvas of await page.locator(".stage canvas:first-child, #seen").all()) assert.ok(await isPainted(canvas), "a stage is empty");
   assert.ok((await page.locator(".stage .pulse:not([hidden])").count()) === 1, "nothing pulses");
+  const hidden = await page.$eval("#stages", (node) => node.scrollWidth - node.clientWidth);
+  assert.equal(await page.locator("#stages.after").count(), hidden > 8 ? 1 : 0, `the last stage fades, and ${hidden} px are out of sight`);
   const bottom = (selector) => page.$eval(selector, (node) => node.getBoundingClientRect().bottom + scrollY);
   if (phone) assert.ok((await bottom("#bars")) <= 844, "the answer is not beneath the photo");
   else assert.ok((await bottom(".invitations")) <= 900, "the first screen needs scrolling");
