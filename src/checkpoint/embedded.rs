@@ -6,8 +6,8 @@ macro_rules! bundled {
     [$($name:literal),+] => { &[$(($name, include_bytes!(concat!("../../models/", $name, ".safetensors")))),+] };
 }
 
-/// Name and file of each.
-pub const MODELS: &[(&str, &[u8])] = bundled!["tutorial", "speedrun"];
+/// Name and file of each. A `static`: of a constant every part of the program that names it would carry its own copy.
+pub static MODELS: &[(&str, &[u8])] = bundled!["tutorial", "speedrun"];
 
 /// The file of the embedded model called `name`.
 pub fn named(name: &str) -> Option<&'static [u8]> {

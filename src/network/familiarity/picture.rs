@@ -66,14 +66,14 @@ fn found(image: &[f32], input: Input) -> Vec<f64> {
         *sum *= share;
     }
     let mut steps = vec![0.0; plane];
-    let mut colours = Vec::new();
+    let mut colours = Vec::with_capacity(channels);
     if channels > 1 {
+        let brightness = mean(&light);
         let mut own = vec![0.0; plane];
-        for channel in image.chunks_exact(plane) {
-            own.copy_from_slice(channel);
-            own.iter_mut().zip(&light).for_each(|(own, light)| *own -= light);
+        for (channel, &its_mean) in image.chunks_exact(plane).zip(&found) {
+            own.iter_mut().zip(channel).zip(&light).for_each(|((own, value), light)| *own = value - light);
             let across = across(&own, width, &mut steps);
-            colours.push([spread(&own, mean(&own)), across.root_mean_square()].map(logarithm));
+            colours.push([spread(&own, its_mean - brightness), across.root_mean_square()].map(logarithm));
         }
     }
     let (mut rows, mut columns) = (height, width);
@@ -151,8 +151,7 @@ impl Steps<'_> {
 #[inline(always)]
 fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
     let steps = &mut room[..values.len() - 1];
-    steps.copy_from_slice(&values[1..]);
-    steps.iter_mut().zip(values).for_each(|(next, value)| *next -= value);
+    steps.iter_mut().zip(&values[1..]).zip(values).for_each(|((step, next), value)| *step = next - value);
     // From a row's end to the next one's beginning is no step.
     steps.iter_mut().skip(columns - 1).step_by(columns).for_each(|step| *step = 0.0);
     Steps { values: steps, count: values.len() - values.len() / columns }
@@ -162,8 +161,7 @@ fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> 
 #[inline(always)]
 fn down<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
     let steps = &mut room[..values.len() - columns];
-    steps.copy_from_slice(&values[columns..]);
-    steps.iter_mut().zip(values).for_each(|(below, value)| *below -= value);
+    steps.iter_mut().zip(&values[columns..]).zip(values).for_each(|((step, below), value)| *step = below - value);
     Steps { count: steps.len(), values: steps }
 }
 
@@ -190,7 +188,15 @@ fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f64 {
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += of(value));
     }
-    lanes.into_iter().chain(rest.iter().map(|&value| of(value))).map(f64::from).sum()
+    // Halves upon halves: thirty additions that wait for one another would take as long as all before them.
+    let mut sums = lanes.map(f64::from);
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (left, right) = sums.split_at_mut(half);
+        left.iter_mut().zip(right).for_each(|(sum, other)| *sum += *other);
+        half /= 2;
+    }
+    sums[0] + rest.iter().map(|&value| f64::from(of(value))).sum::<f64>()
 }
 
 #[cfg(test)]
