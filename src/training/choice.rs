@@ -19,9 +19,14 @@ pub(super) fn best(records: &[EpochRecord]) -> Option<&EpochRecord> {
     })
 }
 
-/// The epoch whose parameters a run gives: the best on its validation set, or the last.
+/// The best epoch on the validation set, where the recipe gives that one.
+pub(super) fn restored<'a>(recipe: &Recipe, records: &'a [EpochRecord]) -> Option<&'a EpochRecord> {
+    best(records).filter(|_| recipe.restores_best())
+}
+
+/// The epoch whose parameters a run gives: that, or the last.
 pub(super) fn chosen<'a>(recipe: &Recipe, records: &'a [EpochRecord]) -> Option<&'a EpochRecord> {
-    if recipe.validation_share > 0.0 { best(records) } else { records.last() }
+    restored(recipe, records).or(records.last())
 }
 
 /// Whether as many epochs as the recipe waits for have brought nothing better.
@@ -36,21 +41,19 @@ fn waited(records: &[EpochRecord]) -> u32 {
 
 /// Why a run ended where it did and gives what it gives, in a sentence, where that is not its last epoch's because all are over.
 pub(super) fn note(recipe: &Recipe, records: &[EpochRecord]) -> Option<String> {
-    let validation = best(records)?.validation.as_ref()?;
-    let best = best(records)?.epoch;
-    let early = if (records.len() as u32) < recipe.epochs {
-        let (over, epochs) = (records.len(), recipe.epochs);
-        format!("ended after epoch {over} of {epochs}, {} without a better one; ", plural(waited(records) as usize, "epoch"))
-    } else {
-        String::new()
-    };
-    Some(format!("{early}the model is epoch {best}'s, {}", because(validation)))
+    let (over, epochs) = (records.len(), recipe.epochs);
+    let early = ((over as u32) < epochs && recipe.validation_share > 0.0).then(|| {
+        format!("ended after epoch {over} of {epochs}, {} without a better one", plural(waited(records) as usize, "epoch"))
+    });
+    let best = preferred(recipe, records).map(|best| format!("the model is epoch {}'s, {}", best.version, best.because));
+    let parts: Vec<String> = early.into_iter().chain(best).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What is to answer for a run, of whose epochs each is a version, where its validation set has chosen one: the epoch that
 /// [`chosen`] gives.
-pub(super) fn preferred(records: &[EpochRecord]) -> Option<Preferred> {
-    let best = best(records)?;
+pub(super) fn preferred(recipe: &Recipe, records: &[EpochRecord]) -> Option<Preferred> {
+    let best = restored(recipe, records)?;
     Some(Preferred { version: best.epoch.into(), because: because(best.validation.as_ref()?) })
 }
 
@@ -96,8 +99,8 @@ mod tests {
         assert_eq!(epoch(&equal), 4, "the smaller loss");
         assert_eq!(chosen(&recipe(0), &equal).unwrap().epoch, 4);
         let expected = Preferred { version: 4, because: "the best on 50 validation images (60.00 %)".into() };
-        assert_eq!((preferred(&equal), preferred(&records(&accuracies, false))), (Some(expected), None));
         let plain = Recipe { validation_share: 0.0, ..recipe(0) };
+        assert_eq!((preferred(&recipe(0), &equal), preferred(&plain, &records(&accuracies, false))), (Some(expected), None));
         assert_eq!(chosen(&plain, &records(&accuracies, false)).unwrap().epoch, 5);
         assert!(note(&plain, &records(&accuracies, false)).is_none() && best(&[]).is_none());
     }
@@ -113,5 +116,15 @@ mod tests {
         );
         let all = Recipe { epochs: 4, ..recipe(0) };
         assert_eq!(note(&all, &over).unwrap(), "the model is epoch 2's, the best on 50 validation images (60.00 %)");
+    }
+
+    #[test]
+    fn a_recipe_may_want_the_last_epoch_whatever_the_validation_set_says() {
+        let over = records(&[0.2, 0.6, 0.4, 0.5], true);
+        let last = Recipe { restore_best: false, ..recipe(2) };
+        assert_eq!((chosen(&last, &over).unwrap().epoch, preferred(&last, &over)), (4, None));
+        assert!(waited_enough(&last, &over));
+        assert_eq!(note(&last, &over).unwrap(), "ended after epoch 4 of 9, 2 epochs without a better one");
+        assert_eq!(note(&Recipe { epochs: 4, ..last }, &over), None);
     }
 }

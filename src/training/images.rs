@@ -30,6 +30,7 @@ pub(super) struct Read {
 pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<Read>, Error> {
     let (path, normalize) = (run.data.clone(), run.recipe.normalize);
     let (share, seed) = (run.recipe.validation_share, run.recipe.seed);
+    let why = if run.recipe.restore_best { " to choose the best epoch by" } else { "" };
     let unit = Preprocessing { fit: run.recipe.fit, ..Preprocessing::unit(run.architecture.input) };
     let reading = Reading { seed: run.recipe.seed, target: unit.target(), rules: run.rules };
     in_background(run, on_event, move |goes_on| {
@@ -39,7 +40,7 @@ pub(super) fn read(run: &Run, on_event: &mut OnEvent<'_>) -> Result<Option<Read>
         let validation = if share > 0.0 {
             let all = dataset.train.len();
             let (train, validation) = dataset.train.split(share, seed)?;
-            dataset.notes.push(format!("{} of {all} training images are held out to choose the best epoch by", validation.len()));
+            dataset.notes.push(format!("{} of {all} training images are held out{why}", validation.len()));
             dataset.train = train;
             Some(validation)
         } else {

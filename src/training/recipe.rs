@@ -103,10 +103,13 @@ pub struct Recipe {
     /// Mixes each image with another by a share that follows a beta distribution of this and this; 0 for none.
     #[serde(default)]
     pub mixup: f64,
-    /// Share of each class's training images that the best epoch is chosen by, and that is not trained on; 0 for none, and the last. A
-    /// small set gives more: 50 images, or a tenth.
+    /// Share of each class's training images that is not trained on, for choosing an epoch and calibrating; 0 for none, and the last
+    /// epoch. A small set gives more: 50 images, or a tenth.
     #[serde(default)]
     pub validation_share: f64,
+    /// Whether the run gives the best epoch on those, or its last, which a schedule that ends at 0 and an average of the weights settle.
+    #[serde(default = "kinds::restore_best")]
+    pub restore_best: bool,
     /// Epochs without a better one on those after which the run ends; 0 for all epochs.
     #[serde(default)]
     pub patience: u32,
@@ -181,6 +184,11 @@ impl Recipe {
         let recipe = self.with(changes)?;
         recipe.prepare(architecture)?;
         Ok(recipe)
+    }
+
+    /// Whether a run gives the epoch that is the best on its validation images: there are some, and they are to choose.
+    pub fn restores_best(&self) -> bool {
+        self.restore_best && self.validation_share > 0.0
     }
 
     /// The schedule with its numbers, an epoch having so many steps.

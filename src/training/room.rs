@@ -47,7 +47,7 @@ impl Needs {
         let trained: Vec<u64> = trained.collect();
         let squares = trained.iter().zip(&rules).filter(|(_, rule)| matches!(rule, Rule::AdamW(_))).map(|(numbers, _)| *numbers);
         // The average, the slow parameters and the best epoch's, where there are such: in memory and in the state.
-        let copies = [recipe.ema_decay > 0.0, recipe.lookahead.every > 0, recipe.validation_share > 0.0];
+        let copies = [recipe.ema_decay > 0.0, recipe.lookahead.every > 0, recipe.restores_best()];
         let copies = model * copies.into_iter().filter(|there| *there).count() as u64;
         let state = model + bytes(trained.iter().sum()) + bytes(squares.sum()) + copies;
         let pixels = layers.first().map_or(0, |first| first.input.elements() as u64);
@@ -221,7 +221,7 @@ mod tests {
                 squares: step.squares().unwrap(),
                 average: copy(recipe.ema_decay > 0.0),
                 slow: copy(recipe.lookahead.every > 0),
-                best: copy(recipe.validation_share > 0.0),
+                best: copy(recipe.restores_best()),
             };
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state");

@@ -136,18 +136,18 @@ impl<'a> Session<'a> {
             elapsed_seconds: self.elapsed(),
         };
         self.head.records.push(record.clone());
-        let best = choice::best(&self.head.records).map(|best| best.epoch);
+        let best = choice::restored(&self.run.recipe, &self.head.records).map(|best| best.epoch);
         for record in self.head.records.last_mut().into_iter().chain([&mut record]) {
             record.validation.iter_mut().for_each(|set| set.best_epoch = best);
         }
-        if validation.is_some() && best == Some(epoch) {
+        if best == Some(epoch) {
             self.best = Some(self.weights()?);
         }
         // The state comes last: with it the epoch counts, and what was written before it is written again otherwise.
         if let Models::Every(folder) = &self.run.output.models {
             let model = test.told_by(model).with_familiarity(self.pictures()?.familiarity(&test))?;
             checkpoint::save(&folder.join(format!("{epoch}.safetensors")), &model)?;
-            if let Some(preferred) = choice::preferred(&self.head.records) {
+            if let Some(preferred) = choice::preferred(&self.run.recipe, &self.head.records) {
                 checkpoint::preferred::write(folder, &preferred)?;
             }
             results::keep(&self.run.output.state, &self.head.data, &self.dataset.test, epoch, test)?;
@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
         let mut outcome = Outcome {
             model: self.run.output.name.clone(),
             epochs: self.epochs_over(),
-            best_epoch: chosen.validation.map(|_| chosen.epoch),
+            best_epoch: choice::restored(recipe, records).map(|best| best.epoch),
             note: choice::note(recipe, records),
             test_accuracy: chosen.test_accuracy,
             test_loss: chosen.test_loss,

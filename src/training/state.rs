@@ -182,7 +182,7 @@ impl State {
         let network = |there: bool, prefix: &str| there.then(|| Weights::fit(name, layers, part(prefix))).transpose();
         let average = network(head.recipe.ema_decay > 0.0, AVERAGE)?;
         let slow = network(head.recipe.lookahead.every > 0, SLOW)?;
-        let best = network(head.recipe.validation_share > 0.0, BEST)?;
+        let best = network(head.recipe.restores_best(), BEST)?;
         // The file is sorted by name; buffers go in the order of the parameters.
         let sorted = |prefix: &str| -> Vec<Parameter> {
             let mut buffers = part(prefix);

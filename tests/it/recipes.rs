@@ -192,6 +192,19 @@ fn the_epoch_that_the_validation_images_like_best_is_what_is_written() {
     assert!(written == std::fs::read(every.path().join(format!("{best}.safetensors"))).unwrap());
     assert!(written != std::fs::read(every.path().join(format!("{}.safetensors", best + 2))).unwrap());
 
+    // As the best is not wanted, the last: it ends as early.
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = changes.clone();
+    last["restore_best"] = json!(false);
+    let Ok(Finish::Done(outcome)) = train(&run_in(folder.path(), small(), recipe(&last)), &mut |_| ControlFlow::Continue(()))
+    else {
+        panic!("it ends by itself")
+    };
+    assert_eq!((outcome.best_epoch, outcome.epochs, outcome.test_accuracy), (None, best + 2, epochs.last().unwrap().test_accuracy));
+    let [given, ended] = [folder.path().join("m.safetensors"), every.path().join(format!("{}.safetensors", best + 2))]
+        .map(|path| checkpoint::load(&path).unwrap());
+    assert!(given.weights().iter().eq(ended.weights().iter()));
+
     // In parts, the last of which has nothing left to train: the best epoch's numbers are kept over them.
     run = run_in(parts.path(), small(), recipe(&changes));
     run.resume = true;

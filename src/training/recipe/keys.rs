@@ -1,7 +1,7 @@
 //! What each key of a recipe means, in a line: what `convscope train --help` prints.
 
 /// Every key with its line, in the order of a recipe; a table's keys behind its name.
-pub(super) const KEYS: [(&str, &str); 50] = [
+pub(super) const KEYS: [(&str, &str); 51] = [
     ("optimizer", "sgd, adamw, or muon (orthogonal steps; for filters and matrices)"),
     ("learning_rate", "step length at the schedule's peak"),
     ("momentum", "share of the previous step that sgd and muon keep"),
@@ -32,7 +32,8 @@ pub(super) const KEYS: [(&str, &str); 50] = [
     ("augmentation.contrast", "share of their distance from the image's mean that is added, at most"),
     ("augmentation.cutout", "side of a square that is covered; 0 for none"),
     ("mixup", "two images in one, by shares from Beta(mixup, mixup); 0 for none"),
-    ("validation_share", "share of training images to choose the best epoch by; 0: the last"),
+    ("validation_share", "share of training images to choose an epoch by; 0: none, the last"),
+    ("restore_best", "give the best epoch on those images, not the last"),
     ("patience", "epochs without a better one there until the run ends; 0 for all epochs"),
     ("calibrate", "bring probabilities to what they reach on those images (temperature)"),
     ("ema_decay", "share of the averaged weights that a step keeps; 0 for no average"),

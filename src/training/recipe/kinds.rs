@@ -139,6 +139,10 @@ pub(super) fn ns_steps() -> u32 {
     5
 }
 
+pub(super) fn restore_best() -> bool {
+    true
+}
+
 pub(super) fn gamma() -> f64 {
     0.1
 }

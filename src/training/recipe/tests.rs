@@ -117,7 +117,7 @@ fn recipes_of_before_have_what_they_had() {
     let table = old.as_object_mut().unwrap();
     for key in ["betas", "eps", "ns_steps", "groups", "warmup_epochs", "milestones", "reduction", "lookahead", "whitening", "dirac"]
         .into_iter()
-        .chain(["mixup", "validation_share", "patience", "calibrate", "fit"])
+        .chain(["mixup", "validation_share", "restore_best", "patience", "calibrate", "fit"])
     {
         table.remove(key).unwrap();
     }
