@@ -7,7 +7,7 @@ macro_rules! bundled {
 }
 
 /// Name and file of each. A `static`: of a constant every part of the program that names it would carry its own copy.
-pub static MODELS: &[(&str, &[u8])] = bundled!["tutorial", "speedrun"];
+pub static MODELS: &[(&str, &[u8])] = bundled!["tutorial", "speedrun", "accurate"];
 
 /// The file of the embedded model called `name`.
 pub fn named(name: &str) -> Option<&'static [u8]> {

@@ -46,7 +46,7 @@ pub struct Args {
     /// The model file to write; FILE.state beside it is what --resume reads
     #[arg(long, value_name = "FILE", required_unless_present = "run_dir")]
     out: Option<PathBuf>,
-    /// A recipe's name (default, published, tutorial, speedrun, adamw, muon) or file (.toml); without it the preset's own
+    /// A recipe's name (default, published, tutorial, speedrun, accurate, adamw, muon) or file (.toml); without it the preset's own
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// Passes over the training images

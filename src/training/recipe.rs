@@ -32,6 +32,7 @@ const RECIPES: &[(&str, &str)] = &[
     ("published", include_str!("recipes/published.toml")),
     ("tutorial", include_str!("recipes/tutorial.toml")),
     ("speedrun", include_str!("recipes/speedrun.toml")),
+    ("accurate", include_str!("recipes/accurate.toml")),
     ("adamw", include_str!("recipes/adamw.toml")),
     ("muon", include_str!("recipes/muon.toml")),
 ];

@@ -5,6 +5,7 @@ use crate::network::spec::Architecture;
 const PRESETS: &[(&str, &str)] = &[
     ("tutorial", include_str!("presets/tutorial.toml")),
     ("speedrun", include_str!("presets/speedrun.toml")),
+    ("accurate", include_str!("presets/accurate.toml")),
     ("lenet5", include_str!("presets/lenet5.toml")),
     ("vgg8", include_str!("presets/vgg8.toml")),
     ("resnet20", include_str!("presets/resnet20.toml")),
