@@ -5,15 +5,15 @@
 //! computed of a network's input, in f32 with sums of a fixed order: the same on every processor and device.
 
 use crate::kernels::Tier;
-use crate::kernels::lanes::{Kernel, Lanes};
+use crate::kernels::lanes::{Kernel, Lanes, WIDTH};
 use crate::network::spec::Input;
 
 /// Added within logarithms: a change that is no more than a grey level's rounding is none.
 const FLOOR: f64 = 0.004;
 /// Sizes of blocks that are compared: 1, 2, 4 and 8 pixels a side.
 const SCALES: usize = 4;
-/// Sums that go on side by side: so many that none waits for its last addition.
-const LANES: usize = 32;
+/// Values added at a time, each to a sum of its own: so many that none waits for its last addition.
+const STRIDE: usize = 2 * WIDTH;
 
 /// How many [`statistics`] there are of a network's input.
 pub fn count(input: Input) -> usize {
@@ -30,50 +30,35 @@ fn scales(input: Input) -> usize {
 /// differences of neighbours' brightness, across and then down, root mean square and mean size of each; and of each channel without
 /// the brightness the standard deviation, then the root mean square difference of neighbours. Those from the third on are logarithms.
 pub fn statistics(image: &[f32], input: Input) -> Vec<f64> {
-    Tier::detect().run(Statistics { image, input })
+    found(Tier::detect(), image, input)
 }
 
-/// Compiled for every instruction set as it is: its sums are [`LANES`] wide whatever the registers are, so the bits are the same.
-struct Statistics<'a> {
-    image: &'a [f32],
-    input: Input,
-}
-
-impl Kernel for Statistics<'_> {
-    type Output = Vec<f64>;
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) -> Vec<f64> {
-        found(self.image, self.input)
-    }
-}
-
-#[inline(always)]
-fn found(image: &[f32], input: Input) -> Vec<f64> {
+fn found(tier: Tier, image: &[f32], input: Input) -> Vec<f64> {
     let Input { channels, height, width } = input;
     let plane = height * width;
+    let planes = || image.chunks_exact(plane);
     let mut found = Vec::with_capacity(count(input));
-    found.extend(image.chunks_exact(plane).map(mean));
-    for channel in 0..channels {
-        found.push(spread(&image[channel * plane..][..plane], found[channel]));
+    found.extend(planes().map(|channel| mean(tier, channel)));
+    for (at, channel) in planes().enumerate() {
+        found.push(spread(tier, channel, found[at]));
     }
     let mut light = image[..plane].to_vec();
-    for channel in image.chunks_exact(plane).skip(1) {
+    for channel in planes().skip(1) {
         light.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
     }
     let share = 1.0 / channels as f32;
     for sum in &mut light {
         *sum *= share;
     }
-    let mut steps = vec![0.0; plane];
+    let mut steps = vec![0.0; plane.next_multiple_of(STRIDE)];
     let mut colours = Vec::with_capacity(channels);
     if channels > 1 {
-        let brightness = mean(&light);
+        let brightness = mean(tier, &light);
         let mut own = vec![0.0; plane];
-        for (channel, &its_mean) in image.chunks_exact(plane).zip(&found) {
-            own.iter_mut().zip(channel).zip(&light).for_each(|((own, value), light)| *own = value - light);
-            let across = across(&own, width, &mut steps);
-            colours.push([spread(&own, its_mean - brightness), across.root_mean_square()].map(logarithm));
+        for (channel, &its_mean) in planes().zip(&found) {
+            tier.run(Difference { values: channel, others: &light, to: &mut own });
+            let [across, _] = across(tier, &own, width, &mut steps).sizes(tier);
+            colours.push([spread(tier, &own, its_mean - brightness), across].map(logarithm));
         }
     }
     let (mut rows, mut columns) = (height, width);
@@ -82,11 +67,9 @@ fn found(image: &[f32], input: Input) -> Vec<f64> {
             light = halved(&light, rows, columns);
             (rows, columns) = (rows / 2, columns / 2);
         }
-        // Not one loop over both functions: through a pointer neither would be compiled for the instruction set.
-        let steps_across = across(&light, columns, &mut steps);
-        found.extend([steps_across.root_mean_square(), steps_across.mean_size()].map(logarithm));
-        let steps_down = down(&light, columns, &mut steps);
-        found.extend([steps_down.root_mean_square(), steps_down.mean_size()].map(logarithm));
+        for direction in [across, down] {
+            found.extend(direction(tier, &light, columns, &mut steps).sizes(tier).map(logarithm));
+        }
     }
     found.extend(colours.iter().map(|[spread, _]| spread));
     found.extend(colours.iter().map(|[_, steps]| steps));
@@ -117,7 +100,6 @@ pub fn softened(image: &[f32], input: Input, share: f32) -> Vec<f32> {
 }
 
 /// Means of two by two pixels; a last row or column that has no other is left out.
-#[inline(always)]
 fn halved(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut half = Vec::with_capacity(rows / 2 * (columns / 2));
     for pair in values.chunks_exact(2 * columns) {
@@ -130,78 +112,164 @@ fn halved(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 /// Differences of neighbours.
 struct Steps<'a> {
+    /// With 0 after them, as many as make [`STRIDE`]s.
     values: &'a [f32],
     /// How many of them are differences; the others are 0.
     count: usize,
 }
 
-impl Steps<'_> {
-    #[inline(always)]
-    fn root_mean_square(&self) -> f64 {
-        (total(self.values, |step| step * step) / self.count.max(1) as f64).sqrt()
+impl<'a> Steps<'a> {
+    /// The first `length` of `room`, of which `count` are differences.
+    fn new(room: &'a mut [f32], length: usize, count: usize) -> Self {
+        let padded = length.next_multiple_of(STRIDE);
+        room[length..padded].fill(0.0);
+        Self { values: &room[..padded], count }
     }
 
-    #[inline(always)]
-    fn mean_size(&self) -> f64 {
-        total(self.values, f32::abs) / self.count.max(1) as f64
+    /// Root mean square and mean size.
+    fn sizes(&self, tier: Tier) -> [f64; 2] {
+        let [squares, sizes] = tier.run(Off { values: self.values, middle: 0.0 });
+        let count = self.count.max(1) as f64;
+        [(squares / count).sqrt(), sizes / count]
     }
 }
 
-/// Of neighbours in a row. `room` is at least as long as `values`.
-#[inline(always)]
-fn across<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
+/// Of neighbours in a row. `room` is at least as long as `values`, and made of [`STRIDE`]s.
+fn across<'a>(tier: Tier, values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
     let steps = &mut room[..values.len() - 1];
-    steps.iter_mut().zip(&values[1..]).zip(values).for_each(|((step, next), value)| *step = next - value);
+    tier.run(Difference { values: &values[1..], others: &values[..steps.len()], to: steps });
     // From a row's end to the next one's beginning is no step.
     steps.iter_mut().skip(columns - 1).step_by(columns).for_each(|step| *step = 0.0);
-    Steps { values: steps, count: values.len() - values.len() / columns }
+    Steps::new(room, values.len() - 1, values.len() - values.len() / columns)
 }
 
-/// Of neighbours in a column.
-#[inline(always)]
-fn down<'a>(values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
-    let steps = &mut room[..values.len() - columns];
-    steps.iter_mut().zip(&values[columns..]).zip(values).for_each(|((step, below), value)| *step = below - value);
-    Steps { count: steps.len(), values: steps }
+/// Of neighbours in a column, with such a `room`.
+fn down<'a>(tier: Tier, values: &[f32], columns: usize, room: &'a mut [f32]) -> Steps<'a> {
+    let count = values.len() - columns;
+    tier.run(Difference { values: &values[columns..], others: &values[..count], to: &mut room[..count] });
+    Steps::new(room, count, count)
 }
 
 fn logarithm(value: f64) -> f64 {
     (FLOOR + value).ln()
 }
 
-#[inline(always)]
-fn mean(values: &[f32]) -> f64 {
-    total(values, |value| value) / values.len().max(1) as f64
+fn mean(tier: Tier, values: &[f32]) -> f64 {
+    tier.run(Total { values }) / values.len().max(1) as f64
 }
 
 /// Standard deviation about `mean`.
-#[inline(always)]
-fn spread(values: &[f32], mean: f64) -> f64 {
-    let mean = mean as f32;
-    (total(values, |value| (value - mean) * (value - mean)) / values.len().max(1) as f64).sqrt()
+fn spread(tier: Tier, values: &[f32], mean: f64) -> f64 {
+    let [squares, _] = tier.run(Off { values, middle: mean as f32 });
+    (squares / values.len().max(1) as f64).sqrt()
 }
 
-#[inline(always)]
-fn total(values: &[f32], of: impl Fn(f32) -> f32) -> f64 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += of(value));
+/// The sum of values.
+struct Total<'a> {
+    values: &'a [f32],
+}
+
+impl Kernel for Total<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> f64 {
+        let [total] = totals(lanes, self.values, |value| [value]);
+        total
     }
-    // Halves upon halves: thirty additions that wait for one another would take as long as all before them.
-    let mut sums = lanes.map(f64::from);
-    let mut half = LANES / 2;
+}
+
+/// How far values are from a middle: the sums of squares and of sizes.
+struct Off<'a> {
+    values: &'a [f32],
+    middle: f32,
+}
+
+impl Kernel for Off<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> [f64; 2] {
+        let middle = lanes.splat(self.middle);
+        totals(lanes, self.values, |value| {
+            let off = lanes.sub(value, middle);
+            [lanes.mul(off, off), lanes.max(off, lanes.sub(lanes.zero(), off))]
+        })
+    }
+}
+
+/// `values - others`, each with its own, as many as there is room for.
+struct Difference<'a> {
+    values: &'a [f32],
+    others: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Kernel for Difference<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let ((values, last), (others, last_others)) = (self.values.as_chunks(), self.others.as_chunks());
+        let (to, last_to) = self.to.as_chunks_mut();
+        for ((to, value), other) in to.iter_mut().zip(values).zip(others) {
+            lanes.write(to, lanes.sub(lanes.read(value), lanes.read(other)));
+        }
+        last_to.iter_mut().zip(last).zip(last_others).for_each(|((to, value), other)| *to = value - other);
+    }
+}
+
+/// The sums of all that `of` makes of the values.
+#[inline(always)]
+fn totals<L: Lanes, const N: usize>(lanes: L, values: &[f32], of: impl Fn(L::V) -> [L::V; N]) -> [f64; N] {
+    let (chunks, rest) = values.as_chunks::<STRIDE>();
+    let mut sums = [[lanes.zero(); STRIDE / WIDTH]; N];
+    for chunk in chunks {
+        for (place, part) in chunk.as_chunks().0.iter().enumerate() {
+            for (sum, value) in sums.iter_mut().zip(of(lanes.read(part))) {
+                sum[place] = lanes.add(sum[place], value);
+            }
+        }
+    }
+    // No `map`: a closure behind a pointer is not compiled for the instruction set.
+    let mut totals = [0.0; N];
+    for (total, sums) in totals.iter_mut().zip(sums) {
+        *total = together(lanes, sums);
+    }
+    for part in rest.chunks(WIDTH) {
+        let mut padded = [0.0; WIDTH];
+        padded[..part.len()].copy_from_slice(part);
+        for (total, value) in totals.iter_mut().zip(of(lanes.read(&padded))) {
+            lanes.write(&mut padded, value);
+            *total += padded[..part.len()].iter().map(|&value| f64::from(value)).sum::<f64>();
+        }
+    }
+    totals
+}
+
+/// All lanes' sum. Halves upon halves: thirty additions that wait for one another would take as long as all before them.
+#[inline(always)]
+fn together<L: Lanes>(lanes: L, [left, right]: [L::V; 2]) -> f64 {
+    let mut parts = [[0.0; WIDTH]; 2];
+    lanes.write(&mut parts[0], left);
+    lanes.write(&mut parts[1], right);
+    let mut sums = [0.0; WIDTH];
+    for ((sum, &left), &right) in sums.iter_mut().zip(&parts[0]).zip(&parts[1]) {
+        *sum = f64::from(left) + f64::from(right);
+    }
+    let mut half = WIDTH / 2;
     while half > 0 {
         let (left, right) = sums.split_at_mut(half);
         left.iter_mut().zip(right).for_each(|(sum, other)| *sum += *other);
         half /= 2;
     }
-    sums[0] + rest.iter().map(|&value| f64::from(of(value))).sum::<f64>()
+    sums[0]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::lanes::portable::Portable;
 
     const INPUT: Input = Input { channels: 3, height: 9, width: 6 };
 
@@ -232,8 +300,9 @@ mod tests {
         for (channels, height, width) in [(1, 1, 1), (3, 7, 33), (3, 32, 32)] {
             let input = Input { channels, height, width };
             let image: Vec<f32> = (0..channels * height * width).map(|i| ((i * 7919) % 97) as f32 / 97.0 - 0.4).collect();
+            let plain = found(Tier::Portable(Portable), &image, input);
             for tier in Tier::all() {
-                assert_eq!(tier.run(Statistics { image: &image, input }), found(&image, input), "{tier} {input:?}");
+                assert_eq!(found(tier, &image, input), plain, "{tier} {input:?}");
             }
         }
     }
