@@ -135,7 +135,7 @@ def alike(expected, found, border):
 
 def recipe_of(own):
     recipe = own.get("recipe") or {}
-    keys = ["optimizer", "batch_size", "learning_rate", "schedule", "label_smoothing", "augmentation", "dropout", "validation_share", "calibrate"]
+    keys = ["optimizer", "batch_size", "learning_rate", "schedule", "label_smoothing", "augmentation", "dropout", "ema_decay", "validation_share", "calibrate"]
     own_way = [group for group in recipe.get("groups") or [] if group.get("optimizer")]
     groups = [f"{' and '.join(group['roles'])} by `{group['optimizer']}`, {group['learning_rate']}" for group in own_way if group.get("roles")]
     return ", ".join([f"`{key} = {json.dumps(recipe[key])}`" for key in keys if recipe.get(key)] + groups)
