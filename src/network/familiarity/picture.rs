@@ -164,6 +164,8 @@ fn spread(tier: Tier, values: &[f32], mean: f64) -> f64 {
     (squares / values.len().max(1) as f64).sqrt()
 }
 
+// One small function a kind, not a copy wherever it is needed: after a pass over the weights code comes from memory, as data does.
+
 /// The sum of values.
 struct Total<'a> {
     values: &'a [f32],
